@@ -1,0 +1,68 @@
+"""Ask a PACS a question in a notebook cell and get a DataFrame; hand rows of it back and get labelled volumes.
+
+Research use; not a medical device, not for diagnosis.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import errors
+from .options import options
+from .volume import DicomAccessor as _DicomAccessor  # registers the accessor .dicom  # noqa: F401
+
+if TYPE_CHECKING:
+    from .demo import demo_pacs
+    from .folder import open_folder
+    from .instances import scan
+    from .net.node import Node, nodes
+    from .net.peer import Peer, connect
+    from .series import load, load_all
+    from .tables import read_table
+    from .widgets.figure import view
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "Node",
+    "Peer",
+    "connect",
+    "demo_pacs",
+    "errors",
+    "load",
+    "load_all",
+    "nodes",
+    "open_folder",
+    "options",
+    "read_table",
+    "scan",
+    "view",
+]
+
+#: Where each name lives; the module is imported when the name is first used.
+_HOMES = {
+    "Node": ".net.node",
+    "Peer": ".net.peer",
+    "connect": ".net.peer",
+    "demo_pacs": ".demo",
+    "load": ".series",
+    "load_all": ".series",
+    "nodes": ".net.node",
+    "open_folder": ".folder",
+    "read_table": ".tables",
+    "scan": ".instances",
+    "view": ".widgets.figure",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name], __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'dicomlab' has no attribute {name!r}{errors.did_you_mean(name, __all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
