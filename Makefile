@@ -1,0 +1,70 @@
+# Two commands on a machine with Python 3.11 or later, make and git:
+#   make demo     an embedded PACS, and the main job done on it: query, filter, retrieve, volume, picture
+#   make test     ruff, mypy and pytest
+# The others: lab, peers, benchmarks, soak, clean.   PYTHON=python3.12 make demo   chooses the interpreter.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test lab peers benchmarks soak clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+demo: $(VENV)/.core
+	@$(BIN)/python -m dicomlab.demo
+
+test: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+lab: $(VENV)/.lab
+	$(BIN)/jupyter lab notebooks
+
+# DCMTK and Orthanc are the peers of tests/peers, Chromium runs the widgets; Debian's names.
+peers:
+	@command -v apt-get >/dev/null || { echo "make peers knows Debian's apt-get only: install dcmtk, orthanc and chromium yourself."; exit 1; }
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -qq && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    dcmtk orthanc chromium fonts-dejavu-core
+
+benchmarks: $(VENV)/.dev
+	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python "$$bench" || exit 1; done
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m pytest -m soak --timeout 7200
+
+clean:
+	rm -rf $(VENV) demo-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each stamp says "installed since pyproject.toml last changed", so that a second run starts at once.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "dicomlab needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)."; \
+	    echo "Name another one:  make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "$(PYTHON) cannot make a virtual environment: ensurepip is missing."; \
+	    echo "On Debian and Ubuntu:  apt-get install python3-venv"; exit 1; }
+	@echo "making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: pyproject.toml | $(VENV)/.made
+	@echo "installing dicomlab and what it needs into $(VENV) (the first time takes about a minute) ..."
+	@$(PIP) install -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/.made
+	@echo "installing dicomlab and its developers' tools into $(VENV) ..."
+	@$(PIP) install -e '.[dev]'
+	@touch $@ $(VENV)/.core
+
+$(VENV)/.lab: pyproject.toml | $(VENV)/.made
+	@echo "installing dicomlab and JupyterLab into $(VENV) ..."
+	@$(PIP) install -e '.[lab]'
+	@touch $@ $(VENV)/.core

@@ -1,0 +1,25 @@
+"""Every test has a cache and settings of its own, so that none reads or fills those of whoever runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path_factory.mktemp("dicomlab")
+    monkeypatch.setenv("DICOMLAB_CACHE", str(home / "cache"))
+    monkeypatch.setenv("DICOMLAB_CONFIG", str(home / "nodes.toml"))
+    return home
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The full form of a long run is asked for: `make soak`."""
+    if "soak" in config.getoption("markexpr"):
+        return
+    long = [item for item in items if item.get_closest_marker("soak")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]

@@ -1,0 +1,95 @@
+"""What several tests need: the shared data, free ports, and programs that may be absent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def shared(name: str = "") -> Path:
+    """A file or folder of the material shared beside the project; skips the test where it is absent."""
+    path = ROOT.parent / "shared" / name
+    if not path.exists():
+        pytest.skip(f"shared material {name or '(folder)'} is not beside this project")
+    return path
+
+
+def require_peer(program: str) -> str:
+    """Path of a peer's program; absent, the test is skipped, or fails under DICOMLAB_REQUIRE_PEERS=1."""
+    places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    found = shutil.which(program, path=places)
+    if found:
+        return found
+    reason = f"{program} is not installed (make peers)"
+    if os.environ.get("DICOMLAB_REQUIRE_PEERS") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """A TCP port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(process: subprocess.Popen[Any], port: int, seconds: float = 30.0) -> None:
+    """Return once `process` itself holds `port`; another server there would answer just as well.
+
+    Raises
+    ------
+    RuntimeError
+        The process ended, or the port is not its own in time.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode} before it held port {port}")
+        if holds(process.pid, port):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"{process.args!r} does not hold port {port} after {seconds:.0f} s")
+
+
+def holds(pid: int, port: int) -> bool:
+    """Whether that process listens on the port (by /proc on Linux, else by a connection)."""
+    if not Path("/proc/net/tcp").exists():
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+    listening = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if Path(table).exists():
+            for line in Path(table).read_text().splitlines()[1:]:
+                local, state, inode = (line.split()[i] for i in (1, 3, 9))
+                if state == "0A" and int(local.rsplit(":", 1)[1], 16) == port:
+                    listening.add(f"socket:[{inode}]")
+    if not listening:
+        return False
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            if os.readlink(descriptor) in listening:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def stop(process: subprocess.Popen[Any], seconds: float = 10.0) -> None:
+    """End a process this test started, by its own id."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(seconds)
