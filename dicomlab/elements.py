@@ -1,0 +1,401 @@
+"""Data elements from bytes: the top level of a data set, values left encoded (PS3.5 7)."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from . import charset
+from .encoding import (
+    ITEM,
+    SEQUENCE_END,
+    UNDEFINED,
+    NeedMore,
+    hexadecimal,
+    item_end,
+    really_implicit,
+    tag_at,
+    vr_of,
+    walk,
+)
+from .errors import BadData, InvalidRequest, did_you_mean
+
+if TYPE_CHECKING:
+    from mmap import mmap
+
+    from pydicom.dataset import Dataset
+
+    Buffer = bytes | bytearray | memoryview | mmap
+
+#: VRs whose text follows SpecificCharacterSet (PS3.5 6.1.2.3).
+TEXT: Final = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
+SINGLE: Final = frozenset(["LT", "ST", "UT", "UR"])  # a backslash is no separator
+NUMBERS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "SV": "q", "UV": "Q"}
+
+
+@lru_cache(maxsize=4096)
+def tag_of(keyword: str) -> int:
+    """The tag of a PS3.6 keyword.
+
+    Raises
+    ------
+    InvalidRequest
+        There is no such keyword.
+
+    Examples
+    --------
+    >>> hex(tag_of("PatientID"))
+    '0x100020'
+    """
+    from pydicom.datadict import keyword_dict, tag_for_keyword
+
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise InvalidRequest(f"{keyword!r} is no keyword of PS3.6{did_you_mean(keyword, list(keyword_dict))}")
+    return int(tag)
+
+
+class Elements:
+    """The top-level elements of one data set, values as encoded in little endian.
+
+    Attributes
+    ----------
+    raw
+        Tag (0xggggeeee) to (VR, bytes of the value). A sequence holds the bytes between its header and its
+        delimiter. The VR of an implicit element is PS3.6's, or "UN".
+    implicit
+        Whether the elements were encoded without VR.
+    end
+        Offset in bytes where the walk stopped: of the pixel data's header, or the end.
+    pixels
+        VR, offset of the value and length (or 0xFFFFFFFF) of the pixel data where the walk stopped there.
+        "OB" or "OW" by PS3.6 where implicit: "OW".
+    fallback_charset
+        Python codec for bytes beyond ASCII where SpecificCharacterSet is absent or unknown.
+    """
+
+    __slots__ = ("_codecs", "end", "fallback_charset", "implicit", "pixels", "raw")
+
+    def __init__(
+        self,
+        raw: dict[int, tuple[str, bytes]],
+        implicit: bool,
+        end: int = 0,
+        pixels: tuple[str, int, int] | None = None,
+        fallback_charset: str = "iso8859",
+    ) -> None:
+        self.raw, self.implicit, self.end, self.pixels = raw, implicit, end, pixels
+        self.fallback_charset = fallback_charset
+        self._codecs: tuple[tuple[str, ...], bool] | None = None
+
+    def __contains__(self, keyword: str | int) -> bool:
+        return _tag(keyword) in self.raw
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __repr__(self) -> str:
+        kind = "implicit" if self.implicit else "explicit"
+        return f"<{len(self.raw)} elements, {kind} VR{', pixel data' if self.pixels else ''}>"
+
+    @property
+    def codecs(self) -> tuple[tuple[str, ...], bool]:
+        """Python codecs of SpecificCharacterSet, and whether they are known (else the fall-back)."""
+        if self._codecs is None:
+            value = self.raw.get(0x00080005, ("CS", b""))[1]
+            self._codecs = charset.codecs_of(value, self.fallback_charset)
+        return self._codecs
+
+    def vr(self, keyword: str | int) -> str:
+        """The VR of an element that is present: as encoded, with UN and ambiguous ones resolved by PS3.6."""
+        tag = _tag(keyword)
+        vr = self.raw[tag][0]
+        if vr == "UN":
+            vr = self._private_vr(tag) if tag >> 16 & 1 else vr_of(tag)
+        if " or " in vr:
+            if vr.startswith("US"):
+                signed = self.raw.get(0x00280103, ("US", b""))[1][:1] == b"\x01"
+                first_only = tag in (0x00281101, 0x00281102, 0x00281103, 0x00283002)
+                return "SS" if signed and not first_only else "US"
+            return "OW"
+        return vr
+
+    def _private_vr(self, tag: int) -> str:
+        from pydicom.datadict import private_dictionary_VR
+
+        if 0x10 <= tag & 0xFFFF <= 0xFF:
+            return "LO"
+        creator = self.raw.get(tag & 0xFFFF0000 | (tag & 0xFFFF) >> 8, ("LO", b""))[1]
+        try:
+            return str(private_dictionary_VR(tag, creator.decode("latin-1").strip(" \0")))
+        except KeyError:
+            return "UN"
+
+    def get(self, keyword: str | int, default: Any = None) -> Any:
+        """The value in Python: str, int, float, bytes, a list of Elements (SQ), or a tuple of several.
+
+        Dates and times stay text; PN is text with its `^` and `=`; AT is an int. `default` where the
+        attribute is absent or empty; None for an empty one among several numbers.
+
+        Raises
+        ------
+        BadData
+            A number that is none, or a value of the wrong length.
+        """
+        tag = _tag(keyword)
+        if tag not in self.raw:
+            return default
+        value = self.raw[tag][1]
+        vr = self.vr(tag)
+        if vr == "SQ":
+            return self.items(tag)
+        if not value:
+            return default
+        try:
+            found = _typed(vr, value, self.codecs)
+        except (ValueError, struct.error, OverflowError) as error:
+            raise BadData(f"{vr} value {value[:32]!r} is none: {error}", tag=hexadecimal(tag)) from None
+        return default if found is None or found == "" else found
+
+    def text(self, keyword: str | int) -> str:
+        """The first value as text without spaces around it; "" where absent or empty. Never raises."""
+        tag = _tag(keyword)
+        if tag not in self.raw:
+            return ""
+        vr = self.vr(tag)
+        if vr in NUMBERS or vr == "AT":
+            try:
+                value = self.get(tag, "")
+            except BadData:
+                return ""
+            return str(value[0] if isinstance(value, tuple) else value)
+        text, _ = charset.decode(self.raw[tag][1], *self.codecs)
+        if vr not in SINGLE:
+            text = text.partition("\\")[0]
+        return text.strip(" \0")
+
+    def items(self, keyword: str | int) -> list[Elements]:
+        """The items of a sequence, parsed; [] where absent or empty.
+
+        Raises
+        ------
+        BadData
+            The bytes are no items.
+        """
+        tag = _tag(keyword)
+        if tag not in self.raw:
+            return []
+        return parse_items(self.raw[tag][1], implicit=self.implicit, parent=self)
+
+    def dataset(self) -> Dataset:
+        """A pydicom Dataset of what was parsed (slow), with its sequences.
+
+        Raises
+        ------
+        BadData
+            pydicom cannot read it.
+        """
+        from pydicom.dataelem import RawDataElement
+        from pydicom.dataset import Dataset
+        from pydicom.tag import Tag
+
+        found: dict[Any, Any] = {}
+        for tag, (vr, value) in self.raw.items():
+            implicit = self.implicit if vr != "SQ" else not _explicit_items(value, self.implicit)
+            kind = vr if vr == "SQ" or not self.implicit else None
+            found[Tag(tag)] = RawDataElement(Tag(tag), kind, len(value), value or None, 0, implicit, True)
+        made = Dataset(found)
+        made.set_original_encoding(self.implicit, True, list(self.codecs[0]))
+        return made
+
+
+def _tag(keyword: str | int) -> int:
+    return keyword if isinstance(keyword, int) else tag_of(keyword)
+
+
+def _typed(vr: str, value: bytes, codecs: tuple[tuple[str, ...], bool]) -> Any:
+    """One value, or a tuple of several, in the Python type of the VR."""
+    if vr in NUMBERS or vr == "AT":
+        form = NUMBERS.get(vr, "I")
+        size = struct.calcsize("<" + form)
+        if vr == "AT":
+            value = value[: len(value) // 4 * 4]
+            pairs = struct.unpack(f"<{len(value) // 2}H", value)
+            many: tuple[Any, ...] = tuple(a << 16 | b for a, b in zip(pairs[::2], pairs[1::2], strict=True))
+        else:
+            if len(value) % size:
+                raise ValueError(f"{len(value)} bytes are no multiple of {size}")
+            many = struct.unpack(f"<{len(value) // size}{form}", value)
+    elif vr in TEXT:
+        text, _ = charset.decode(value, *codecs)
+        if vr in SINGLE:
+            return text.rstrip("\0 ")
+        ends = "\0 =" if vr == "PN" else "\0 "  # empty component groups at the end are not written, PS3.5 6.2
+        many = tuple(part.rstrip(ends) for part in text.split("\\"))
+    elif vr in ("DS", "IS"):
+        number = float if vr == "DS" else _integer
+        parts = value.decode("latin-1").strip(" \0").split("\\")
+        many = tuple(number(part.strip(" \0")) if part.strip(" \0") else None for part in parts)
+    elif vr in ("AE", "AS", "CS", "DA", "DT", "TM", "UI"):
+        plain = value.decode("latin-1").rstrip("\0 ")
+        many = tuple(part.strip() if vr == "AE" else part.rstrip("\0 ") for part in plain.split("\\"))
+    elif vr == "UR":
+        return value.decode("latin-1").rstrip("\0 ")
+    else:
+        return value
+    return many[0] if len(many) == 1 else many or None
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        if not number.is_integer():
+            raise ValueError("not a whole number") from None
+        return int(number)
+
+
+def parse(
+    data: Buffer,
+    *,
+    implicit: bool,
+    start: int = 0,
+    wanted: frozenset[int] | None = None,
+    fallback_charset: str = "iso8859",
+) -> Elements:
+    """The top-level elements of a little-endian data set, up to its pixel data.
+
+    Parameters
+    ----------
+    data
+        The bytes; anything but `bytes` is looked at piece by piece, so that pixel data is not copied.
+    implicit
+        Whether the transfer syntax is Implicit VR Little Endian. A data set that plainly is the other one is
+        read as what it is.
+    start
+        Offset in bytes of the first element.
+    wanted
+        Tags whose values are kept; None keeps all.
+    fallback_charset
+        Python codec for bytes beyond ASCII without a known SpecificCharacterSet.
+
+    Raises
+    ------
+    BadData
+        A value or item runs over the end, a VR is none, items stand where none can, or sequences nest deeper
+        than 64.
+
+    Examples
+    --------
+    >>> parse(bytes.fromhex("10002000 04000000 31323320"), implicit=True).text("PatientID")
+    '123'
+    """
+    if isinstance(data, bytes):
+        return Elements(*walk(data, start, len(data), implicit, wanted), fallback_charset)
+    with memoryview(data) as view:
+        flat = view if view.format == "B" else view.cast("B")
+        return grow(
+            lambda size: bytes(flat[:size]),
+            8192,
+            len(flat),
+            lambda window: Elements(*walk(window, start, len(flat), implicit, wanted), fallback_charset),
+        )
+
+
+def grow(read: Callable[[int], bytes], first: int, total: int, use: Callable[[bytes], Elements]) -> Elements:
+    """What `use` makes of the first bytes, of as many of them as it needs."""
+    size = min(first, total)
+    while True:
+        try:
+            return use(read(size))
+        except NeedMore as more:
+            size = min(total, max(4 * size, more.size + 1024))
+
+
+def _explicit_items(value: bytes, implicit: bool) -> bool:
+    """Whether the first element of the first item has a VR."""
+    if len(value) < 16:
+        return not implicit
+    return not really_implicit(value, 8, implicit)
+
+
+def parse_items(value: bytes, *, implicit: bool, parent: Elements | None = None) -> list[Elements]:
+    """The items of the bytes of a sequence.
+
+    Raises
+    ------
+    BadData
+        The bytes are no items.
+    """
+    found: list[Elements] = []
+    at, total = 0, len(value)
+    fallback = parent.fallback_charset if parent else "iso8859"
+    while at + 8 <= total:
+        tag = tag_at(value, at)
+        length = int.from_bytes(value[at + 4 : at + 8], "little")
+        if tag == SEQUENCE_END:
+            break
+        if tag != ITEM:
+            raise BadData("no item in a sequence", tag=hexadecimal(tag), offset=at)
+        at += 8
+        if length == UNDEFINED:
+            stop, after = item_end(value, at, implicit)
+        else:
+            stop = after = at + length
+            if stop > total:
+                raise BadData(f"an item of {length} bytes, {total - at} are left", offset=at - 8)
+        body = value[at:stop]
+        item = Elements(*walk(body, 0, len(body), implicit, None, top=False), fallback)
+        if 0x00080005 not in item.raw and parent is not None:
+            item._codecs = parent.codecs
+        found.append(item)
+        at = after
+    return found
+
+
+@dataclass(frozen=True)
+class FileMeta:
+    """What the File Meta Information says of the data set behind it (PS3.10 7.1), or ""."""
+
+    transfer_syntax: str  # (0002,0010); guessed from the data set where absent
+    sop_class: str  # (0002,0002)
+    sop_instance: str  # (0002,0003)
+    data_set: int  # offset in bytes of the data set
+
+
+def parse_file(
+    path: str | os.PathLike[str],
+    *,
+    wanted: frozenset[int] | None = None,
+    fallback_charset: str = "iso8859",
+) -> tuple[FileMeta, Elements]:
+    """The file meta and the header of a Part 10 file; its pixel data is not read.
+
+    Parameters
+    ----------
+    path
+        A regular file. Without preamble or file meta it is taken where it plainly is a data set.
+    wanted
+        Tags whose values are kept; None keeps all.
+    fallback_charset
+        Python codec for bytes beyond ASCII without a known SpecificCharacterSet.
+
+    Returns
+    -------
+    meta, elements
+        ``elements.pixels`` gives the place of the pixel data in the file; where deflated, in the inflated
+        data set. Values of a big-endian file are given in little endian.
+
+    Raises
+    ------
+    BadFile
+        It cannot be read, is no DICOM, or its data set is broken.
+    """
+    from .part10 import read_header
+
+    return read_header(path, wanted, fallback_charset)

@@ -1,0 +1,222 @@
+"""Files of PS3.10: preamble, file meta, and the header of the data set behind it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zlib
+from io import BytesIO
+
+from .elements import Elements, FileMeta, grow, parse
+from .encoding import PIXELS, NeedMore, walk
+from .errors import BadData, BadFile
+
+IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+HEAD = 4096  # bytes read at first
+RATIO = 200  # R0.8: an inflated data set may be so many times the size of the file,
+INFLATED = 4 << 30  # and so many bytes
+
+
+def read_header(
+    path: str | os.PathLike[str], wanted: frozenset[int] | None, fallback_charset: str
+) -> tuple[FileMeta, Elements]:
+    """See `elements.parse_file`."""
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    except (OSError, ValueError) as error:
+        raise BadFile(path, f"cannot be opened: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        about = os.fstat(file)
+        if not stat.S_ISREG(about.st_mode):
+            raise BadFile(path, "no regular file")
+        return _header(_Window(file, about.st_size), wanted, fallback_charset)
+    except BadFile:
+        raise
+    except BadData as error:
+        raise BadFile(path, _why(error), tag=error.tag) from None
+    except OSError as error:
+        raise BadFile(path, f"cannot be read: {error.strerror or error}") from None
+    finally:
+        os.close(file)
+
+
+def _why(error: BadData) -> str:
+    return error.why if error.offset is None else f"{error.why}, byte {error.offset}"
+
+
+class _Window:
+    """The first bytes of an open file, as many as were asked for."""
+
+    def __init__(self, file: int, size: int) -> None:
+        self.file, self.size, self.held = file, size, b""
+
+    def __call__(self, size: int) -> bytes:
+        if len(self.held) < min(size, self.size):
+            os.lseek(self.file, 0, os.SEEK_SET)
+            parts: list[bytes] = []
+            left = min(size, self.size)
+            while left > 0 and (part := os.read(self.file, left)):
+                parts.append(part)
+                left -= len(part)
+            if left > 0:
+                raise BadData("the file became shorter while it was read")
+            self.held = b"".join(parts)
+        return self.held
+
+
+def _header(
+    window: _Window, wanted: frozenset[int] | None, fallback_charset: str
+) -> tuple[FileMeta, Elements]:
+    head = window(HEAD)
+    if head[128:132] == b"DICM":
+        at = 132
+    elif head[:4] in (b"\2\0\0\0", b"\2\0\1\0", b"\2\0\2\0"):
+        at = 0  # file meta without preamble
+    else:
+        return _bare(window, wanted, fallback_charset)
+    meta = _meta(window, at)
+    head = window(HEAD)
+    start = meta.data_set
+    syntax = meta.transfer_syntax or _guess(window(start + 8)[start : start + 8], window.size - start)
+    meta = FileMeta(syntax, meta.sop_class, meta.sop_instance, start)
+    if syntax == DEFLATED:
+        return meta, _deflated(window(window.size), start, wanted, fallback_charset)
+    if syntax == BIG_ENDIAN:
+        return meta, _big_endian(window, start, wanted, fallback_charset)
+    return meta, _walked(window, start, syntax == IMPLICIT, wanted, fallback_charset)
+
+
+def _walked(
+    window: _Window,
+    start: int,
+    implicit: bool,
+    wanted: frozenset[int] | None,
+    fallback_charset: str,
+) -> Elements:
+    size = window.size
+    return grow(
+        window,
+        HEAD,
+        size,
+        lambda data: Elements(*walk(data, start, size, implicit, wanted), fallback_charset),
+    )
+
+
+def _meta(window: _Window, at: int) -> FileMeta:
+    """The elements of group 0002, explicit little endian whatever follows; its length is not trusted."""
+    found = {0x10: "", 2: "", 3: ""}
+    while True:
+        data = window(at + 8)
+        if len(data) < at + 8:
+            break
+        if data[at : at + 2] != b"\2\0":
+            break
+        element = int.from_bytes(data[at + 2 : at + 4], "little")
+        vr = data[at + 4 : at + 6]
+        if vr in (b"OB", b"UN", b"OW", b"UT", b"SQ"):
+            data = window(at + 12)
+            length, value = int.from_bytes(data[at + 8 : at + 12], "little"), at + 12
+        elif 65 <= vr[0] <= 90 and 65 <= vr[1] <= 90:
+            length, value = data[at + 6] | data[at + 7] << 8, at + 8
+        else:  # file meta in implicit VR: wrong, but seen
+            length, value = int.from_bytes(data[at + 4 : at + 8], "little"), at + 8
+        if value + length > window.size:
+            raise BadData("the file meta runs over the end", tag=f"0002{element:04X}", offset=at)
+        if element in found:
+            if length > 1024:
+                raise BadData(f"a UID of {length} bytes", tag=f"0002{element:04X}", offset=at)
+            found[element] = window(value + length)[value : value + length].decode("latin-1").strip(" \0")
+        at = value + length
+    return FileMeta(found[0x10], found[2], found[3], at)
+
+
+def _guess(first: bytes, size: int) -> str:
+    """The transfer syntax of a data set that does not say: from its first element."""
+    if len(first) < 8:
+        return EXPLICIT
+    letters = first[4:6].isalpha() and first[4:6].isupper()
+    if letters:
+        big = int.from_bytes(first[:2], "little") >= 0x0100 and first[0] == 0
+        return BIG_ENDIAN if big else EXPLICIT
+    return IMPLICIT
+
+
+def _bare(window: _Window, wanted: frozenset[int] | None, fallback_charset: str) -> tuple[FileMeta, Elements]:
+    """A data set without preamble and file meta, if it plainly is one."""
+    head = window(HEAD)
+    group = head[:2]
+    if len(head) < 16 or group not in (b"\x08\0", b"\0\x08", b"\x04\0", b"\x02\0"):
+        raise BadData("no DICOM: neither a preamble nor a data set")
+    syntax = _guess(head[:8], window.size)
+    try:
+        if syntax == BIG_ENDIAN:
+            elements = _big_endian(window, 0, wanted, fallback_charset)
+        else:
+            elements = _walked(window, 0, syntax == IMPLICIT, wanted, fallback_charset)
+    except BadData as error:
+        raise BadData(f"no DICOM: no preamble, and no data set: {_why(error)}", tag=error.tag) from None
+    if not elements.raw and wanted is None:
+        raise BadData("no DICOM: neither a preamble nor a data set")
+    return FileMeta(syntax, elements.text(0x00080016), elements.text(0x00080018), 0), elements
+
+
+def _deflated(data: bytes, start: int, wanted: frozenset[int] | None, fallback_charset: str) -> Elements:
+    """The header of a deflated data set, inflated only as far as needed (PS3.5 A.5)."""
+    source = memoryview(data)[start:]
+    limit = min(INFLATED, RATIO * len(source))
+
+    def use(size: int) -> tuple[bytes, bool]:
+        engine = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            text = engine.decompress(source, size)
+        except zlib.error as error:
+            raise BadData(f"the deflated data set cannot be inflated: {error}", offset=start) from None
+        if not engine.eof and len(text) < size:
+            raise BadData("the deflated data set is cut", offset=start)
+        return text, engine.eof
+
+    size = 65536
+    while True:
+        text, whole = use(min(size, limit))
+        try:
+            total = len(text) if whole else limit + (1 << 32)
+            found = walk(text, 0, total, False, wanted)
+            return Elements(*found, fallback_charset)
+        except NeedMore as more:
+            if more.size > limit or size >= limit:
+                raise BadData(f"inflates to more than {limit} bytes ({RATIO} times the file)") from None
+            size = max(4 * size, more.size + 1024)
+
+
+def _big_endian(
+    window: _Window, start: int, wanted: frozenset[int] | None, fallback_charset: str
+) -> Elements:
+    """Explicit VR Big Endian (retired), by pydicom; the values are given in little endian."""
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filereader import read_dataset
+    from pydicom.filewriter import write_dataset
+    from pydicom.tag import BaseTag
+
+    source = BytesIO(window(window.size))
+    source.seek(start)
+    place: list[tuple[str, int, int]] = []
+
+    def stop(tag: BaseTag, vr: str | None, length: int) -> bool:
+        if int(tag) in PIXELS:
+            place.append((str(vr or "OW"), source.tell(), length))
+            return True
+        return False
+
+    try:
+        data_set = read_dataset(source, False, False, stop_when=stop)
+        out = DicomBytesIO()
+        out.is_little_endian, out.is_implicit_VR = True, False
+        write_dataset(out, data_set)
+    except Exception as error:  # pydicom raises anything on broken bytes
+        raise BadData(f"the big-endian data set cannot be read: {error}", offset=start) from None
+    found = parse(out.getvalue(), implicit=False, wanted=wanted, fallback_charset=fallback_charset)
+    found.pixels = place[0] if place else None
+    return found
