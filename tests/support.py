@@ -37,7 +37,7 @@ def require_peer(program: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on, below those a system hands out itself, so that it stays free for a while."""
+    """A TCP port nobody listens on, below those the system hands out, so that it stays free a while."""
     for port in random.sample(range(20_000, 32_000), 200):
         with socket.socket() as probe:
             try:

@@ -97,7 +97,8 @@ def store3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPeer]:
     received = folder / "received"
     received.mkdir()
     with ExitStack() as stack:
-        process = start(stack, folder, port, program, "-aet", "STORE3", "+xa", "-od", str(received), str(port))
+        options = ("-aet", "STORE3", "+xa", "-od", str(received))
+        process = start(stack, folder, port, program, *options, str(port))
         answers("STORE3", port)
         yield RealPeer("127.0.0.1", port, "STORE3", 0, process, folder, version(program))
 
