@@ -1,0 +1,376 @@
+"""The one place that opens an association and turns its failures into errors (PS3.7, PS3.8)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+from time import sleep
+from typing import NamedTuple
+
+from ..errors import (
+    AssociationRejected,
+    AssociationTimeout,
+    BadData,
+    ConnectError,
+    ConnectionLost,
+    DicomlabError,
+    NoAcceptedContext,
+    ProtocolError,
+)
+from . import dimse, negotiation
+from .contexts import Context
+from .deadline import Cancelled, Deadline
+from .node import Node
+from .pdu import COMMAND_LIMIT, RELEASE_RP, RELEASE_RQ, Fragment, PduType, ReleaseRequested, Released, Wire
+from .pdu import abort_pdu, p_data
+
+GRACE = 2.0  # seconds in which the final response may come after a cancel
+IDENTIFIER_LIMIT = 1 << 20  # bytes of a C-FIND identifier (R0.8)
+DATA_LIMIT = 16 << 30  # bytes of a stored data set
+BACK_OFF = (0.3, 0.6, 1.2)  # seconds before each new try after a transient rejection
+
+
+class Message(NamedTuple):
+    """One DIMSE message as it came."""
+
+    context_id: int
+    command: dimse.Command
+    data: memoryview | None  # valid until the next message is read
+
+
+class Association:
+    """An association that stands; made by `associate`.
+
+    Reads belong to one thread; `cancel` and `abort` may be called by any.
+    """
+
+    def __init__(self, wire: Wire, node: Node, accepted: negotiation.Accepted, deadline: Deadline) -> None:
+        self.wire, self.node, self.accepted, self.deadline = wire, node, accepted, deadline
+        self._message_id = 0
+        self._hint = 1 << 12
+
+    # -- contexts --------------------------------------------------------------------------------------------
+
+    def context(self, abstract_syntax: str) -> tuple[int, str]:
+        """Id and transfer syntax of the accepted context of that class.
+
+        Raises
+        ------
+        NoAcceptedContext
+            The peer refused it.
+        """
+        for context_id, (abstract, syntax) in self.accepted.contexts.items():
+            if abstract == abstract_syntax:
+                return context_id, syntax
+        raise refused(self.node, abstract_syntax, self.accepted.results.get(abstract_syntax), self.deadline)
+
+    # -- messages --------------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        command_field: dimse.CommandField,
+        sop_class: str,
+        identifier: bytes | None = None,
+        *,
+        destination: str = "",
+    ) -> int:
+        """Send a request; gives its message id."""
+        context_id, _ = self.context(sop_class)
+        self._message_id = self._message_id % 0xFFFF + 1
+        command = dimse.request(
+            command_field,
+            sop_class,
+            self._message_id,
+            data=identifier is not None,
+            destination=destination,
+        )
+        pdus = [p_data(context_id, 3, command)]
+        if identifier is not None:
+            room = (self.accepted.maximum_length or 1 << 16) - 6
+            for at in range(0, len(identifier), room):
+                last = 2 if at + room >= len(identifier) else 0
+                pdus.append(p_data(context_id, last, identifier[at : at + room]))
+        self.wire.send(*pdus)
+        return self._message_id
+
+    def read(self, limit: int = IDENTIFIER_LIMIT) -> Message:
+        """The next message, whole.
+
+        Parameters
+        ----------
+        limit
+            Bytes that its data set may have.
+        """
+        command_bytes = bytearray()
+        command: dimse.Command | None = None
+        context_id = 0
+        buffer = bytearray()
+        filled = 0
+
+        def place(fragment: Fragment) -> memoryview:
+            nonlocal context_id, buffer
+            if fragment.context_id not in self.accepted.contexts:
+                raise self.broken(f"a message came on context {fragment.context_id}, which was never agreed")
+            if fragment.command:
+                if command is not None or filled:
+                    raise self.broken("a command came where the rest of a data set was due")
+                if len(command_bytes) + fragment.length > COMMAND_LIMIT:
+                    raise self.broken(f"a command set of more than {COMMAND_LIMIT:,} bytes")
+                context_id = fragment.context_id
+                return memoryview(bytearray(fragment.length))
+            if command is None:
+                raise self.broken("a data set came before its command")
+            if fragment.context_id != context_id:
+                raise self.broken("a data set came on another context than its command")
+            need = filled + fragment.length
+            if need > limit:
+                raise self.broken(f"a data set of more than {limit:,} bytes")
+            if need > len(buffer):
+                grown = bytearray(max(need, 2 * len(buffer), self._hint))
+                grown[:filled] = memoryview(buffer)[:filled]
+                buffer = grown
+            return memoryview(buffer)[filled:need]
+
+        while True:
+            target: list[memoryview] = []
+
+            def keep(fragment: Fragment, target: list[memoryview] = target) -> memoryview:
+                target.append(place(fragment))
+                return target[0]
+
+            fragment = self.wire.read_fragment(keep)
+            if fragment.command:
+                command_bytes += target[0]
+                if fragment.last:
+                    command = self._decode(bytes(command_bytes))
+                    if not command.has_data:
+                        return Message(context_id, command, None)
+            else:
+                filled += fragment.length
+                if fragment.last:
+                    assert command is not None
+                    self._hint = min(max(self._hint, filled + 64), 4 * filled + 64)
+                    return Message(context_id, command, memoryview(buffer)[:filled])
+
+    def responses(self, message_id: int, command_field: int, service: str, limit: int = IDENTIFIER_LIMIT) -> Iterator[Message]:
+        """The messages that follow a request, up to and with its final response; C-STORE requests among them.
+
+        Raises
+        ------
+        ProtocolError
+            A response answers another message, or is of another kind, or has no status (R1.21).
+        """
+        while True:
+            message = self.read(limit)
+            command = message.command
+            if command.command_field == dimse.CommandField.C_STORE_RQ:
+                yield message
+                continue
+            if command.command_field != command_field | dimse.RESPONSE:
+                raise self.broken(f"a message of command field 0x{command.command_field:04X} came, no {service} response")
+            if command.responded_to != message_id:
+                raise self.broken(f"a response to message {command.responded_to} came, {message_id} was asked")
+            status = command.status(service)
+            if status is None:
+                raise self.broken("a response came without a status (0000,0900)")
+            yield message
+            if status.code not in (0xFF00, 0xFF01):
+                return
+
+    def answer(self, message: Message, status: int) -> None:
+        """Answer a request of the peer's (a C-STORE of a C-GET, an N-EVENT-REPORT)."""
+        self.wire.send(p_data(message.context_id, 3, dimse.response(message.command, status)))
+
+    def _decode(self, data: bytes) -> dimse.Command:
+        try:
+            return dimse.decode(data)
+        except BadData as error:
+            raise self.broken(str(error)) from error
+
+    def broken(self, what: str) -> ProtocolError:
+        """A ProtocolError of this association."""
+        return ProtocolError(
+            what,
+            peer=self.node.identity,
+            phase=self.wire.phase,
+            elapsed=self.deadline.elapsed,
+            advice="The peer breaks the protocol; report it to its vendor.",
+        )
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def cancel(self, sop_class: str, message_id: int) -> None:
+        """Send C-CANCEL; the final response is still to be read. May be called by any thread."""
+        with contextlib.suppress(DicomlabError, Cancelled):
+            self.wire.send(dimse.cancel(self.context(sop_class)[0], message_id))
+
+    def release(self) -> None:
+        """Release the association; an unanswered or clumsy release is no error (the result stands)."""
+        deadline = self.deadline.grace(self.node.timeouts.association)
+        self.wire.deadline, self.wire.phase = deadline, "release"
+        try:
+            self.wire.send(RELEASE_RQ)
+            while True:
+                kind, _ = self.wire.read_pdu()
+                if kind == PduType.RELEASE_RQ:  # collision, PS3.8 7.2.2.7: the requestor answers first
+                    self.wire.send(RELEASE_RP)
+                elif kind != PduType.P_DATA_TF:
+                    break
+            self.wire.close()
+        except (DicomlabError, Cancelled):
+            self.abort()
+
+    def abort(self) -> None:
+        """Send A-ABORT if it can be sent at once, and close. May be called twice and by any thread."""
+        self.wire.deadline = Deadline(0.1, 0.1)
+        with contextlib.suppress(DicomlabError, Cancelled):
+            self.wire.send(abort_pdu())
+        self.wire.shutdown()
+        self.wire.close()
+
+
+@contextlib.contextmanager
+def associate(
+    node: Node, contexts: Sequence[Context], deadline: Deadline, *, phase: str, scp_roles: Sequence[str] = ()
+) -> Iterator[Association]:
+    """An association for the length of a ``with`` block: released at its end, aborted where it raises.
+
+    A transient rejection is tried again, with back-off (R1.20).
+
+    Raises
+    ------
+    ConnectError, AssociationRejected, NoAcceptedContext, ProtocolError
+    """
+    association = _open(node, contexts, deadline, scp_roles)
+    association.wire.deadline, association.wire.phase = deadline, phase
+    try:
+        yield association
+    except ReleaseRequested:
+        with contextlib.suppress(DicomlabError, Cancelled):
+            association.wire.send(RELEASE_RP)
+        association.wire.close()
+        raise ConnectionLost(
+            "the peer asked for release in the middle of the operation",
+            peer=node.identity,
+            phase=phase,
+            elapsed=deadline.elapsed,
+            advice="Try again; what came is kept.",
+        ) from None
+    except Released:
+        association.abort()
+        raise association.broken("the peer confirmed a release that nobody asked for") from None
+    except BaseException:
+        association.abort()
+        raise
+    association.release()
+
+
+def _open(node: Node, contexts: Sequence[Context], deadline: Deadline, scp_roles: Sequence[str]) -> Association:
+    patience = Deadline(node.timeouts.association, node.timeouts.association)
+    for pause in (*BACK_OFF, None):
+        try:
+            return _negotiate(node, contexts, deadline, scp_roles)
+        except AssociationRejected as error:
+            if error.result != 2 or pause is None or patience.remaining < pause:
+                raise
+        sleep(pause)
+        if deadline.stopped:
+            raise Cancelled
+    raise AssertionError("unreachable")
+
+
+def _negotiate(
+    node: Node, contexts: Sequence[Context], deadline: Deadline, scp_roles: Sequence[str]
+) -> Association:
+    own = Deadline(node.timeouts.association, node.timeouts.association)
+    own._stop = deadline._stop  # one abort flag for the whole call
+    wire = Wire(_connect(node, deadline), node.identity)
+    wire.deadline = own
+    try:
+        wire.send(negotiation.request(node.calling, node.ae_title, contexts, scp_roles))
+        kind, body = wire.read_pdu()
+        if kind == PduType.ASSOCIATE_RJ:
+            words, advice, result, source, reason = negotiation.rejection(body, node.calling, node.ae_title)
+            raise AssociationRejected(
+                words,
+                result=result,
+                source=source,
+                diagnostic=reason,
+                peer=node.identity,
+                phase="association",
+                elapsed=own.elapsed,
+                advice=advice,
+            )
+        if kind == PduType.ABORT:
+            raise wire.aborted(body)
+        if kind != PduType.ASSOCIATE_AC:
+            raise wire._broken(f"a PDU of type {kind} answered the association request")
+        try:
+            accepted = negotiation.accepted(body, contexts)
+        except ValueError as error:
+            raise wire._broken(str(error)) from error
+    except BaseException as error:
+        if isinstance(error, ProtocolError):
+            with contextlib.suppress(DicomlabError, Cancelled):
+                wire.send(abort_pdu(2))
+        wire.close()
+        raise
+    association = Association(wire, node, accepted, deadline)
+    deadline.progressed()
+    if not accepted.contexts:
+        association.release()
+        first = contexts[0].abstract_syntax
+        raise refused(node, first, accepted.results.get(first), deadline)
+    return association
+
+
+def _connect(node: Node, deadline: Deadline) -> socket.socket:
+    """A TCP connection within the connect deadline; the reason of a failure comes from the socket."""
+    context = {"peer": node.identity, "phase": "connection"}
+    try:
+        return socket.create_connection((node.host, node.port), node.timeouts.connect)
+    except TimeoutError as error:
+        raise AssociationTimeout(
+            f"nothing answered at {node.host}:{node.port} within {node.timeouts.connect:g} s",
+            elapsed=deadline.elapsed,
+            advice="Check host and port; a firewall may drop the packets.",
+            **context,
+        ) from error
+    except socket.gaierror as error:
+        raise ConnectError(
+            f"the host name {node.host!r} is not known ({error.strerror})",
+            elapsed=deadline.elapsed,
+            advice="Check its spelling, or give the IP address.",
+            **context,
+        ) from error
+    except ConnectionRefusedError as error:
+        raise ConnectError(
+            f"nothing listens at {node.host}:{node.port} (connection refused)",
+            elapsed=deadline.elapsed,
+            advice="Check the port, and that the archive is running.",
+            **context,
+        ) from error
+    except OSError as error:
+        raise ConnectError(
+            f"{node.host}:{node.port} cannot be reached ({error.strerror or error})",
+            elapsed=deadline.elapsed,
+            advice="Check the network, VPN and host name.",
+            **context,
+        ) from error
+
+
+def refused(node: Node, abstract_syntax: str, result: int | None, deadline: Deadline) -> NoAcceptedContext:
+    """The error of a service that the peer does not give."""
+    from pydicom.uid import UID
+
+    words = negotiation.RESULTS.get(result, f"result {result}") if result is not None else "it was not answered"
+    return NoAcceptedContext(
+        f"{UID(abstract_syntax).name} ({abstract_syntax}) was not accepted: {words}",
+        abstract_syntax=abstract_syntax,
+        result=result,
+        peer=node.identity,
+        phase="association",
+        elapsed=deadline.elapsed,
+        advice="This service is not supported by this peer, or not allowed for your AE title.",
+    )

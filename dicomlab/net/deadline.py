@@ -1,0 +1,97 @@
+"""How long a call may take: one clock a call, read on `time.monotonic`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from ..errors import AssociationTimeout, DicomlabError, DimseTimeout
+
+
+class Cancelled(Exception):
+    """The call was told to stop, by `Deadline.cancel` (internal: it never leaves the package)."""
+
+
+class Deadline:
+    """The deadlines of one call (no progress, total) and its abort flag.
+
+    Progress means that data moved (R1.5): the operation says so by `progressed`; a response that changes nothing
+    is not progress.
+
+    Parameters
+    ----------
+    progress
+        Seconds without progress after which `check` raises.
+    total
+        Seconds for the whole call, or None.
+    """
+
+    def __init__(self, progress: float, total: float | None = None) -> None:
+        self.progress = progress
+        self.started = monotonic()
+        self._last = self.started
+        self._end = None if total is None else self.started + total
+        self._stop = threading.Event()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return monotonic() - self.started
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the nearer of the two deadlines; may be negative."""
+        now = monotonic()
+        left = self._last + self.progress - now
+        return left if self._end is None else min(left, self._end - now)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody asked for the call to stop."""
+        return self._stop.is_set()
+
+    def progressed(self) -> None:
+        """Data moved: the no-progress deadline starts anew."""
+        self._last = monotonic()
+
+    def cancel(self) -> None:
+        """Ask the call to stop; it looks at least every 0.25 s. May be called from any thread."""
+        self._stop.set()
+
+    def grace(self, seconds: float) -> Deadline:
+        """A fresh, short deadline for what is still to come after a cancel or an end."""
+        return Deadline(seconds, seconds)
+
+    def check(self, fail: Callable[[str], DicomlabError]) -> None:
+        """Raise what `fail` makes of a sentence if a deadline has passed, `Cancelled` if asked to stop."""
+        if self._stop.is_set():
+            raise Cancelled
+        if self.remaining > 0:
+            return
+        if self._end is not None and monotonic() >= self._end:
+            raise fail(f"not finished within the total deadline of {self._end - self.started:g} s")
+        raise fail(f"nothing moved for {self.progress:g} s")
+
+
+def no_answer(peer: str, phase: str, deadline: Deadline) -> Callable[[str], DicomlabError]:
+    """The error of a deadline: AssociationTimeout until the association stands, DimseTimeout afterwards."""
+
+    def fail(sentence: str) -> DicomlabError:
+        if phase in ("connection", "association"):
+            return AssociationTimeout(
+                sentence,
+                peer=peer,
+                phase=phase,
+                elapsed=deadline.elapsed,
+                advice="Is host and port right, and is the archive running? A firewall may drop the packets.",
+            )
+        return DimseTimeout(
+            sentence,
+            peer=peer,
+            phase=phase,
+            elapsed=deadline.elapsed,
+            advice="Try again, or allow more time with connect(..., timeout=seconds).",
+        )
+
+    return fail

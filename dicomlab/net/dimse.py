@@ -1,0 +1,179 @@
+"""Command sets and messages (PS3.7 section 9 and annex E): implicit VR little endian, group 0000."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from ..errors import BadData
+from ..status import Status
+from .pdu import p_data
+
+_ELEMENT = struct.Struct("<HHL")
+_US = struct.Struct("<H")
+NO_DATA_SET = 0x0101
+
+
+class CommandField(IntEnum):
+    """Command Field (0000,0100) of the requests; a response has the high bit (PS3.7 E.1)."""
+
+    C_STORE_RQ = 0x0001
+    C_GET_RQ = 0x0010
+    C_FIND_RQ = 0x0020
+    C_MOVE_RQ = 0x0021
+    C_ECHO_RQ = 0x0030
+    C_CANCEL_RQ = 0x0FFF
+
+
+RESPONSE = 0x8000
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command set; ``raw`` maps the element number of group 0000 to its bytes."""
+
+    raw: dict[int, bytes] = field(default_factory=dict)
+
+    def number(self, element: int, default: int | None = None) -> int | None:
+        """The value of a US element, `default` where it is absent or not two bytes."""
+        value = self.raw.get(element)
+        return default if value is None or len(value) != 2 else _US.unpack(value)[0]
+
+    def text(self, element: int) -> str:
+        """The value of a UI, AE or LO element without padding; any byte is kept as Latin-1."""
+        return self.raw.get(element, b"").decode("latin-1").strip("\0 ")
+
+    @property
+    def command_field(self) -> int:
+        """(0000,0100), 0 where absent."""
+        return self.number(0x0100, 0) or 0
+
+    @property
+    def message_id(self) -> int:
+        """(0000,0110), 0 where absent."""
+        return self.number(0x0110, 0) or 0
+
+    @property
+    def responded_to(self) -> int | None:
+        """(0000,0120) Message ID Being Responded To."""
+        return self.number(0x0120)
+
+    @property
+    def sop_class(self) -> str:
+        """(0000,0002) Affected SOP Class UID."""
+        return self.text(0x0002)
+
+    @property
+    def sop_instance(self) -> str:
+        """(0000,1000) Affected SOP Instance UID."""
+        return self.text(0x1000)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether a data set follows: (0000,0800) is not 0x0101."""
+        return self.number(0x0800, NO_DATA_SET) != NO_DATA_SET
+
+    def status(self, service: str) -> Status | None:
+        """The status that a response carries; None where (0000,0900) is absent."""
+        code = self.number(0x0900)
+        if code is None:
+            return None
+        tags = self.raw.get(0x0901, b"")
+        offending = tuple(
+            f"({group:04X},{element:04X})"
+            for group, element in struct.iter_unpack("<HH", tags[: len(tags) // 4 * 4])
+        )
+        return Status(code, self.text(0x0902), offending, service)
+
+    def counts(self) -> dict[str, int]:
+        """Sub-operations remaining, completed, failed and warning, as far as the response gives them."""
+        names = {0x1020: "remaining", 0x1021: "completed", 0x1022: "failed", 0x1023: "warning"}
+        found = {name: self.number(element) for element, name in names.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def decode(data: bytes) -> Command:
+    """The command set in those bytes.
+
+    Raises
+    ------
+    BadData
+        It does not follow implicit VR little endian, or holds an element of another group.
+    """
+    raw: dict[int, bytes] = {}
+    at, end = 0, len(data)
+    while at < end:
+        if end - at < 8:
+            raise BadData("a command set ends in the middle of an element", offset=at)
+        group, element, length = _ELEMENT.unpack_from(data, at)
+        at += 8
+        if group != 0:
+            raise BadData("a command set holds an element of another group", tag=f"{group:04X}{element:04X}")
+        if length > end - at:
+            raise BadData("an element is longer than its command set", tag=f"0000{element:04X}", offset=at)
+        raw[element] = data[at : at + length]
+        at += length
+    return Command(raw)
+
+
+def encode(elements: dict[int, bytes]) -> bytes:
+    """Those elements of group 0000 in order, with the group length before them; odd values are padded."""
+    body = b""
+    for element, value in sorted(elements.items()):
+        padded = value + b"\0" * (len(value) & 1)
+        body += _ELEMENT.pack(0, element, len(padded)) + padded
+    return _ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body)) + body
+
+
+def number(value: int) -> bytes:
+    """A US value."""
+    return _US.pack(value)
+
+
+def request(
+    command_field: CommandField,
+    sop_class: str,
+    message_id: int,
+    *,
+    data: bool,
+    destination: str = "",
+    priority: int = 0,
+) -> bytes:
+    """The command set of a C-ECHO, C-FIND, C-GET or C-MOVE request (PS3.7 9.3)."""
+    elements = {
+        0x0002: sop_class.encode(),
+        0x0100: number(command_field),
+        0x0110: number(message_id),
+        0x0800: number(0x0001 if data else NO_DATA_SET),
+    }
+    if data:
+        elements[0x0700] = number(priority)
+    if destination:
+        name = destination.encode("ascii")
+        elements[0x0600] = name + b" " * (len(name) & 1)
+    return encode(elements)
+
+
+def cancel(context_id: int, message_id: int) -> bytes:
+    """A whole C-CANCEL-RQ as PDU (PS3.7 9.3.2.3)."""
+    elements = {
+        0x0100: number(CommandField.C_CANCEL_RQ),
+        0x0120: number(message_id),
+        0x0800: number(NO_DATA_SET),
+    }
+    return p_data(context_id, 3, encode(elements))
+
+
+def response(command: Command, status: int) -> bytes:
+    """The command set that answers a request without a data set."""
+    elements = {
+        0x0100: number(command.command_field | RESPONSE),
+        0x0120: number(command.message_id),
+        0x0800: number(NO_DATA_SET),
+        0x0900: number(status),
+    }
+    for element in (0x0002, 0x1000):
+        if element in command.raw:
+            elements[element] = command.raw[element]
+    return encode(elements)

@@ -1,0 +1,201 @@
+"""A-ASSOCIATE: the request, and what came back, with pynetdicom's codec (PS3.8 9.3.2, PS3.7 D.3.3)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .contexts import LIMIT, Context
+from .pdu import MAXIMUM_LENGTH
+
+APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+IMPLEMENTATION_CLASS_UID = "2.25.269373284731041239153204923409120127309"
+IMPLEMENTATION_VERSION_NAME = "DICOMLAB_010"
+
+RESULTS = {
+    0: "accepted",
+    1: "rejected by the user",
+    2: "rejected without a reason",
+    3: "the peer does not support the SOP class",
+    4: "the peer does not support the transfer syntaxes",
+}
+_REASONS = {
+    (1, 1): "no reason given",
+    (1, 2): "application context not supported",
+    (1, 3): "calling AE title not recognised",
+    (1, 7): "called AE title not recognised",
+    (2, 1): "no reason given",
+    (2, 2): "protocol version not supported",
+    (3, 1): "temporary congestion",
+    (3, 2): "local limit exceeded",
+}
+_ADVICE = {
+    (1, 3): "Ask the PACS administrator to enter your AE title ({calling}), or give the one that was agreed: "
+    "connect(..., calling=...).",
+    (1, 7): "Check the AE title before the @: the archive does not call itself {called}.",
+    (3, 1): "The archive is busy; try again later.",
+    (3, 2): "The archive has no association left; try again later or open fewer at once.",
+}
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What an association may be used for, as both sides agreed (R1.22)."""
+
+    contexts: dict[int, tuple[str, str]]  # context id -> (abstract syntax, transfer syntax)
+    results: dict[str, int]  # abstract syntax -> best result of its contexts, 0 accepted
+    maximum_length: int  # bytes of a PDU that the peer takes, 0 for any
+    implementation_class: str = ""
+    implementation_version: str = ""
+    roles: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # class -> (SCU, SCP) as answered
+
+
+def request(
+    calling: str, called: str, contexts: Sequence[Context], scp_roles: Sequence[str] = ()
+) -> bytes:
+    """A whole A-ASSOCIATE-RQ.
+
+    Parameters
+    ----------
+    contexts
+        At most 128; they get the ids 1, 3, 5, ... in this order.
+    scp_roles
+        Abstract syntaxes for which we want to be the SCP: the storage classes of a C-GET (R1.9).
+    """
+    from pynetdicom.pdu import A_ASSOCIATE_RQ
+    from pynetdicom.pdu_primitives import A_ASSOCIATE
+    from pynetdicom.presentation import build_context
+
+    assert len(contexts) <= LIMIT
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = APPLICATION_CONTEXT
+    primitive.calling_ae_title, primitive.called_ae_title = calling, called
+    proposed = []
+    for number, context in enumerate(contexts):
+        item = build_context(context.abstract_syntax, list(context.transfer_syntaxes))
+        item.context_id = 2 * number + 1
+        proposed.append(item)
+    primitive.presentation_context_definition_list = proposed
+    primitive.user_information = user_information(MAXIMUM_LENGTH, {uid: (False, True) for uid in scp_roles})
+    return A_ASSOCIATE_RQ(primitive).encode()
+
+
+def user_information(maximum_length: int, roles: dict[str, tuple[bool, bool]]) -> list[Any]:
+    """Maximum length, implementation and roles, as pynetdicom's primitives."""
+    from pynetdicom.pdu_primitives import (
+        ImplementationClassUIDNotification,
+        ImplementationVersionNameNotification,
+        MaximumLengthNotification,
+        SCP_SCU_RoleSelectionNegotiation,
+    )
+
+    length = MaximumLengthNotification()
+    length.maximum_length_received = maximum_length
+    implementation = ImplementationClassUIDNotification()
+    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    version = ImplementationVersionNameNotification()
+    version.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    items: list[Any] = [length, implementation, version]
+    for uid, (scu, scp) in roles.items():
+        role = SCP_SCU_RoleSelectionNegotiation()
+        role.sop_class_uid, role.scu_role, role.scp_role = uid, scu, scp
+        items.append(role)
+    return items
+
+
+def check_items(body: bytes) -> str:
+    """What is wrong with the lengths of the items of an A-ASSOCIATE-RQ or -AC, "" where they fit.
+
+    pynetdicom's codec slices past the end without a word; so the frame is checked before it is used.
+    """
+    if len(body) < 68:
+        return f"an association PDU of {len(body)} bytes is too short"
+    return _check(body, 68, len(body), {0x20: 4, 0x21: 4, 0x50: 0})
+
+
+def _check(body: bytes, at: int, end: int, nested: dict[int, int]) -> str:
+    while at < end:
+        if end - at < 4:
+            return "an item ends in its header"
+        kind, length = body[at], struct.unpack_from(">H", body, at + 2)[0]
+        if length > end - at - 4:
+            return f"item 0x{kind:02X} claims {length} bytes, more than its PDU holds"
+        if kind in nested:
+            if length < nested[kind]:
+                return f"item 0x{kind:02X} of {length} bytes is too short"
+            wrong = _check(body, at + 4 + nested[kind], at + 4 + length, {})
+            if wrong:
+                return wrong
+        at += 4 + length
+    return ""
+
+
+def accepted(body: bytes, contexts: Sequence[Context]) -> Accepted:
+    """What an A-ASSOCIATE-AC with that body (without its six bytes of header) agrees to.
+
+    Raises
+    ------
+    ValueError
+        It breaks the protocol; the message says how.
+    """
+    from pynetdicom.pdu import A_ASSOCIATE_AC
+
+    wrong = check_items(body)
+    if wrong:
+        raise ValueError(wrong)
+    pdu = A_ASSOCIATE_AC()
+    try:
+        pdu.decode(struct.pack(">BxL", 2, len(body)) + body)
+        primitive = pdu.to_primitive()
+        answers = primitive.presentation_context_definition_results_list
+        length = primitive.maximum_length_received
+        information = pdu.user_information
+    except Exception as error:  # the codec raises whatever its slices raise
+        raise ValueError(f"an A-ASSOCIATE-AC that cannot be read ({error})") from error
+    agreed: dict[int, tuple[str, str]] = {}
+    results: dict[str, int] = {}
+    for answer in answers:
+        number = (answer.context_id - 1) // 2
+        if answer.context_id % 2 == 0 or number >= len(contexts):
+            raise ValueError(f"context {answer.context_id} was answered and never proposed")
+        context = contexts[number]
+        result = int(answer.result)
+        if result == 0:
+            syntax = str(answer.transfer_syntax[0]) if answer.transfer_syntax else ""
+            if syntax not in context.transfer_syntaxes:
+                raise ValueError(
+                    f"context {answer.context_id} was accepted with transfer syntax {syntax or '(none)'}, "
+                    "which was not proposed"
+                )
+            agreed[answer.context_id] = (context.abstract_syntax, syntax)
+        before = results.get(context.abstract_syntax, result)
+        results[context.abstract_syntax] = min(before, result)
+    if length is not None and 0 < length < 7:
+        raise ValueError(f"a maximum PDU length of {length} is useless: nothing fits into it")
+    roles = {
+        str(item.sop_class_uid): (bool(item.scu_role), bool(item.scp_role))
+        for item in (information.role_selection.values() if information else ())
+    }
+    return Accepted(
+        agreed,
+        results,
+        length or 0,
+        str(information.implementation_class_uid or "") if information else "",
+        _text(information.implementation_version_name) if information else "",
+        roles,
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+
+
+def rejection(body: bytes, calling: str, called: str) -> tuple[str, str, int, int, int]:
+    """Sentence, advice, result, source and reason of an A-ASSOCIATE-RJ with that body (PS3.8 9.3.4)."""
+    result, source, reason = (body[1], body[2], body[3]) if len(body) >= 4 else (0, 0, 0)
+    how = {1: "permanent", 2: "transient"}.get(result, f"result {result}")
+    words = _REASONS.get((source, reason), f"source {source}, reason {reason}")
+    advice = _ADVICE.get((source, reason), "The archive's log says why.").format(calling=calling, called=called)
+    return f"the association was rejected ({how}): {words}", advice, result, source, reason

@@ -1,0 +1,314 @@
+"""A peer's address and what we may do with it; named ones live in nodes.toml."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import InvalidRequest, did_you_mean
+
+WRITING = ("commit", "create_media", "perform", "print", "store", "update_patient")
+_ADDRESS = re.compile(r"(?P<title>[^@]+)@(?P<host>\[[^\]]+\]|[^:@\s]+):(?P<port>[^:@]+)")
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Deadlines in seconds, on a monotonic clock (R1.4)."""
+
+    connect: float = 10.0  # until TCP is connected
+    association: float = 10.0  # until A-ASSOCIATE-RQ or A-RELEASE-RQ is answered
+    progress: float = 30.0  # without data moving
+    total: float | None = None  # of the whole call; the only one that may be without end
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is None and item.name == "total":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:
+                raise InvalidRequest(f"timeout {item.name} takes seconds above 0, not {value!r}")
+
+
+@dataclass(frozen=True)
+class Quirks:
+    """How a peer differs from the standard; data, not code (R1.23)."""
+
+    charset: str = ""  # Specific Character Set of text that comes without one, e.g. "ISO_IR 100"
+    result_limit: int = 0  # matches after which this archive cuts a query, 0 unknown
+    no_get: bool = False  # never try C-GET
+    relational: bool = False  # answers relational queries without negotiating them
+    stores_from: tuple[str, ...] = ()  # other AE titles that it stores from
+    move_grace: float = 5.0  # seconds that instances may come after the final C-MOVE response
+
+
+@dataclass(frozen=True)
+class Node:
+    """All that is needed to reach a peer; AE title, host and port alone are enough.
+
+    A node is read-only unless `allow` names the writing services (R1.0).
+
+    Examples
+    --------
+    >>> Node("ARCHIVE", "localhost", 11112).identity
+    'ARCHIVE@localhost:11112'
+    """
+
+    ae_title: str  # the called AE title
+    host: str  # name, IPv4 or IPv6
+    port: int  # 1 to 65535
+    name: str = ""  # in nodes.toml
+    calling: str = "DICOMLAB"  # our AE title
+    move_ae: str = ""  # the AE title that the peer knows our listener by; "" is `calling`
+    listen: int = 0  # port of our listener for C-MOVE; 0 for none
+    listen_host: str = ""  # address to bind; "" is the local address of the route to the peer
+    associations: int = 1  # at once, at most
+    allow: frozenset[str] = frozenset()  # writing services that may be used
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    quirks: Quirks = field(default_factory=Quirks)
+
+    def __post_init__(self) -> None:
+        for name in ("ae_title", "calling"):
+            object.__setattr__(self, name, ae_title(getattr(self, name), name))
+        object.__setattr__(self, "move_ae", ae_title(self.move_ae or self.calling, "move_ae"))
+        host = self.host.strip() if isinstance(self.host, str) else ""
+        if not host or re.search(r"[\s/@\\]", host):
+            raise InvalidRequest(f"{self.host!r} is no host name or IP address")
+        object.__setattr__(self, "host", host.strip("[]"))
+        _port(self.port, "port", 1)
+        _port(self.listen, "listen", 0)
+        if isinstance(self.associations, bool) or not isinstance(self.associations, int) or self.associations < 1:
+            raise InvalidRequest(f"associations takes a whole number of 1 or more, not {self.associations!r}")
+        if isinstance(self.allow, str):
+            object.__setattr__(self, "allow", (self.allow,))
+        for service in self.allow:
+            if service not in WRITING:
+                raise InvalidRequest(
+                    f"allow={service!r} is no writing service{did_you_mean(str(service), WRITING)}",
+                    advice=f"Writing services are {', '.join(WRITING)}.",
+                )
+        object.__setattr__(self, "allow", frozenset(self.allow))
+
+    @property
+    def identity(self) -> str:
+        """``AET@host:port``: what received instances are filed under."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.ae_title}@{host}:{self.port}"
+
+    @classmethod
+    def of(cls, node: str | Node) -> Node:
+        """A Node from itself, ``"AET@host:port"`` or a name in nodes.toml.
+
+        Raises
+        ------
+        InvalidRequest
+            It is none of these.
+        """
+        if isinstance(node, Node):
+            return node
+        if not isinstance(node, str) or not node.strip():
+            raise InvalidRequest(
+                f"{node!r} is no node", advice='Write "AET@host:port", e.g. "ARCHIVE@pacs.hospital.org:104".'
+            )
+        if "@" not in node:
+            return nodes()[node]
+        match = _ADDRESS.fullmatch(node.strip())
+        if not match:
+            raise InvalidRequest(
+                f"{node!r} is no address", advice='Write "AET@host:port", e.g. "ARCHIVE@pacs.hospital.org:104".'
+            )
+        if not match["port"].isdecimal():
+            raise InvalidRequest(f"port {match['port']!r} of {node!r} is no number", advice="Ports are 1 to 65535.")
+        return cls(match["title"], match["host"], int(match["port"]))
+
+
+def ae_title(value: Any, name: str) -> str:
+    """A valid AE title without the spaces around it (PS3.5 6.2, AE)."""
+    title = value.strip(" ") if isinstance(value, str) else ""
+    if not 1 <= len(title) <= 16 or "\\" in title or not all(" " <= char <= "~" for char in title):
+        raise InvalidRequest(
+            f"{name} {value!r} is no AE title", advice="It has 1 to 16 plain characters and no backslash."
+        )
+    return title
+
+
+def _port(value: Any, name: str, lowest: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= 65535:
+        raise InvalidRequest(f"{name} {value!r} is no port", advice="Ports are whole numbers from 1 to 65535.")
+
+
+# -- nodes.toml ----------------------------------------------------------------------------------------------
+
+
+def nodes_file() -> Path:
+    """Where nodes.toml is: the file or folder in DICOMLAB_CONFIG, else the user's config folder."""
+    given = os.environ.get("DICOMLAB_CONFIG")
+    if given:
+        path = Path(given).expanduser()
+        return path if path.suffix == ".toml" else path / "nodes.toml"
+    from platformdirs import user_config_path
+
+    return user_config_path("dicomlab") / "nodes.toml"
+
+
+class Nodes(Mapping[str, Node]):
+    """The named nodes of one nodes.toml; `add`, `remove` and `save` change it.
+
+    Examples
+    --------
+    >>> book = Nodes(Path("no such file.toml"))
+    >>> book.add("research", Node("RESEARCH", "10.0.0.5", 104))
+    >>> book["research"].identity
+    'RESEARCH@10.0.0.5:104'
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._nodes: dict[str, Node] = {}
+        if path.exists():
+            text = path.read_text(encoding="utf-8")
+            try:
+                tables = tomllib.loads(text)
+            except tomllib.TOMLDecodeError as error:
+                raise InvalidRequest(f"{path}: {error}") from error
+            for name, entry in tables.items():
+                self._nodes[name] = _entry(path, text, name, entry)
+
+    def __getitem__(self, name: str) -> Node:
+        if name not in self._nodes:
+            known = ", ".join(sorted(self._nodes)) or "none"
+            raise InvalidRequest(
+                f"there is no node {name!r}{did_you_mean(name, list(self._nodes))}",
+                advice=f'Nodes of {self.path}: {known}. Or write the address: "AET@host:port".',
+            )
+        return self._nodes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._nodes
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: {node.identity}" for name, node in self._nodes.items()]
+        return "\n".join(lines) or f"no nodes yet ({self.path})"
+
+    def add(self, name: str, node: Node) -> None:
+        """Add or change a node; `save` keeps it."""
+        if "@" in name or not name.strip():
+            raise InvalidRequest(f"{name!r} is no name for a node", advice="Any word without @.")
+        self._nodes[name] = replace(node, name=name)
+
+    def remove(self, name: str) -> None:
+        """Forget a node; `save` keeps that."""
+        self[name]
+        del self._nodes[name]
+
+    def save(self) -> None:
+        """Write nodes.toml, mode 0600, whole or not at all."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        text = "\n".join(_toml(name, node) for name, node in self._nodes.items())
+        temporary = self.path.with_name(self.path.name + f".{os.getpid()}.tmp")
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, self.path)
+
+
+def nodes() -> Nodes:
+    """The named nodes of this user (see `nodes_file`)."""
+    return Nodes(nodes_file())
+
+
+_KEYS: dict[str, tuple[type, ...]] = {
+    "ae_title": (str,),
+    "host": (str,),
+    "port": (int,),
+    "calling": (str,),
+    "move_ae": (str,),
+    "listen": (int,),
+    "listen_host": (str,),
+    "associations": (int,),
+    "allow": (list,),
+    "timeouts": (dict,),
+    "quirks": (dict,),
+}
+
+
+def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
+    def wrong(key: str, why: str, advice: str = "") -> InvalidRequest:
+        line = _line(text, name, key)
+        return InvalidRequest(f"{path}, line {line}: node {name!r}, {key}: {why}", advice=advice)
+
+    if not isinstance(entry, dict):
+        raise wrong(name, "is no table", f"Write [{name}] and below it ae_title, host and port.")
+    for key, value in entry.items():
+        if key not in _KEYS:
+            raise wrong(key, f"is no key of a node{did_you_mean(key, list(_KEYS))}", f"Keys are {', '.join(_KEYS)}.")
+        if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
+            raise wrong(key, f"takes a {_KEYS[key][0].__name__}, not {value!r}")
+    for key in ("ae_title", "host", "port"):
+        if key not in entry:
+            raise wrong(key, "is missing")
+    values = dict(entry, name=name)
+    for key, kind in (("timeouts", Timeouts), ("quirks", Quirks)):
+        given = values.get(key, {})
+        known = {item.name for item in fields(kind)}
+        for inner in given:
+            if inner not in known:
+                raise wrong(inner, f"is no key of {key}{did_you_mean(inner, sorted(known))}")
+        if "stores_from" in given:
+            given = dict(given, stores_from=tuple(given["stores_from"]))
+        values[key] = kind(**given)
+    values["allow"] = frozenset(values.get("allow", ()))
+    try:
+        return Node(**values)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{path}, node {name!r}: {error}") from error
+
+
+def _line(text: str, name: str, key: str) -> int:
+    """Number of the line of that key in the node's table; of the table where the key is not there."""
+    inside, found = False, 1
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[\s*\"?([^\"\].]+)", line)
+        if header:
+            inside = header[1].strip() == name
+            found = number if inside else found
+        elif inside and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
+            return number
+    return found
+
+
+def _toml(name: str, node: Node) -> str:
+    def value(item: Any) -> str:
+        if isinstance(item, bool):
+            return str(item).lower()
+        if isinstance(item, frozenset | tuple):
+            return "[" + ", ".join(value(part) for part in sorted(item)) + "]"
+        if isinstance(item, str):
+            return '"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return repr(item)
+
+    lines = [f"[{value(name)}]"]
+    plain = Node(node.ae_title, node.host, node.port)
+    for key in _KEYS:
+        item = getattr(node, key)
+        if isinstance(item, Timeouts | Quirks):
+            base = type(item)()
+            inner = [
+                f"{part.name} = {value(getattr(item, part.name))}"
+                for part in fields(item)
+                if getattr(item, part.name) != getattr(base, part.name)
+            ]
+            if inner:
+                lines.append(f"{key} = {{ {', '.join(inner)} }}")
+        elif key in ("ae_title", "host", "port") or item != getattr(plain, key):
+            lines.append(f"{key} = {value(item)}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,320 @@
+"""PDUs on a socket: framing, deadline, size limit (PS3.8 9.3). Synchronous, in the caller's thread.
+
+A blocking socket with SO_RCVTIMEO keeps MSG_WAITALL whole and still returns every quarter of a second, so that
+deadlines and the abort flag are looked at; where SO_RCVTIMEO or `recvmsg_into` is absent (TLS, Windows) the same
+code reads in smaller steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from ..errors import AssociationAborted, ConnectionLost, DicomlabError, ProtocolError
+from .deadline import Deadline, no_answer
+
+MAXIMUM_LENGTH = 1 << 20  # what we announce, and the limit of what we take, in bytes
+COMMAND_LIMIT = 1 << 16  # bytes of a command set (R0.8)
+TICK = 0.25  # seconds between two looks at deadline and abort flag
+STEP = 1 << 14  # bytes of an unfinished fragment that count as progress
+AHEAD = 1 << 16  # bytes read at once where messages are small
+
+_QUICKACK = getattr(socket, "TCP_QUICKACK", None)
+_WAITALL = getattr(socket, "MSG_WAITALL", 0)
+_HEAD = struct.Struct(">BxLLBB")  # PDU type, PDU length, PDV length, context id, control
+
+RELEASE_RQ = b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00"
+RELEASE_RP = b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00"
+
+
+class PduType(IntEnum):
+    """PDU types (PS3.8 9.3.1)."""
+
+    ASSOCIATE_RQ = 1
+    ASSOCIATE_AC = 2
+    ASSOCIATE_RJ = 3
+    P_DATA_TF = 4
+    RELEASE_RQ = 5
+    RELEASE_RP = 6
+    ABORT = 7
+
+
+class ReleaseRequested(Exception):
+    """The peer sent A-RELEASE-RQ (internal; the association decides what it means)."""
+
+
+class Released(Exception):
+    """The peer sent A-RELEASE-RP (internal)."""
+
+
+class Fragment(NamedTuple):
+    """One presentation data value whose bytes have been put where they belong."""
+
+    context_id: int
+    command: bool  # part of a command set, not of a data set
+    last: bool
+    length: int  # bytes
+
+
+def abort_pdu(source: int = 0, reason: int = 0) -> bytes:
+    """A-ABORT (PS3.8 9.3.8)."""
+    return bytes([7, 0, 0, 0, 0, 4, 0, 0, source, reason])
+
+
+def p_data(context_id: int, control: int, data: bytes) -> bytes:
+    """One P-DATA-TF that holds one PDV; control: 1 command, 2 last (PS3.8 annex E)."""
+    return _HEAD.pack(4, len(data) + 6, len(data) + 2, context_id, control) + data
+
+
+class Wire:
+    """The PDUs of one connection.
+
+    Reads belong to one thread; `send` may be called by any.
+
+    Parameters
+    ----------
+    sock
+        Connected socket, plain or TLS; the Wire owns it from now on.
+    peer
+        Name for messages.
+    """
+
+    def __init__(self, sock: socket.socket, peer: str) -> None:
+        self.peer = peer
+        self.phase = "association"
+        self.deadline = Deadline(30.0)
+        self._sock = sock
+        self._send_lock = threading.Lock()
+        self._buffer = bytearray(AHEAD)
+        self._view = memoryview(self._buffer)
+        self._start = self._stop = 0  # what of the buffer is filled and not yet taken
+        self._left = 0  # bytes of the present P-DATA-TF after the present PDV
+        self._plain = not hasattr(sock, "context") and hasattr(sock, "recvmsg_into")
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._plain and sys.platform != "win32":
+            sock.settimeout(None)
+            tick = struct.pack("@ll", 0, int(TICK * 1e6))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, tick)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, tick)
+        else:
+            self._plain = False
+            sock.settimeout(TICK)
+
+    # -- sending ---------------------------------------------------------------------------------------------
+
+    def send(self, *buffers: bytes | memoryview) -> None:
+        """Send all buffers, in one call of the system where it takes them."""
+        with self._send_lock:
+            pending: list[bytes | memoryview] = list(buffers) if self._plain else [b"".join(buffers)]
+            while pending:
+                try:
+                    sent = self._sock.sendmsg(pending[:64]) if self._plain else self._sock.send(pending[0])
+                except (BlockingIOError, TimeoutError):
+                    self.deadline.check(self._late)
+                    continue
+                except OSError as error:
+                    raise self._lost(error) from error
+                while pending and sent >= len(pending[0]):
+                    sent -= len(pending.pop(0))
+                if sent:
+                    pending[0] = memoryview(pending[0])[sent:]
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def read_pdu(self, limit: int = MAXIMUM_LENGTH) -> tuple[int, bytes]:
+        """Type and body of the next PDU, whole; for negotiation and release.
+
+        Raises
+        ------
+        ProtocolError
+            The peer does not speak DICOM, or announces more than `limit` bytes.
+        """
+        self._need(6)
+        kind = self._buffer[self._start]
+        length = int.from_bytes(self._view[self._start + 2 : self._start + 6], "big")
+        if not 1 <= kind <= 7:
+            raise self._broken(self._strange(bytes(self._view[self._start : self._start + 6])))
+        if length > limit:
+            raise self._broken(f"a PDU of {length:,} bytes was announced, at most {limit:,} are taken")
+        self._start += 6
+        body = bytearray(length)
+        self._fill(memoryview(body), 0)
+        return kind, bytes(body)
+
+    def read_fragment(self, place: Callable[[Fragment], memoryview]) -> Fragment:
+        """Read the next PDV into the memory that `place` gives for it.
+
+        Parameters
+        ----------
+        place
+            Called with the fragment's header before its bytes are read; returns a writable view of its length.
+            It may raise: nothing was allocated yet.
+
+        Raises
+        ------
+        ProtocolError, ConnectionLost, AssociationAborted, DimseTimeout
+        ReleaseRequested, Released
+            Those PDUs came instead.
+        """
+        if self._left:
+            self._need(6)
+            pdv = self._view[self._start : self._start + 6]
+            length = int.from_bytes(pdv[:4], "big")
+            context_id, control = pdv[4], pdv[5]
+            self._start += 6
+            self._left -= 6
+        else:
+            self._need(6)
+            if self._buffer[self._start] != PduType.P_DATA_TF:
+                self._no_data()
+            announced = int.from_bytes(self._view[self._start + 2 : self._start + 6], "big")
+            if announced > MAXIMUM_LENGTH:
+                raise self._broken(
+                    f"a PDU of {announced:,} bytes was announced, larger than the maximum of {MAXIMUM_LENGTH:,} "
+                    "that we gave"
+                )
+            if announced < 6:
+                raise self._broken(f"a P-DATA-TF of {announced} bytes holds no value")
+            self._need(12)
+            _, announced, length, context_id, control = _HEAD.unpack_from(self._buffer, self._start)
+            self._start += 12
+            self._left = announced - 6
+        size = length - 2
+        if size < 0 or size > self._left:
+            raise self._broken(f"a PDV of {length:,} bytes does not fit the rest of its PDU")
+        self._left -= size
+        if 0 < self._left < 6:
+            raise self._broken("the rest of a P-DATA-TF is too short for a PDV")
+        fragment = Fragment(context_id, bool(control & 1), bool(control & 2), size)
+        # The next header is read with this body only where it must follow; else the read would wait for it.
+        follows = 12 if not self._left and control == 0 else 0
+        self._fill(place(fragment), follows)
+        if not fragment.command:
+            self.deadline.progressed()
+        return fragment
+
+    def _no_data(self) -> None:
+        """Raise what a PDU other than P-DATA-TF means in the middle of an operation."""
+        head = bytes(self._view[self._start : self._start + 6])
+        if head[0] in (PduType.ASSOCIATE_RQ, PduType.ASSOCIATE_AC, PduType.ASSOCIATE_RJ):
+            raise self._broken(f"PDU {PduType(head[0]).name} came in the middle of an association")
+        kind, body = self.read_pdu(limit=64)
+        if kind == PduType.RELEASE_RQ:
+            raise ReleaseRequested
+        if kind == PduType.RELEASE_RP:
+            raise Released
+        raise self.aborted(body)
+
+    def aborted(self, body: bytes) -> AssociationAborted:
+        """The error of an A-ABORT with that body."""
+        source, reason = (body[2], body[3]) if len(body) >= 4 else (0, 0)
+        who = {0: "by its service user", 2: "by its service provider"}.get(source, f"source {source}")
+        return AssociationAborted(
+            f"the peer aborted the association ({who}, reason {reason})",
+            source=source,
+            reason=reason,
+            advice="Its log says why; try again, or ask the PACS administrator.",
+            **self._context(),
+        )
+
+    def _need(self, count: int) -> None:
+        """Have at least `count` bytes in the buffer, reading as much as there is."""
+        have = self._stop - self._start
+        if have >= count:
+            return
+        if len(self._buffer) - self._start < count or not have:
+            self._buffer[:have] = bytes(self._view[self._start : self._stop])
+            self._start, self._stop = 0, have
+        while self._stop - self._start < count:
+            self._stop += self._receive([self._view[self._stop :]], 0)
+
+    def _fill(self, target: memoryview, follows: int) -> None:
+        """Fill `target`, then have `follows` more bytes in the buffer."""
+        size = len(target)
+        done = min(size, self._stop - self._start)
+        target[:done] = self._view[self._start : self._start + done]
+        self._start += done
+        if done == size:
+            return  # the next header is read when it is asked for
+        self._start = self._stop = 0
+        total = size + follows
+        steps = done // STEP
+        while done < total:
+            rest = [target[done:], self._view[self._stop : follows]] if follows else [target[done:]]
+            if done >= size:
+                rest = [self._view[done - size : follows]]
+            done += self._receive([part for part in rest if len(part)], _WAITALL)
+            if done // STEP > steps and done < total:
+                steps = done // STEP
+                self.deadline.progressed()
+        self._stop = follows
+
+    def _receive(self, views: Sequence[memoryview], flags: int) -> int:
+        """One read of at least one byte, within the deadline."""
+        while True:
+            try:
+                if self._plain:
+                    if _QUICKACK is not None:  # a peer with Nagle's algorithm on stalls 40 ms otherwise
+                        self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+                    count = self._sock.recvmsg_into(views, 0, flags)[0]
+                else:
+                    count = self._sock.recv_into(views[0])
+            except (BlockingIOError, TimeoutError):
+                self.deadline.check(self._late)
+                continue
+            except OSError as error:
+                raise self._lost(error) from error
+            if count:
+                if self.deadline.stopped or self.deadline.remaining <= 0:
+                    self.deadline.check(self._late)
+                return count
+            raise self._lost(None)
+
+    # -- words of failure ------------------------------------------------------------------------------------
+
+    def _context(self) -> dict[str, object]:
+        return {"peer": self.peer, "phase": self.phase, "elapsed": self.deadline.elapsed}
+
+    def _late(self, sentence: str) -> DicomlabError:
+        return no_answer(self.peer, self.phase, self.deadline)(sentence)
+
+    def _lost(self, error: OSError | None) -> DicomlabError:
+        if self.deadline.stopped:
+            from .deadline import Cancelled
+
+            raise Cancelled
+        how = f"the connection was lost ({error})" if error else "the peer closed the connection"
+        return ConnectionLost(
+            how, advice="Try again; if it happens each time, the archive's log says why.", **self._context()
+        )
+
+    def _broken(self, what: str) -> ProtocolError:
+        return ProtocolError(
+            what, advice="The peer breaks the protocol; report it to its vendor.", **self._context()
+        )
+
+    def _strange(self, head: bytes) -> str:
+        if head[:1].isalpha() or head[:1] in b"<{":
+            return f"not a DICOM peer: it answered {head!r}"
+        if head[:1] in (b"\x15", b"\x16"):
+            return "not a plain DICOM peer: it answered with TLS"
+        return f"a PDU of unknown type 0x{head[0]:02X} came"
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def shutdown(self) -> None:
+        """Wake whoever reads; may be called by any thread."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the socket; may be called twice."""
+        with contextlib.suppress(OSError):
+            self._sock.close()
