@@ -1,0 +1,141 @@
+"""Programs of others as peers: DCMTK's dcmqrscp and storescp, and Orthanc. Started here, ended by id."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support import free_port, require_peer, stop, wait_for_port
+
+# Without it DCMTK leaves Nagle's algorithm on: 40 ms for each instance
+ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class RealPeer:
+    """A peer's process and where it listens."""
+
+    host: str
+    port: int
+    ae_title: str
+    move_port: int  # where it sends for AE DICOMLAB; 0 where it moves nothing
+    process: subprocess.Popen[Any]
+    folder: Path  # its configuration, storage and log
+    version: str
+
+    @property
+    def address(self) -> str:
+        return f"{self.ae_title}@{self.host}:{self.port}"
+
+
+@contextmanager
+def storescp(folder: Path) -> Iterator[RealPeer]:
+    """AE STORE3; what it received lies in `folder / "received"`."""
+    received = folder / "received"
+    received.mkdir()
+    options = ("-aet", "STORE3", "+xa", "-od", str(received))
+    port = free_port()
+    with _running("STORE3", folder, port, 0, require_peer("storescp"), *options, str(port)) as peer:
+        yield peer
+
+
+@contextmanager
+def dcmqrscp(folder: Path, move_port: int, third_port: int) -> Iterator[RealPeer]:
+    """AE ARCHIVE and, without writing, AE READONLY, both empty; knows DICOMLAB, STORE3 and, dead, DEADEND."""
+    port = free_port()
+    for name in ("ARCHIVE", "READONLY"):
+        (folder / name).mkdir()
+    (folder / "qr.cfg").write_text(
+        f"""NetworkTCPPort  = {port}
+MaxPDUSize      = 16384
+MaxAssociations = 16
+HostTable BEGIN
+dicomlab = (DICOMLAB, {HOST}, {move_port})
+third    = (STORE3, {HOST}, {third_port})
+dead     = (DEADEND, {HOST}, {free_port()})
+HostTable END
+VendorTable BEGIN
+VendorTable END
+AETable BEGIN
+ARCHIVE  {folder}/ARCHIVE  RW (400, 4096mb) ANY
+READONLY {folder}/READONLY R  (200, 1024mb) ANY
+AETable END
+"""
+    )
+    program = require_peer("dcmqrscp")
+    with _running("ARCHIVE", folder, port, move_port, program, "-c", str(folder / "qr.cfg")) as peer:
+        yield peer
+
+
+@contextmanager
+def orthanc(folder: Path, move_port: int, third_port: int) -> Iterator[RealPeer]:
+    """AE ORTHANC, empty, without worklists; knows DICOMLAB and STORE3."""
+    port = free_port()
+    services = ("Echo", "Find", "FindWorklist", "Get", "Move", "Store", "StorageCommitment")
+    dicomlab = {"AET": "DICOMLAB", "Host": HOST, "Port": move_port}
+    configuration = {
+        "Name": "ORTH",
+        "StorageDirectory": str(folder / "db"),
+        "IndexDirectory": str(folder / "db"),
+        "Plugins": [],
+        "DicomAet": "ORTHANC",
+        "DicomCheckCalledAet": True,
+        "DicomPort": port,
+        "HttpServerEnabled": False,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomModalities": {
+            "dicomlab": {**dicomlab, **{f"Allow{service}": True for service in services}},
+            "third": ["STORE3", HOST, third_port],
+        },
+    }
+    (folder / "orthanc.json").write_text(json.dumps(configuration, indent=1))
+    program = require_peer("Orthanc")
+    with _running("ORTHANC", folder, port, move_port, program, str(folder / "orthanc.json")) as peer:
+        yield peer
+
+
+def fill(peer: RealPeer, *places: Path) -> None:
+    """Store every file below `places` by dcmsend."""
+    command = [require_peer("dcmsend"), "-aet", "DICOMLAB", "-aec", peer.ae_title, peer.host, str(peer.port)]
+    command += ["--no-halt", "--scan-directories", "--recurse", "--no-uid-checks", *map(str, places)]
+    done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@contextmanager
+def _running(ae_title: str, folder: Path, port: int, move_port: int, *command: str) -> Iterator[RealPeer]:
+    log = folder / "log.txt"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=output, stderr=output)
+    try:
+        try:
+            wait_for_port(process, port, 60)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}\n{log.read_text()[-2000:]}") from None
+        _answers(ae_title, port)
+        yield RealPeer(HOST, port, ae_title, move_port, process, folder, _version(command[0]))
+    finally:
+        stop(process)
+
+
+def _answers(ae_title: str, port: int, seconds: float = 30) -> None:
+    """Return once the peer answers C-ECHO; it may hold its port before it does."""
+    command = [require_peer("echoscu"), "-aet", "DICOMLAB", "-aec", ae_title, HOST, str(port)]
+    end = time.monotonic() + seconds
+    while subprocess.run(command, capture_output=True, env=ENVIRONMENT).returncode:
+        assert time.monotonic() < end, f"{ae_title} does not answer C-ECHO"
+        time.sleep(0.1)
+
+
+def _version(program: str) -> str:
+    done = subprocess.run([program, "--version"], capture_output=True, text=True)
+    return (done.stdout or done.stderr).splitlines()[0].strip("$ ").removeprefix("dcmtk: ")
