@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 import zlib
 from io import BytesIO
 
@@ -17,7 +18,8 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 HEAD = 4096  # bytes read at first
 RATIO = 200  # R0.8: an inflated data set may be so many times the size of the file,
-INFLATED = 4 << 30  # and so many bytes
+INFLATED = 4 << 30  # and so many bytes;
+FREE = 1 << 20  # so many are always allowed: a blank image of few bytes is no attack
 
 
 def read_header(
@@ -166,7 +168,7 @@ def _bare(window: _Window, wanted: frozenset[int] | None, fallback_charset: str)
 def _deflated(data: bytes, start: int, wanted: frozenset[int] | None, fallback_charset: str) -> Elements:
     """The header of a deflated data set, inflated only as far as needed (PS3.5 A.5)."""
     source = memoryview(data)[start:]
-    limit = min(INFLATED, RATIO * len(source))
+    limit = min(INFLATED, max(FREE, RATIO * len(source)))
 
     def use(size: int) -> tuple[bytes, bool]:
         engine = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -187,7 +189,9 @@ def _deflated(data: bytes, start: int, wanted: frozenset[int] | None, fallback_c
             return Elements(*found, fallback_charset)
         except NeedMore as more:
             if more.size > limit or size >= limit:
-                raise BadData(f"inflates to more than {limit} bytes ({RATIO} times the file)") from None
+                raise BadData(
+                    f"inflates to more than {limit} bytes (at most {RATIO} times the file)"
+                ) from None
             size = max(4 * size, more.size + 1024)
 
 
@@ -211,12 +215,15 @@ def _big_endian(
         return False
 
     try:
-        data_set = read_dataset(source, False, False, stop_when=stop)
-        out = DicomBytesIO()
-        out.is_little_endian, out.is_implicit_VR = True, False
-        write_dataset(out, data_set)
+        with warnings.catch_warnings():  # pydicom warns of every value that breaks its VR
+            warnings.simplefilter("ignore")
+            data_set = read_dataset(source, False, False, stop_when=stop)
+            out = DicomBytesIO()
+            out.is_little_endian, out.is_implicit_VR = True, False
+            write_dataset(out, data_set)
     except Exception as error:  # pydicom raises anything on broken bytes
-        raise BadData(f"the big-endian data set cannot be read: {error}", offset=start) from None
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadData(f"the big-endian data set cannot be read: {why}", offset=start) from None
     found = parse(out.getvalue(), implicit=False, wanted=wanted, fallback_charset=fallback_charset)
     found.pixels = place[0] if place else None
     return found
