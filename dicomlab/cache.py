@@ -1,0 +1,685 @@
+"""Received instances on disk: whole or not at all, and each under the node that it came from."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from . import filemeta, whole
+from .errors import BadData, CacheError
+from .index import VERSION, Index, Row
+from .instances import WANTED
+
+if TYPE_CHECKING:
+    from .elements import Elements
+    from .tables import Address
+
+_INCOMING, _QUARANTINE, _ASIDE = "incoming", "quarantine", "aside"
+_UID = re.compile(r"[0-9.]*[0-9][0-9.]*\Z")
+_FINAL = re.compile(r"[0-9a-f]{32}\.dcm\Z")
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES, errno.EXDEV}
+_NOFOLLOW = (
+    os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+)
+
+
+class Outcome(StrEnum):
+    """What became of a received data set."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"  # the same bytes are here already
+    DIFFERS = "differs"  # other bytes are here under this SOP Instance UID; the new ones were kept aside
+    FOREIGN = "foreign"  # not what was asked for; kept aside
+    BAD = "bad"  # damaged; kept in quarantine
+    FULL = "full"  # the disk did not take it; nothing is left of it
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What `Cache.receive` did."""
+
+    outcome: Outcome
+    path: Path | None  # of the instance that is here; of the copy for DIFFERS, FOREIGN, BAD; None if not kept
+    elements: Elements | None  # its header; None if that could not be read
+    why: str  # "" or what is odd, in words
+    size: int  # bytes of the data set
+    SOPInstanceUID: str = ""  # of the data set, else of the command
+    error: OSError | CacheError | None = None  # for FULL
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One instance that is here."""
+
+    path: Path
+    SOPInstanceUID: str
+    SOPClassUID: str
+    StudyInstanceUID: str
+    SeriesInstanceUID: str
+    PatientID: str
+    transfer_syntax: str
+    size: int  # bytes of the file
+
+
+class Cache:
+    """A folder of received instances.
+
+    Entries belong to the node they were received from: one archive's copy is never handed out for another.
+    Names of files are digests, no text of a peer. Threads and processes may share one cache.
+
+    Parameters
+    ----------
+    root
+        The folder; made when first needed, mode 0700. Default: environment variable ``DICOMLAB_CACHE``, else
+        the user's cache folder.
+    index
+        The SQLite file that says what lies where. Default: in the user's cache folder, one for each root.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with Cache(folder / "cache", index=folder / "index.sqlite") as cache:
+    ...     cache.instances("ARCHIVE@localhost:11112", [])
+    []
+    """
+
+    def __init__(self, root: str | Path | None = None, *, index: str | Path | None = None) -> None:
+        import platformdirs
+
+        home = Path(platformdirs.user_cache_dir("dicomlab", appauthor=False))
+        chosen = root or os.environ.get("DICOMLAB_CACHE") or home / "instances"
+        self.root = Path(chosen).expanduser().resolve()
+        if index is None:
+            digest = blake2b(os.fsencode(self.root), digest_size=8).hexdigest()
+            index = home / "index" / f"{digest}-{VERSION}.sqlite"
+        self._index = Index(Path(index).expanduser().resolve(), self._from_files)
+        self._process = 0
+        self._opening = threading.Lock()
+        self._numbers = count()
+        self._token = ""
+        self._touched: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Cache({str(self.root)!r})"
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), str(self.root), str(self._index.path))
+
+    def close(self) -> None:
+        """Close the index. The cache may be used again and opens it then."""
+        self._index.close()
+
+    def open(self) -> None:
+        """Make the folder, check that it is ours and can be written, sweep what dead processes left.
+
+        Called by the first `receive`; call it before a retrieval, so that nothing is asked for in vain.
+
+        Raises
+        ------
+        CacheError
+            The folder cannot be made, belongs to another user or cannot be written.
+        """
+        if self._process == os.getpid():
+            return
+        with self._opening:
+            _prepare(self.root)
+            host = blake2b(socket.gethostname().encode(errors="replace"), digest_size=4).hexdigest()
+            self._sweep(host)
+            self._token = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+            self._process = os.getpid()
+
+    def receive(
+        self,
+        node: str,
+        data: bytes | bytearray | memoryview,
+        *,
+        sop_class: str,
+        sop_instance: str,
+        transfer_syntax: str,
+        accept: Callable[[Elements], str] | None = None,
+        replace: bool = False,
+    ) -> Receipt:
+        """Keep a data set as it was received, if it is whole.
+
+        Parameters
+        ----------
+        node
+            Identity of the peer, ``"AET@host:port"``.
+        data
+            The data set, bit for bit as it came.
+        sop_class, sop_instance
+            Affected SOP Class UID and Affected SOP Instance UID of the C-STORE request.
+        transfer_syntax
+            UID of the transfer syntax of the presentation context.
+        accept
+            Called with the header; gives "" or the reason why the data set is not wanted.
+        replace
+            Where other bytes are here under the same UID: keep the new ones and put the old ones aside.
+
+        Returns
+        -------
+        Receipt
+            The instance is here after STORED and DUPLICATE only.
+
+        Raises
+        ------
+        CacheError
+            The folder or the index cannot be used at all (`open`).
+        """
+        self.open()
+        data = memoryview(data).cast("B") if not isinstance(data, memoryview) or data.format != "B" else data
+        digest = xxhash.xxh3_128_hexdigest(data)
+        elements: Elements | None = None
+        try:
+            elements, remark = _read(data, transfer_syntax)
+            found = _uids(elements, sop_instance)
+        except BadData as error:
+            return self._bad(
+                node, data, digest, sop_class, sop_instance, transfer_syntax, elements, str(error)
+            )
+        uid = found[0]
+        remarks = [remark] if remark else []
+        if uid != sop_instance:
+            remarks.append(f"the command named it {sop_instance!r}, the data set {uid!r}")
+        if not found[1] and sop_class.startswith("1.2.840.10008.5.1.4.1.1."):
+            remarks.append("it has no Study Instance UID")
+        if len(uid) > 64:
+            remarks.append(f"its SOP Instance UID has {len(uid)} characters, 64 are allowed")
+        head = filemeta.head(
+            elements.text("SOPClassUID") or sop_class,
+            uid,
+            transfer_syntax,
+            filemeta.Provenance(node, digest, len(data)),
+        )
+        arrival = _Arrival(node, data, digest, head, uid, elements, remarks)
+        why = accept(elements) if accept is not None else ""
+        if why:
+            return self._put_aside(arrival, Outcome.FOREIGN, why)
+        return self._keep(arrival, sop_class, transfer_syntax, replace)
+
+    def _keep(self, arrival: _Arrival, sop_class: str, transfer_syntax: str, replace: bool) -> Receipt:
+        name = _name(arrival.node, arrival.uid)
+        final = self._path(name)
+        elements = arrival.elements
+        outcome = Outcome.STORED
+        try:
+            temporary, modified = self._write(arrival.head, arrival.data)
+            try:
+                for _ in range(3):
+                    if self._settle(temporary, final):
+                        break
+                    here = _inspect(final)
+                    if here is None:
+                        self._expel(name, "damaged, and received again")
+                        arrival.remarks.append(
+                            "the copy that was here is damaged and was put into quarantine"
+                        )
+                    elif here == (arrival.node, arrival.digest, transfer_syntax):
+                        outcome, modified = Outcome.DUPLICATE, os.lstat(final).st_mtime_ns
+                        break
+                    elif replace:
+                        self._move_aside(final)
+                        arrival.remarks.append("the copy that was here differs and was put aside")
+                    else:
+                        return self._put_aside(
+                            arrival, Outcome.DIFFERS, "other bytes are here under the same SOP Instance UID"
+                        )
+                else:
+                    raise OSError(17, "another process keeps making this file", str(final))
+            finally:
+                with suppress(OSError):
+                    os.unlink(temporary)
+            self._index.add(
+                Row(
+                    name,
+                    arrival.node,
+                    arrival.uid,
+                    elements.text("SOPClassUID") or sop_class,
+                    elements.text("StudyInstanceUID"),
+                    elements.text("SeriesInstanceUID"),
+                    elements.text("PatientID"),
+                    transfer_syntax,
+                    len(arrival.head) + len(arrival.data)
+                    if outcome is Outcome.STORED
+                    else os.lstat(final).st_size,
+                    modified,
+                    arrival.digest,
+                    time.time(),
+                )
+            )
+        except (OSError, CacheError) as error:
+            return arrival.receipt(Outcome.FULL, None, f"it could not be kept: {_words(error)}", error)
+        self._touched.add(name[:2])
+        return arrival.receipt(outcome, final, "")
+
+    def instances(self, node: str, addresses: Iterable[Address], *, digest: bool = False) -> list[Entry]:
+        """What is here, whole, for these addresses.
+
+        A file that was lost, cut or edited since is dropped from the index and reported absent; a damaged one
+        goes to quarantine.
+
+        Parameters
+        ----------
+        node
+            Identity of the peer that they came from.
+        addresses
+            Of patients, studies, series or instances.
+        digest
+            Read every file and compare its digest too; else size and time of change are compared.
+        """
+        rows: dict[str, Row] = {}
+        named: dict[str, Address] = {}
+        for address in addresses:
+            if address.SOPInstanceUID:
+                named[_name(node, address.SOPInstanceUID)] = address
+            else:
+                where, values = _condition(address)
+                rows |= {
+                    row.name: row for row in self._index.select(f"node = ? AND {where}", [node, *values])
+                }
+        if named:
+            listed = {row.name: row for row in self._index.named(named)}
+            for name, address in named.items():
+                row = listed.get(name) or self._adopt(name, node)
+                if row is not None and _belongs(row, address):
+                    rows[name] = row
+        return [self._entry(row) for row in rows.values() if self._sound(row, digest)]
+
+    def known(self, node: str, addresses: Iterable[Address]) -> set[str]:
+        """SOP Instance UIDs that are here, whole, for these addresses."""
+        return {entry.SOPInstanceUID for entry in self.instances(node, addresses)}
+
+    def remove(self, node: str, addresses: Iterable[Address]) -> int:
+        """Delete the instances of these addresses; gives how many there were."""
+        names = [entry.path.stem for entry in self.instances(node, addresses)]
+        for name in names:
+            with suppress(FileNotFoundError):
+                os.unlink(self._path(name))
+        self._index.drop(names)
+        return len(names)
+
+    def verify(self) -> list[str]:
+        """Read every file, put damaged ones into quarantine; gives the SOP Instance UIDs that are lost."""
+        return [row.SOPInstanceUID for row in self._index.select() if not self._sound(row, True)]
+
+    def sync(self) -> None:
+        """Ask the system to put the folders that were written to on the disk; once, after a retrieval."""
+        touched, self._touched = self._touched, set()
+        if not touched or sys.platform == "win32":
+            return
+        for name in sorted(touched):
+            with suppress(OSError):
+                handle = os.open(self.root / name, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+
+    def _path(self, name: str) -> Path:
+        return self.root / name[:2] / f"{name}.dcm"
+
+    def _entry(self, row: Row) -> Entry:
+        return Entry(
+            self._path(row.name),
+            row.SOPInstanceUID,
+            row.SOPClassUID,
+            row.StudyInstanceUID,
+            row.SeriesInstanceUID,
+            row.PatientID,
+            row.transfer_syntax,
+            row.size,
+        )
+
+    def _write(self, head: bytes, data: memoryview) -> tuple[str, int]:
+        """Write a temporary file; gives its path and time of change. Nothing of it is left if that fails."""
+        path = f"{self.root}/{_INCOMING}/{self._token}-{next(self._numbers)}.part"
+        try:
+            handle = os.open(path, _FLAGS, 0o600)
+        except FileNotFoundError:
+            os.makedirs(f"{self.root}/{_INCOMING}", mode=0o700, exist_ok=True)
+            handle = os.open(path, _FLAGS, 0o600)
+        try:
+            try:
+                _write_all(handle, head, data)
+                modified = os.fstat(handle).st_mtime_ns
+            finally:
+                os.close(handle)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(path)
+            raise
+        return path, modified
+
+    def _settle(self, temporary: str, final: Path) -> bool:
+        """Give the temporary file its final name, unless that exists."""
+        for _ in range(2):
+            try:
+                os.link(temporary, final)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:
+                os.makedirs(final.parent, mode=0o700, exist_ok=True)
+                continue
+            except (AttributeError, NotImplementedError, OSError) as error:
+                if isinstance(error, OSError) and error.errno not in _NO_LINKS:
+                    raise
+                os.makedirs(final.parent, mode=0o700, exist_ok=True)
+                if os.path.lexists(final):  # no hard links here: a short race instead of none
+                    return False
+                os.replace(temporary, final)
+            return True
+        raise FileNotFoundError(2, "the folder of the cache disappears", str(final.parent))
+
+    def _put_aside(self, arrival: _Arrival, outcome: Outcome, why: str) -> Receipt:
+        path = self._stash(_ASIDE, arrival.head, arrival.data, arrival.node, arrival.digest, why)
+        return arrival.receipt(outcome, path, why)
+
+    def _bad(
+        self,
+        node: str,
+        data: memoryview,
+        digest: str,
+        sop_class: str,
+        sop_instance: str,
+        transfer_syntax: str,
+        elements: Elements | None,
+        why: str,
+    ) -> Receipt:
+        head = filemeta.head(
+            sop_class, sop_instance, transfer_syntax, filemeta.Provenance(node, digest, len(data))
+        )
+        path = self._stash(_QUARANTINE, head, data, node, digest, f"{sop_instance!r}: {why}")
+        return Receipt(Outcome.BAD, path, elements, why, len(data), sop_instance)
+
+    def _stash(
+        self, folder: str, head: bytes, data: memoryview, node: str, digest: str, why: str
+    ) -> Path | None:
+        """Keep what is no result below `folder`, with a note; None if the disk does not take it."""
+        path = self.root / folder / f"{_name(node, digest)}.dcm"
+        try:
+            temporary, _ = self._write(head, data)
+            try:
+                self._settle(temporary, path)
+            finally:
+                with suppress(OSError):
+                    os.unlink(temporary)
+            _note(path, node, why)
+        except OSError:
+            return None
+        return path
+
+    def _move_aside(self, final: Path, folder: str = _ASIDE, why: str = "replaced by a newer copy") -> None:
+        target = self.root / folder
+        os.makedirs(target, mode=0o700, exist_ok=True)
+        moved = target / f"{final.stem}-{os.urandom(4).hex()}.dcm"
+        os.rename(final, moved)
+        with suppress(OSError):
+            _note(moved, "", why)
+
+    def _expel(self, name: str, why: str) -> None:
+        """Move what stands under a final name, and is not the instance, to quarantine."""
+        with suppress(FileNotFoundError):
+            self._move_aside(self._path(name), _QUARANTINE, why)
+        self._index.drop([name])
+
+    def _sound(self, row: Row, digest: bool) -> bool:
+        """Whether the file of a row is what was received; if not, it is dropped."""
+        path = self._path(row.name)
+        try:
+            status = os.lstat(path)
+        except OSError:
+            self._index.drop([row.name])
+            return False
+        sound = stat.S_ISREG(status.st_mode) and status.st_size == row.size
+        if sound and (digest or status.st_mtime_ns != row.modified):
+            here = _inspect(path)
+            sound = here is not None and here[1] == row.digest
+        if not sound:
+            with suppress(OSError):
+                self._expel(row.name, "size or digest is not what was received")
+        return sound
+
+    def _adopt(self, name: str, node: str) -> Row | None:
+        """Enter a file that the index does not know: of another host, or of a process that was killed."""
+        path = self._path(name)
+        if not os.path.lexists(path):
+            return None
+        row = _row(path) if _inspect(path) is not None else None
+        if row is None or row.node != node or row.name != name:
+            with suppress(OSError):
+                self._expel(name, "not the instance that its name says")
+            return None
+        self._index.add(row)
+        return row
+
+    def _from_files(self) -> Iterator[Row]:
+        """The rows of all files, for a new index."""
+        with suppress(OSError), os.scandir(self.root) as folders:
+            for folder in folders:
+                if len(folder.name) == 2 and folder.is_dir(follow_symlinks=False):
+                    with os.scandir(folder.path) as files:
+                        for file in files:
+                            row = _row(Path(file.path)) if _FINAL.match(file.name) else None
+                            if row is not None and f"{row.name}.dcm" == file.name:
+                                yield row
+
+    def _sweep(self, host: str) -> None:
+        """Delete temporary files whose process on this host is gone."""
+        with suppress(OSError), os.scandir(self.root / _INCOMING) as files:
+            for file in files:
+                parts = file.name.split("-")
+                if len(parts) != 4 or not parts[1].isdigit():
+                    continue
+                with suppress(OSError):
+                    age = time.time() - file.stat(follow_symlinks=False).st_mtime
+                    if (parts[0] == host and not _alive(int(parts[1]))) or age > 7 * 86400:
+                        os.unlink(file.path)
+
+
+@dataclass
+class _Arrival:
+    """A data set on its way into the cache."""
+
+    node: str
+    data: memoryview
+    digest: str
+    head: bytes
+    uid: str
+    elements: Elements
+    remarks: list[str]
+
+    def receipt(
+        self, outcome: Outcome, path: Path | None, why: str, error: OSError | CacheError | None = None
+    ) -> Receipt:
+        words = "; ".join((*([why] if why else []), *self.remarks))
+        return Receipt(outcome, path, self.elements, words, len(self.data), self.uid, error)
+
+
+def _again(kind: type[Cache], root: str, index: str) -> Cache:
+    return kind(root, index=index)
+
+
+def _read(data: memoryview, transfer_syntax: str) -> tuple[Elements, str]:
+    """Header of a data set and what is odd about it; `BadData` where it is not whole."""
+    from .elements import parse
+
+    if len(data) == 0:
+        raise BadData("no data set came")
+    if transfer_syntax == whole.EXPLICIT_BIG:
+        return whole.read_big_endian(data, WANTED)
+    plain: bytes | memoryview = whole.inflate(data) if transfer_syntax == whole.DEFLATED else data
+    implicit = transfer_syntax == whole.IMPLICIT_LITTLE
+    elements = parse(plain, implicit=implicit, wanted=WANTED)
+    if elements.implicit != implicit:
+        agreed, found = ("implicit", "explicit") if implicit else ("explicit", "implicit")
+        raise BadData(f"it is encoded with {found} VR, {agreed} VR was agreed")
+    return elements, whole.check(plain, elements, transfer_syntax)
+
+
+def _uids(elements: Elements, sop_instance: str) -> tuple[str, str, str]:
+    """The UIDs of a data set; `BadData` where one of them holds what no UID holds (PS3.5 9.1)."""
+    uids = tuple(elements.text(word) for word in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"))
+    if not uids[0]:
+        raise BadData("it has no SOP Instance UID", tag="00080018")
+    for uid, tag in zip((*uids, sop_instance), ("00080018", "0020000D", "0020000E", "00001000"), strict=True):
+        if uid and not _UID.match(uid):
+            raise BadData(f"{uid[:80]!r} is no UID", tag=tag)
+    return uids[0], uids[1], uids[2]
+
+
+def _name(node: str, uid: str) -> str:
+    return blake2b(f"{node}\0{uid}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _condition(address: Address) -> tuple[str, Sequence[str]]:
+    """The SQL condition of an address above IMAGE level; with a study there, PatientID is not needed."""
+    if address.SeriesInstanceUID:
+        if address.StudyInstanceUID:
+            return "SeriesInstanceUID = ? AND StudyInstanceUID = ?", (
+                address.SeriesInstanceUID,
+                address.StudyInstanceUID,
+            )
+        return "SeriesInstanceUID = ?", (address.SeriesInstanceUID,)
+    if address.StudyInstanceUID:
+        return "StudyInstanceUID = ?", (address.StudyInstanceUID,)
+    return "PatientID = ?", (address.PatientID,)
+
+
+def _belongs(row: Row, address: Address) -> bool:
+    return address.StudyInstanceUID in ("", row.StudyInstanceUID) and address.SeriesInstanceUID in (
+        "",
+        row.SeriesInstanceUID,
+    )
+
+
+def _write_all(handle: int, head: bytes, data: memoryview) -> None:
+    """Write both, in one call where the system takes it."""
+    if hasattr(os, "writev"):
+        done = os.writev(handle, (head, data))
+    else:
+        done = os.write(handle, head)
+    while done < len(head):
+        done += os.write(handle, head[done:])
+    done -= len(head)
+    while done < len(data):
+        done += os.write(handle, data[done : done + (1 << 30)])
+
+
+def _inspect(path: Path) -> tuple[str, str, str] | None:
+    """Node, digest and transfer syntax of a file whose bytes are those it was written with; else None."""
+    try:
+        with open(os.open(path, _NOFOLLOW | getattr(os, "O_NONBLOCK", 0)), "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
+            head = filemeta.read_head(file.read(1 << 13))
+            if head is None or head.provenance is None:
+                return None
+            file.seek(head.length)
+            digest, size = xxhash.xxh3_128(), 0
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+                size += len(chunk)
+    except OSError:
+        return None
+    stated = head.provenance
+    if size != stated.size or digest.hexdigest() != stated.digest:
+        return None
+    return stated.node, stated.digest, head.transfer_syntax
+
+
+def _row(path: Path) -> Row | None:
+    """The index row of a file of the cache; None where it is damaged or not one."""
+    from .elements import parse_file
+
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        with open(path, "rb", buffering=0) as file:
+            head = filemeta.read_head(file.read(1 << 13))
+        if head is None or head.provenance is None or status.st_size != head.length + head.provenance.size:
+            return None
+        _, elements = parse_file(path)
+    except (OSError, BadData):
+        return None
+    uid = elements.text("SOPInstanceUID")
+    return Row(
+        _name(head.provenance.node, uid),
+        head.provenance.node,
+        uid,
+        elements.text("SOPClassUID") or head.sop_class,
+        elements.text("StudyInstanceUID"),
+        elements.text("SeriesInstanceUID"),
+        elements.text("PatientID"),
+        head.transfer_syntax,
+        status.st_size,
+        status.st_mtime_ns,
+        head.provenance.digest,
+        status.st_mtime,
+    )
+
+
+def _note(path: Path, node: str, why: str) -> None:
+    """Say beside a file why it is here."""
+    handle = os.open(f"{path.with_suffix('')}.why.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(handle, "w", encoding="ascii", errors="backslashreplace") as file:
+        file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {node}\n{why}\n")
+
+
+def _alive(process: int) -> bool:
+    if sys.platform == "win32":
+        return True  # signal 0 would end it; age decides
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _words(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def _prepare(root: Path) -> None:
+    """Make the folder of a cache, or check one that is there."""
+    advice = "Give another folder as cache=, or in the environment variable DICOMLAB_CACHE."
+    try:
+        os.makedirs(root, mode=0o700, exist_ok=True)
+        status = os.stat(root)
+        if hasattr(os, "getuid"):
+            if status.st_uid != os.getuid():
+                raise CacheError(f"the cache {root} belongs to another user", advice=advice)
+            if status.st_mode & 0o077:
+                os.chmod(root, 0o700)
+        os.makedirs(root / _INCOMING, mode=0o700, exist_ok=True)
+        probe = root / _INCOMING / f"probe-{os.getpid()}-{os.urandom(4).hex()}"
+        os.close(os.open(probe, _FLAGS, 0o600))
+        os.unlink(probe)
+    except OSError as error:
+        raise CacheError(f"the cache {root} cannot be written ({error.strerror})", advice=advice) from error

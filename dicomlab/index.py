@@ -1,0 +1,231 @@
+"""The index of a cache: which instance lies under which name. SQLite; the files are the truth."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import CacheError
+
+VERSION = 1
+BUSY = 60.0  # seconds to wait for another process that writes, or makes the index anew
+
+_SCHEMA = """
+CREATE TABLE entry (
+    name TEXT PRIMARY KEY, node TEXT NOT NULL, SOPInstanceUID TEXT NOT NULL, SOPClassUID TEXT NOT NULL,
+    StudyInstanceUID TEXT NOT NULL, SeriesInstanceUID TEXT NOT NULL, PatientID TEXT NOT NULL,
+    transfer_syntax TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL, digest TEXT NOT NULL,
+    received REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX study ON entry (StudyInstanceUID, SeriesInstanceUID);
+CREATE INDEX series ON entry (SeriesInstanceUID);
+CREATE INDEX patient ON entry (PatientID);
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One instance, as the index knows it."""
+
+    name: str  # of the file, without folder and suffix
+    node: str
+    SOPInstanceUID: str
+    SOPClassUID: str
+    StudyInstanceUID: str
+    SeriesInstanceUID: str
+    PatientID: str
+    transfer_syntax: str
+    size: int  # bytes of the file
+    modified: int  # st_mtime_ns of the file
+    digest: str  # xxh3_128 of the data set
+    received: float  # seconds since the epoch
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+_INSERT = f"INSERT OR REPLACE INTO entry VALUES ({','.join('?' * len(COLUMNS))})"
+
+
+class Index:
+    """Rows by name and by UID; makes itself anew from the files when absent, damaged or of another version.
+
+    One connection per process, behind a lock: threads take turns, a forked child opens its own. Another
+    process may use the same file.
+
+    Parameters
+    ----------
+    path
+        Of the SQLite file; folders above it are made.
+    rebuild
+        Gives the rows of all files that are there.
+    """
+
+    def __init__(self, path: Path, rebuild: Callable[[], Iterable[Row]]) -> None:
+        self.path = path
+        self._rebuild = rebuild
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._connection: sqlite3.Connection | None = None
+        self._inode = -1
+
+    def add(self, row: Row) -> None:
+        """Enter a row; one of the same name is replaced."""
+        values = astuple(row)
+        with self._using() as run:
+            run(_INSERT, values)
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Remove the rows of these names."""
+        for batch in _batches(names):
+            with self._using() as run:
+                run(f"DELETE FROM entry WHERE name IN ({','.join('?' * len(batch))})", batch)
+
+    def named(self, names: Iterable[str]) -> list[Row]:
+        """The rows of these names."""
+        found: list[Row] = []
+        for batch in _batches(names):
+            found += self.select(f"name IN ({','.join('?' * len(batch))})", batch)
+        return found
+
+    def select(self, where: str = "1", values: Sequence[Any] = ()) -> list[Row]:
+        """The rows for which an SQL condition holds."""
+        with self._using() as run:
+            rows = run(f"SELECT * FROM entry WHERE {where}", values).fetchall()
+        return [Row(*row) for row in rows]
+
+    def close(self) -> None:
+        """Close the connection of this process; the next call opens it again."""
+        if os.getpid() != self._process:
+            return
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    @contextmanager
+    def _using(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+        """Give a function that runs a statement; a damaged index is made anew, and the statement repeated."""
+        if os.getpid() != self._process:
+            self._inherited = (
+                self._connection
+            )  # of the parent: kept, for closing it would drop the parent's locks
+            self._forget()
+
+        def run(statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+            try:
+                return self._open().execute(statement, values)
+            except sqlite3.DatabaseError as error:
+                if not _damaged(error):
+                    raise
+                self._discard()
+                return self._open().execute(statement, values)
+
+        with self._lock:
+            try:
+                yield run
+            except sqlite3.Error as error:
+                raise CacheError(
+                    f"the index {self.path} cannot be used ({error})",
+                    advice="Free space there, or give another place as index=.",
+                ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        """The connection; opened again when the file was deleted or replaced meanwhile."""
+        if self._connection is not None:
+            try:
+                if os.stat(self.path).st_ino == self._inode:
+                    return self._connection
+            except OSError:
+                pass
+            self.close()
+        try:
+            os.makedirs(self.path.parent, mode=0o700, exist_ok=True)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+        except OSError as error:
+            raise CacheError(
+                f"the index {self.path} cannot be written ({error.strerror})",
+                advice="Give another place as index=.",
+            ) from error
+        try:
+            self._connection = self._connect()
+        except sqlite3.DatabaseError as error:
+            if not _damaged(error):
+                raise
+            self._discard()
+            self._connection = self._connect()
+        self._inode = os.stat(self.path).st_ino
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=32
+        )
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise sqlite3.DatabaseError("file is not a database: another version")
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError:  # a network file system without shared memory
+                connection.execute("PRAGMA journal_mode=DELETE")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA wal_autocheckpoint=4000")
+            if version == 0:
+                self._fill(connection)
+            connection.execute("SELECT count(*) FROM (SELECT * FROM entry LIMIT 1)").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _fill(self, connection: sqlite3.Connection) -> None:
+        """Make schema and rows in one transaction; another process waits for it and finds the work done."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.executemany(_INSERT, (astuple(row) for row in self._rebuild()))
+                connection.execute(f"PRAGMA user_version={VERSION}")
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+    def _discard(self) -> None:
+        """Remove a damaged index and what belongs to it."""
+        self.close()
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            with suppress(OSError):
+                os.unlink(f"{self.path}{suffix}")
+
+
+def _damaged(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file itself is wrong, and not its surroundings (locked, disk full, read-only)."""
+    text = str(error)
+    return any(
+        sign in text
+        for sign in (
+            "malformed",
+            "not a database",
+            "no such table",
+            "no such column",
+            "has no column",
+            "columns but",
+        )
+    )
+
+
+def _batches(names: Iterable[str], size: int = 500) -> Iterator[list[str]]:
+    names = list(names)
+    for at in range(0, len(names), size):
+        yield names[at : at + size]
