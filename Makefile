@@ -44,8 +44,10 @@ clean:
 
 # Each stamp says "installed since pyproject.toml last changed", so that a second run starts at once.
 $(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo "There is no $(PYTHON) here. dicomlab needs Python 3.11 or later:  make PYTHON=/path/to/python3 ..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	    echo "dicomlab needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)."; \
+	    echo "dicomlab needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
 	    echo "Name another one:  make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	    echo "$(PYTHON) cannot make a virtual environment: ensurepip is missing."; \
