@@ -19,8 +19,8 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
     if path.name != "__main__.py"  # `python -m` uses the package as a notebook does; nothing imports it
 }
-FILES = {"cache", "dicomdir", "folder", "geometry", "index"}
-FILES |= {"instances", "pixels", "planes", "readers", "series", "stacks", "volume"}
+FILES = {"assemble", "cache", "dicomdir", "folder", "geometry", "index", "instances", "montage"}
+FILES |= {"pixels", "planes", "readers", "report", "series", "stacks", "volume"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},
     "files": {"words", "files"},
