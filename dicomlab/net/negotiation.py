@@ -199,3 +199,74 @@ def rejection(body: bytes, calling: str, called: str) -> tuple[str, str, int, in
     words = _REASONS.get((source, reason), f"source {source}, reason {reason}")
     advice = _ADVICE.get((source, reason), "The archive's log says why.").format(calling=calling, called=called)
     return f"the association was rejected ({how}): {words}", advice, result, source, reason
+
+
+# -- as acceptor: the listener of a C-MOVE to ourselves --------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Requested:
+    """What an A-ASSOCIATE-RQ asks for."""
+
+    calling: str
+    called: str
+    contexts: list[tuple[int, str, tuple[str, ...]]]  # id, abstract syntax, transfer syntaxes
+    maximum_length: int  # bytes of a PDU that the peer takes, 0 for any
+
+
+def requested(body: bytes) -> Requested:
+    """What an A-ASSOCIATE-RQ with that body asks for.
+
+    Raises
+    ------
+    ValueError
+        It breaks the protocol.
+    """
+    from pynetdicom.pdu import A_ASSOCIATE_RQ
+
+    wrong = check_items(body)
+    if wrong:
+        raise ValueError(wrong)
+    pdu = A_ASSOCIATE_RQ()
+    try:
+        pdu.decode(struct.pack(">BxL", 1, len(body)) + body)
+        primitive = pdu.to_primitive()
+        contexts = [
+            (item.context_id, str(item.abstract_syntax), tuple(str(uid) for uid in item.transfer_syntax))
+            for item in primitive.presentation_context_definition_list
+        ]
+        calling, called = str(primitive.calling_ae_title).strip(), str(primitive.called_ae_title).strip()
+        length = primitive.maximum_length_received or 0
+    except Exception as error:  # the codec raises whatever its slices raise
+        raise ValueError(f"an A-ASSOCIATE-RQ that cannot be read ({error})") from error
+    return Requested(calling, called, contexts, length)
+
+
+def acceptance(asked: Requested, wanted: frozenset[str], syntaxes: Sequence[str]) -> tuple[bytes, Accepted]:
+    """A whole A-ASSOCIATE-AC that takes what is in `wanted` with the first syntax of `syntaxes` offered for it."""
+    from pynetdicom.pdu import A_ASSOCIATE_AC
+    from pynetdicom.pdu_primitives import A_ASSOCIATE
+    from pynetdicom.presentation import build_context
+
+    agreed: dict[int, tuple[str, str]] = {}
+    answers = []
+    for context_id, abstract, offered in asked.contexts:
+        choice = next((uid for uid in syntaxes if uid in offered), "")
+        answer = build_context(abstract, choice or offered[0])
+        answer.context_id = context_id
+        answer.result = 3 if abstract not in wanted else 0 if choice else 4
+        if answer.result == 0:
+            agreed[context_id] = (abstract, choice)
+        answers.append(answer)
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = APPLICATION_CONTEXT
+    primitive.calling_ae_title, primitive.called_ae_title = asked.calling, asked.called
+    primitive.result, primitive.result_source = 0, 1
+    primitive.presentation_context_definition_results_list = answers
+    primitive.user_information = user_information(MAXIMUM_LENGTH, {})
+    return A_ASSOCIATE_AC(primitive).encode(), Accepted(agreed, {}, asked.maximum_length)
+
+
+def reject_pdu(result: int, source: int, reason: int) -> bytes:
+    """A whole A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+    return bytes([3, 0, 0, 0, 0, 4, 0, result, source, reason])

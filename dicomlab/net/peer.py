@@ -1,0 +1,334 @@
+"""A peer and what can be asked of it: one line for each service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..cache import Cache
+from ..errors import InvalidRequest
+from ..level import QueryLevel
+from ..options import options
+from ..tables import addresses
+from . import query, verification
+from .deadline import Deadline
+from .node import Node, Timeouts
+from .retrieve import retrieve
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pydicom.dataset import Dataset
+
+
+class Owner(Protocol):
+    """Something that ends with its peer: the embedded PACS."""
+
+    def stop(self) -> None:
+        """End it; may be called twice."""
+
+
+class Peer:
+    """A PACS, or any DICOM application, as seen from here; made by `connect`.
+
+    Nothing is open between two calls: each opens its own association and ends it.
+    """
+
+    def __init__(self, node: Node, cache: Cache, owner: Owner | None = None) -> None:
+        self.node, self.cache = node, cache
+        self._owner = owner
+        self._running: set[Deadline] = set()
+
+    def __repr__(self) -> str:
+        rights = ", ".join(sorted(self.node.allow)) or "read-only"
+        back = f", listens on port {self.node.listen} for C-MOVE" if self.node.listen else ""
+        return f"Peer {self.node.identity} as {self.node.calling} ({rights}{back})"
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what runs, and the embedded PACS where this is one; may be called twice."""
+        self.cancel()
+        self.cache.close()
+        if self._owner is not None:
+            self._owner.stop()
+
+    def cancel(self) -> None:
+        """Ask every call of this peer that runs in another thread to stop and give back what it has."""
+        for deadline in list(self._running):
+            deadline.cancel()
+
+    # -- services --------------------------------------------------------------------------------------------------
+
+    def echo(self, *, timeout: float | None = None) -> float:
+        """Verify that the peer is there: C-ECHO (PS3.4 annex A).
+
+        Returns
+        -------
+        float
+            Round-trip time of request and response in seconds.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     pacs.echo() < 5
+        True
+        """
+        with self._call(timeout) as call:
+            return verification.echo(self.node, call.clock)
+
+    def find(
+        self,
+        level: str | None = "STUDY",
+        *,
+        limit: int | None = None,
+        template: Dataset | str | Path | None = None,
+        on_match: Callable[[dict[str, Any]], None] | None = None,
+        model: str | None = None,
+        counts: bool = False,
+        raw: bool = False,
+        timeout: float | None = None,
+        **keys: Any,
+    ) -> pd.DataFrame:
+        """Ask what the archive holds: C-FIND (PS3.4 C.4.1).
+
+        Parameters
+        ----------
+        level
+            "PATIENT", "STUDY", "SERIES" or "IMAGE"; None for a model without levels.
+        limit
+            Rows after which the query is cancelled and the table marked as cut; default ``options.find_limit``.
+        template
+            A data set, or the path of one, whose elements are keys too; ``keys`` go over it.
+        on_match
+            Called with a dict for each match, as it comes.
+        model
+            "study", "patient", "patient-study-only", or the UID of any FIND SOP class; default by level.
+        counts
+            Count instances at IMAGE level where the archive gives no numbers.
+        raw
+            Add a column ``dataset`` with each match as a pydicom Dataset.
+        timeout
+            Seconds without progress, for this call.
+        **keys
+            Keywords of PS3.6. A value matches (``*`` and ``?`` are wild cards, ``"20240101-20240331"`` a range, a list any
+            of its values); ``None`` or ``""`` only asks for the attribute.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a match, one column an attribute; provenance in ``attrs``.
+
+        Raises
+        ------
+        InvalidRequest
+            The keys cannot be asked; nothing was sent.
+        StatusError, ConnectError, DimseTimeout, ProtocolError
+            With the matches so far in ``rows``.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     sorted(pacs.find("SERIES", Modality="PT").Modality.unique())
+        ['PT']
+        """
+        wanted = None if level is None else QueryLevel.of(level)
+        with self._call(timeout) as call:
+            return query.find(
+                self.node,
+                wanted,
+                keys,
+                call.clock,
+                limit=_limit(limit),
+                model=model,
+                template=template,
+                on_match=on_match,
+                counts=counts,
+                raw=raw,
+            )
+
+    def each(
+        self, level: str | None = "STUDY", *, limit: int | None = None, model: str | None = None, **keys: Any
+    ) -> Iterator[dict[str, Any]]:
+        """The matches of `find` one by one as they come, as dicts; stop early by leaving the loop."""
+        wanted = None if level is None else QueryLevel.of(level)
+        with self._call(None) as call:
+            yield from query.each(self.node, wanted, keys, call.clock, limit=_limit(limit), model=model)
+
+    def identifier(
+        self, level: str | None = "STUDY", *, template: Dataset | str | Path | None = None, model: str | None = None, **keys: Any
+    ) -> list[Dataset]:
+        """The identifiers that `find` would send first, without sending them."""
+        wanted = None if level is None else QueryLevel.of(level)
+        return query.Plan(query.model_for(model, wanted), wanted, keys, template).first
+
+    def retrieve(
+        self,
+        what: Any,
+        *,
+        method: str | None = None,
+        destination: str | None = None,
+        dry_run: bool = False,
+        progress: Any = None,
+        errors: str = "raise",
+        refresh: bool = False,
+        limit: int | None = None,
+        timeout: float | None = None,
+    ) -> pd.DataFrame:
+        """Fetch instances into the cache: C-GET or C-MOVE (PS3.4 C.4.2, C.4.3).
+
+        Only what is not here from this node is fetched, so that calling it again resumes.
+
+        Parameters
+        ----------
+        what
+            Rows of a table with UIDs (matches of `find`, in any order, filtered or merged), or Study Instance UIDs.
+        method
+            "get", "move", or None: C-GET, and C-MOVE where the archive has no C-GET and ``connect(listen=...)`` was given.
+        destination
+            AE title of a third party to send to, by C-MOVE.
+        dry_run
+            Fetch nothing; give a row for each series with instances, how many are here, and bytes where known.
+        progress
+            False, True, or a function of (done, total).
+        errors
+            "raise", or "report": give back what is here, with ``attrs["missing"]`` and a warning.
+        refresh
+            Fetch again what is here already.
+        limit
+            Instances that may be fetched; needed above ``options.retrieve_limit``.
+        timeout
+            Seconds without progress, for this call.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The instances table: ``path`` and one column an attribute, one row an instance that is here.
+
+        Raises
+        ------
+        InvalidRequest
+            Nothing is selected, or rows name nothing; nothing was sent.
+        IncompleteRetrieve
+            With ``instances``, ``missing`` and ``failed``.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     series = pacs.find("SERIES", Modality="PT")
+        ...     set(pacs.retrieve(series.head(1)).Modality)
+        {'PT'}
+        """
+        chosen = addresses(what)
+        with self._call(timeout) as call:
+            return retrieve(
+                self.node,
+                self.cache,
+                chosen,
+                call.clock,
+                method=method,
+                destination=destination,
+                dry_run=dry_run,
+                progress=progress,
+                errors=errors,
+                refresh=refresh,
+                limit=limit,
+            )
+
+    def _call(self, timeout: float | None) -> _Call:
+        times = self.node.timeouts
+        if timeout is not None:
+            times = replace(times, progress=timeout)
+        return _Call(self._running, Deadline(times.progress, times.total))
+
+
+class _Call:
+    """One call that runs, so that `Peer.cancel` finds it."""
+
+    def __init__(self, running: set[Deadline], clock: Deadline) -> None:
+        self._running, self.clock = running, clock
+
+    def __enter__(self) -> _Call:
+        self._running.add(self.clock)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.discard(self.clock)
+
+
+def _limit(limit: int | None) -> int:
+    if limit is None:
+        return options.find_limit
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise InvalidRequest(f"limit={limit!r}", advice="A limit is a whole number of 1 or more.")
+    return limit
+
+
+def connect(
+    node: str | Node,
+    *,
+    calling: str | None = None,
+    allow: str | Sequence[str] = (),
+    listen: int | None = None,
+    cache: str | Path | Cache | None = None,
+    timeout: float | Timeouts | None = None,
+    tls: Any = None,
+    owner: Owner | None = None,
+) -> Peer:
+    """A peer to ask; opens nothing yet.
+
+    Parameters
+    ----------
+    node
+        A name in nodes.toml, ``"AET@host:port"``, or a Node.
+    calling
+        Our AE title, as agreed with the PACS administrator; default "DICOMLAB".
+    allow
+        Writing services that may be used on this node: "store", "commit", ...; a node is read-only otherwise.
+    listen
+        Port on this machine that the archive sends to when C-MOVE is used.
+    cache
+        Folder of received instances; default the user's cache folder.
+    timeout
+        Seconds without progress after which a call gives up; or Timeouts.
+    owner
+        Something with ``stop()`` that ends with the peer.
+
+    Examples
+    --------
+    >>> connect("ARCHIVE@localhost:11112")
+    Peer ARCHIVE@localhost:11112 as DICOMLAB (read-only)
+    """
+    found = Node.of(node)
+    if tls is not None:
+        raise InvalidRequest("tls= is not there yet", advice="Connect without TLS, through a tunnel if need be.")
+    changes: dict[str, Any] = {}
+    if calling is not None:
+        changes["calling"] = calling
+        if found.move_ae == found.calling:
+            changes["move_ae"] = ""
+    services = (allow,) if isinstance(allow, str) else tuple(allow)
+    if services:
+        changes["allow"] = found.allow | set(services)
+    if listen is not None:
+        changes["listen"] = listen
+    if isinstance(timeout, Timeouts):
+        changes["timeouts"] = timeout
+    elif timeout is not None:
+        times = found.timeouts
+        changes["timeouts"] = Timeouts(
+            connect=min(times.connect, timeout), association=min(times.association, timeout), progress=timeout
+        )
+    store = cache if isinstance(cache, Cache) else Cache(cache)
+    return Peer(replace(found, **changes), store, owner)

@@ -1,0 +1,105 @@
+"""What happens to a data set that is sent to us: into the cache, then the answer (PS3.4 B.2.3)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..cache import Cache, Outcome, Receipt
+from ..elements import Elements
+from ..errors import CacheError
+from ..level import QueryLevel
+from ..tables import Address
+from .association import Message
+from .node import Node
+
+_STATUS = {
+    Outcome.STORED: 0x0000,
+    Outcome.DUPLICATE: 0x0000,
+    Outcome.DIFFERS: 0x0111,  # Duplicate SOP Instance, with other content
+    Outcome.FOREIGN: 0xC000,
+    Outcome.BAD: 0xC000,  # Cannot Understand
+    Outcome.FULL: 0xA700,  # Out of Resources
+}
+DATA_SET_DOES_NOT_MATCH = 0xA900
+
+
+@dataclass(frozen=True)
+class Refused:
+    """One data set that came and was not kept as part of the result."""
+
+    SOPInstanceUID: str
+    why: str
+
+
+class Receiver:
+    """Takes the data sets of one retrieval, over however many associations they come.
+
+    Parameters
+    ----------
+    addresses
+        What was asked for; anything else is set aside (R5.16).
+    on_instance
+        Called after each instance that is kept, with its size in bytes.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        node: Node,
+        addresses: Sequence[Address],
+        on_instance: Callable[[int], None],
+        *,
+        replace: bool = False,
+    ) -> None:
+        self._cache, self._node, self._on_instance, self._replace = cache, node, on_instance, replace
+        self._wanted = {level: {getattr(item, level.unique_key) for item in addresses if item.level is level} for level in QueryLevel}
+        self._lock = threading.Lock()
+        self.kept: dict[str, Receipt] = {}  # SOP Instance UID -> what is here now because of this retrieval
+        self.refused: list[Refused] = []
+        self.remarks: list[str] = []
+        self.full: OSError | CacheError | None = None
+        self.bytes = 0
+
+    def receive(self, transfer_syntax: str, message: Message) -> int:
+        """Keep the data set of a C-STORE request; gives the status to answer with."""
+        command = message.command
+        if message.data is None or len(message.data) == 0:
+            self._refuse(command.sop_instance, "it came without a data set")
+            return DATA_SET_DOES_NOT_MATCH
+        receipt = self._cache.receive(
+            self._node.identity,
+            message.data,
+            sop_class=command.sop_class,
+            sop_instance=command.sop_instance,
+            transfer_syntax=transfer_syntax,
+            accept=self._accept,
+            replace=self._replace,
+        )
+        uid = receipt.SOPInstanceUID or command.sop_instance
+        with self._lock:
+            if receipt.outcome in (Outcome.STORED, Outcome.DUPLICATE):
+                if uid in self.kept:
+                    self.remarks.append(f"{uid} came twice, with the same bytes")
+                self.kept[uid] = receipt
+                self.bytes += receipt.size
+                if receipt.why:
+                    self.remarks.append(f"{uid}: {receipt.why}")
+            else:
+                self.refused.append(Refused(uid, receipt.why))
+                if receipt.outcome is Outcome.FULL:
+                    self.full = receipt.error
+        if receipt.outcome in (Outcome.STORED, Outcome.DUPLICATE):
+            self._on_instance(receipt.size)
+        return _STATUS[receipt.outcome]
+
+    def _accept(self, elements: Elements) -> str:
+        for level, wanted in self._wanted.items():
+            if wanted and elements.text(level.unique_key) in wanted:
+                return ""
+        return f"it belongs to study {elements.text('StudyInstanceUID')!r} or a part of it that was not asked for"
+
+    def _refuse(self, uid: str, why: str) -> None:
+        with self._lock:
+            self.refused.append(Refused(uid, why))

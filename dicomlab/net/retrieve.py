@@ -1,0 +1,365 @@
+"""Retrieve (PS3.4 C.4.2, C.4.3): what is asked for, minus what is here, into the cache; then count what arrived."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..cache import Cache
+from ..errors import (
+    AssociationRejected,
+    ConnectError,
+    DicomlabError,
+    IncompleteRetrieve,
+    InvalidRequest,
+    NoAcceptedContext,
+    StatusError,
+)
+from ..level import QueryLevel
+from ..options import options
+from ..progress import reporter
+from ..status import Category
+from ..tables import Address
+from . import transfer
+from .deadline import Cancelled, Deadline
+from .holdings import Holdings, ask
+from .node import Node, ae_title
+from .receiver import Receiver
+from .transfer import Tally, Unit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REFUSED_BEFORE = (ConnectError, AssociationRejected, NoAcceptedContext, InvalidRequest)
+
+
+@dataclass
+class Retrieval:
+    """One retrieval: what is due, what is here, what came, and why not all of it."""
+
+    node: Node
+    cache: Cache
+    addresses: list[Address]
+    deadline: Deadline
+    refresh: bool = False
+    holdings: Holdings = field(default_factory=Holdings)
+    tally: Tally = field(default_factory=Tally)
+    receiver: Receiver | None = None
+    method: str = ""
+    reason: str = ""
+    cause: BaseException | None = None
+    remarks: list[str] = field(default_factory=list)
+
+    def here(self) -> dict[str, Any]:
+        """Cache entries of this node for what is asked, by SOP Instance UID."""
+        return {entry.SOPInstanceUID: entry for entry in self.cache.instances(self.node.identity, self.addresses)}
+
+    def due(self, here: dict[str, Any]) -> list[Any]:
+        """What the archive says it holds and is not here."""
+        return [held for uid, held in self.holdings.instances.items() if uid not in here]
+
+
+def retrieve(
+    node: Node,
+    cache: Cache,
+    addresses: list[Address],
+    deadline: Deadline,
+    *,
+    method: str | None = None,
+    destination: str | None = None,
+    dry_run: bool = False,
+    progress: Any = None,
+    errors: str = "raise",
+    refresh: bool = False,
+    limit: int | None = None,
+) -> pd.DataFrame:
+    """Fetch what the addresses name; see `Peer.retrieve`."""
+    if method not in (None, "get", "move"):
+        raise InvalidRequest(f"method={method!r} is no way to retrieve", advice='Use "get", "move" or leave it out.')
+    if errors not in ("raise", "report"):
+        raise InvalidRequest(f"errors={errors!r}: use 'raise' or 'report'")
+    if destination is not None:
+        destination = ae_title(destination, "destination")
+    elsewhere = destination is not None and destination != node.move_ae
+    if not dry_run and not elsewhere:
+        cache.open()
+    run = Retrieval(node, cache, addresses, deadline, refresh)
+    run.holdings = ask(node, addresses, deadline)
+    here = {} if refresh or elsewhere else run.here()
+    missing = run.due(here)
+    if dry_run:
+        return _estimate(run, here)
+    if (len(missing) > options.retrieve_limit and limit is None) or (limit is not None and len(missing) > limit):
+        raise InvalidRequest(
+            f"{len(missing):,} instances would be fetched, more than the limit of {limit or options.retrieve_limit:,}",
+            peer=node.identity,
+            advice=f"Ask for fewer, or say limit={len(missing)}.",
+        )
+    requests = _requests(run, missing, set(here))
+    if elsewhere:
+        assert destination is not None
+        return _send_elsewhere(run, requests, destination)
+    if requests:
+        _fetch(run, requests, len(missing), method, progress)
+    return _result(run, errors)
+
+
+def _requests(run: Retrieval, missing: list[Any], here: set[str]) -> list[Unit]:
+    if run.holdings.known:
+        return transfer.units(missing, here, run.holdings)
+    return [
+        Unit(item.level, {level.unique_key: uid for level in QueryLevel if (uid := getattr(item, level.unique_key))})
+        for item in run.addresses
+    ]
+
+
+def _fetch(run: Retrieval, requests: Sequence[Unit], due: int, method: str | None, progress: Any) -> None:
+    """Run the transfers; what goes wrong is kept in `run.cause`, for what arrived decides what it means."""
+    arrived = threading.Event()
+    bar = reporter(progress, f"{run.node.ae_title}", due or None)
+    wanted = {uid for unit in run.due({} if run.refresh else run.here()) for uid in (unit.SOPInstanceUID,)}
+
+    def on_instance(size: int) -> None:
+        bar.advance(1, size)
+        if wanted and receiver.kept.keys() >= wanted:
+            arrived.set()
+
+    receiver = run.receiver = Receiver(run.cache, run.node, run.addresses, on_instance, replace=run.refresh)
+
+    def enough() -> bool:
+        return receiver.full is not None or bool(wanted and receiver.kept.keys() >= wanted)
+
+    patient = not requests[0].keys.get("StudyInstanceUID")
+    root = "patient" if patient else "study"
+    try:
+        run.method, run.reason = _choose(run.node, method)
+        if run.method == "get":
+            try:
+                transfer.get(
+                    run.node, transfer.GET[root], requests, run.holdings.classes, receiver, run.deadline, run.tally, enough
+                )
+            except NoAcceptedContext as error:
+                if method == "get" or not run.node.listen or error.abstract_syntax != transfer.GET[root]:
+                    raise
+                run.method, run.reason = "move", f"the archive has no C-GET ({error.message})"
+        if run.method == "move":
+            listener = transfer.move(
+                run.node, transfer.MOVE[root], requests, receiver, run.deadline, run.tally, arrived, bool(wanted)
+            )
+            run.remarks += [f"turned away: {who}" for who in listener.rejected] + listener.troubles
+    except (DicomlabError, KeyboardInterrupt, Cancelled) as error:
+        run.cause = error
+    finally:
+        bar.close()
+        with contextlib.suppress(OSError):
+            run.cache.sync()
+
+
+def _choose(node: Node, method: str | None) -> tuple[str, str]:
+    if method is not None:
+        return method, "asked for"
+    if node.quirks.no_get:
+        return "move", "this node's entry says that it has no C-GET"
+    return "get", "C-GET needs no way back"
+
+
+def _send_elsewhere(run: Retrieval, requests: Sequence[Unit], destination: str) -> pd.DataFrame:
+    """C-MOVE to a third party: what the archive says is all that can be known here."""
+    import pandas as pd
+
+    if requests:
+        patient = not requests[0].keys.get("StudyInstanceUID")
+        model = transfer.MOVE["patient" if patient else "study"]
+        transfer.move_to(run.node, model, requests, destination, run.deadline, run.tally)
+    failures = [item for item in run.tally.statuses if item.category in (Category.FAILURE, Category.WARNING)]
+    counts = run.tally.counts
+    if failures:
+        raise StatusError(
+            f"sending to {destination} ended with {failures[0]}; "
+            f"{counts.get('completed', 0)} sent, {counts.get('failed', 0)} failed",
+            peer=run.node.identity,
+            phase="C-MOVE",
+            elapsed=run.deadline.elapsed,
+            status=failures[0],
+            advice=f"Is {destination} running, and does it take these SOP classes?",
+        )
+    frame = pd.DataFrame(
+        [(held.StudyInstanceUID, held.SeriesInstanceUID, held.SOPInstanceUID) for held in run.holdings.instances.values()],
+        columns=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"],
+        dtype="string",
+    )
+    frame.attrs = {"peer": run.node.identity, "destination": destination, "method": "move", "peer_counts": counts}
+    return frame
+
+
+def _estimate(run: Retrieval, here: dict[str, Any]) -> pd.DataFrame:
+    """One row a series: how many instances and bytes there are, are here and would be fetched."""
+    import pandas as pd
+
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for held in run.holdings.instances.values():
+        row = rows.setdefault(
+            (held.StudyInstanceUID, held.SeriesInstanceUID),
+            {"classes": set(), "instances": 0, "here": 0, "to_fetch": 0, "bytes": 0, "unknown": 0},
+        )
+        row["classes"].add(held.SOPClassUID)
+        row["instances"] += 1
+        if held.SOPInstanceUID in here:
+            row["here"] += 1
+            continue
+        row["to_fetch"] += 1
+        row["bytes"] += held.size or 0
+        row["unknown"] += held.size is None
+    frame = pd.DataFrame(
+        [
+            (study, series, row["instances"], row["here"], row["to_fetch"], None if row["unknown"] else row["bytes"])
+            for (study, series), row in rows.items()
+        ],
+        columns=["StudyInstanceUID", "SeriesInstanceUID", "instances", "here", "to_fetch", "bytes_to_fetch"],
+    ).astype(
+        {
+            "StudyInstanceUID": "string", "SeriesInstanceUID": "string", "instances": "Int64", "here": "Int64",
+            "to_fetch": "Int64", "bytes_to_fetch": "Int64",
+        }
+    )  # fmt: skip
+    known = bool(len(frame)) and not frame["bytes_to_fetch"].isna().any()
+    frame.attrs = {
+        "peer": run.node.identity,
+        "instances": int(frame["instances"].sum()),
+        "to_fetch": int(frame["to_fetch"].sum()),
+        "bytes_to_fetch": int(frame["bytes_to_fetch"].sum()) if known else None,
+        "known": run.holdings.known,
+        "why": run.holdings.why,
+        "cache": str(run.cache.root),
+    }
+    return frame
+
+
+# -- the result ----------------------------------------------------------------------------------------------------
+
+
+def _result(run: Retrieval, errors: str) -> pd.DataFrame:
+    from ..instances import instances
+
+    here = run.here()
+    kept = run.receiver.kept if run.receiver else {}
+    if run.holdings.instances:
+        order = [uid for uid in run.holdings.instances if uid in here]
+        order += [uid for uid in kept if uid in here and uid not in run.holdings.instances]
+    else:
+        order = [uid for uid in kept if uid in here]
+    known = {uid: receipt.elements for uid, receipt in kept.items() if receipt.elements is not None}
+    paths = [here[uid].path for uid in order]
+    records = [known.get(uid) for uid in order]
+    frame = instances(paths, records)
+    missing = [uid for uid in run.holdings.instances if uid not in here]
+    remarks = _remarks(run, missing)
+    frame.attrs.update(
+        {
+            "peer": run.node.identity,
+            "method": run.method or None,
+            "reason": run.reason or None,
+            "missing": missing,
+            "fetched": len(kept),
+            "bytes": run.receiver.bytes if run.receiver else 0,
+            "cancelled": isinstance(run.cause, KeyboardInterrupt | Cancelled),
+            "peer_status": [status.code for status in run.tally.statuses],
+            "peer_counts": run.tally.counts,
+            "remarks": remarks,
+            "complete": run.holdings.known and not missing,
+            "elapsed": round(run.deadline.elapsed, 3),
+            "cache": str(run.cache.root),
+        }
+    )
+    trouble = _trouble(run, frame, missing)
+    if trouble is None:
+        transfer.say(remarks, run.node.identity)
+        return frame
+    if errors == "report" and isinstance(trouble, IncompleteRetrieve):
+        transfer.say([trouble.message, *remarks], run.node.identity)
+        return frame
+    raise trouble from (run.cause or (run.receiver.full if run.receiver else None))
+
+
+def _remarks(run: Retrieval, missing: list[str]) -> list[str]:
+    remarks: list[str] = []
+    if run.receiver is not None:
+        remarks += [f"{item.SOPInstanceUID} was not kept: {item.why}" for item in run.receiver.refused]
+        remarks += run.receiver.remarks
+    if not run.holdings.instances and run.holdings.known:
+        remarks.append("the archive holds nothing of what was asked for")
+    if not run.holdings.known:
+        remarks.append(f"the archive could not be asked what it holds ({run.holdings.why}); what came may not be all")
+    if run.cause is not None and not missing:
+        remarks.append(f"all instances are here, yet it ended badly: {run.cause or type(run.cause).__name__}")
+    return remarks + run.remarks
+
+
+def _trouble(run: Retrieval, frame: pd.DataFrame, missing: list[str]) -> DicomlabError | None:
+    """The error that this retrieval ends with, None where all is here."""
+    cause = run.cause
+    arrived = len(run.receiver.kept) if run.receiver else 0
+    failures = [item for item in run.tally.statuses if item.category in (Category.FAILURE, Category.CANCEL)]
+    if run.holdings.known and not missing:
+        return None
+    if isinstance(cause, DicomlabError) and not arrived and isinstance(cause, (*REFUSED_BEFORE, StatusError)):
+        return cause
+    if not run.holdings.known and cause is None and not failures and not (run.receiver and run.receiver.refused):
+        return None
+    return _incomplete(run, frame, missing, failures[0] if failures else None)
+
+
+def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status: Any) -> IncompleteRetrieve:
+    import pandas as pd
+
+    cause = run.cause
+    receiver = run.receiver
+    refused = receiver.refused if receiver else []
+    total = len(run.holdings.instances)
+    if run.holdings.known:
+        text = f"{total - len(missing)} of {total} instances are here, {len(missing)} are missing"
+    else:
+        text = f"{len(frame)} instances are here; how many there should be is not known"
+    sent = run.tally.counts.get("completed", 0)
+    if run.method == "move" and sent and not (receiver and receiver.kept):
+        text += f"; the archive says it sent {sent} to {run.node.move_ae}, none arrived here"
+    elif sent and receiver and sent > len(receiver.kept):
+        text += f"; the archive says it sent {sent}, {len(receiver.kept)} arrived whole"
+    if status is not None:
+        text += f"; it ended with {status}"
+    if refused:
+        text += f"; {len(refused)} came and were not kept: {refused[0].why}"
+    if run.remarks:
+        text += f"; {run.remarks[0]}"
+    advice = "Call retrieve again: only what is missing is fetched."
+    if receiver and receiver.full is not None:
+        text += f"; the disk did not take them: {receiver.full}"
+        advice = f"Make room in {run.cache.root}, then call retrieve again: only what is missing is fetched."
+    elif isinstance(cause, KeyboardInterrupt | Cancelled):
+        text = f"stopped on request: {text}"
+    elif cause is not None:
+        text += f"; {cause.message if isinstance(cause, DicomlabError) else cause}"
+    elif run.method == "move" and not (receiver and receiver.kept):
+        advice = (
+            f"Ask the PACS administrator whether {run.node.move_ae} is entered with this machine's address "
+            f"and port {run.node.listen}."
+        )
+    error = IncompleteRetrieve(
+        text,
+        peer=run.node.identity,
+        phase=f"C-{run.method.upper()}" if run.method else "C-FIND",
+        elapsed=run.deadline.elapsed,
+        status=status,
+        advice=advice,
+    )
+    error.instances, error.missing = frame, missing
+    error.failed = pd.DataFrame(
+        [(item.SOPInstanceUID, item.why) for item in refused]
+        + [(uid, "the archive reports it failed") for uid in run.tally.failed],
+        columns=["SOPInstanceUID", "why"],
+        dtype="string",
+    )
+    return error
