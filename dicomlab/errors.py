@@ -132,9 +132,7 @@ class AssociationRejected(DicomlabError):
     ``result`` is 1 (permanent) or 2 (transient), ``source`` 1 to 3, ``diagnostic`` the reason code.
     """
 
-    def __init__(
-        self, message: str, *, result: int = 0, source: int = 0, diagnostic: int = 0, **context: Any
-    ) -> None:
+    def __init__(self, message: str, *, result: int = 0, source: int = 0, diagnostic: int = 0, **context: Any) -> None:
         super().__init__(message, **context)
         self.result, self.source, self.diagnostic = result, source, diagnostic
 
@@ -147,9 +145,7 @@ class NoAcceptedContext(DicomlabError):
     association was refused for it.
     """
 
-    def __init__(
-        self, message: str, *, abstract_syntax: str = "", result: int | None = None, **context: Any
-    ) -> None:
+    def __init__(self, message: str, *, abstract_syntax: str = "", result: int | None = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.abstract_syntax, self.result = abstract_syntax, result
 
@@ -224,7 +220,7 @@ class CacheError(DicomlabError):
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """" did you mean 'X'?" for the nearest of `known`, or "".
+    """ " did you mean 'X'?" for the nearest of `known`, or "".
 
     Examples
     --------

@@ -70,7 +70,9 @@ class Told:
             self._function(self._done, self._total)
         except Exception as error:
             self._broken = True
-            warnings.warn(f"the progress function raised {error!r}; it is not called again", ResultWarning, stacklevel=2)
+            warnings.warn(
+                f"the progress function raised {error!r}; it is not called again", ResultWarning, stacklevel=2
+            )
 
     def close(self) -> None:
         """Nothing."""

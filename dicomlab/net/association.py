@@ -6,7 +6,7 @@ import contextlib
 import socket
 from collections.abc import Iterator, Sequence
 from time import sleep
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import (
     AssociationRejected,
@@ -22,8 +22,18 @@ from . import dimse, negotiation
 from .contexts import Context
 from .deadline import Cancelled, Deadline
 from .node import Node
-from .pdu import COMMAND_LIMIT, RELEASE_RP, RELEASE_RQ, Fragment, PduType, ReleaseRequested, Released, Wire
-from .pdu import abort_pdu, p_data
+from .pdu import (
+    COMMAND_LIMIT,
+    RELEASE_RP,
+    RELEASE_RQ,
+    Fragment,
+    PduType,
+    Released,
+    ReleaseRequested,
+    Wire,
+    abort_pdu,
+    p_data,
+)
 
 GRACE = 2.0  # seconds in which the final response may come after a cancel
 IDENTIFIER_LIMIT = 1 << 20  # bytes of a C-FIND identifier (R0.8)
@@ -153,7 +163,9 @@ class Association:
                     self._hint = min(max(self._hint, filled + 64), 4 * filled + 64)
                     return Message(context_id, command, memoryview(buffer)[:filled])
 
-    def responses(self, message_id: int, command_field: int, service: str, limit: int = IDENTIFIER_LIMIT) -> Iterator[Message]:
+    def responses(
+        self, message_id: int, command_field: int, service: str, limit: int = IDENTIFIER_LIMIT
+    ) -> Iterator[Message]:
         """The messages that follow a request, up to and with its final response; C-STORE requests among them.
 
         Raises
@@ -168,7 +180,9 @@ class Association:
                 yield message
                 continue
             if command.command_field != command_field | dimse.RESPONSE:
-                raise self.broken(f"a message of command field 0x{command.command_field:04X} came, no {service} response")
+                raise self.broken(
+                    f"a message of command field 0x{command.command_field:04X} came, no {service} response"
+                )
             if command.responded_to != message_id:
                 raise self.broken(f"a response to message {command.responded_to} came, {message_id} was asked")
             status = command.status(service)
@@ -280,9 +294,7 @@ def _open(node: Node, contexts: Sequence[Context], deadline: Deadline, scp_roles
     raise AssertionError("unreachable")
 
 
-def _negotiate(
-    node: Node, contexts: Sequence[Context], deadline: Deadline, scp_roles: Sequence[str]
-) -> Association:
+def _negotiate(node: Node, contexts: Sequence[Context], deadline: Deadline, scp_roles: Sequence[str]) -> Association:
     own = Deadline(node.timeouts.association, node.timeouts.association)
     own._stop = deadline._stop  # one abort flag for the whole call
     wire = Wire(_connect(node, deadline), node.identity)
@@ -327,7 +339,7 @@ def _negotiate(
 
 def _connect(node: Node, deadline: Deadline) -> socket.socket:
     """A TCP connection within the connect deadline; the reason of a failure comes from the socket."""
-    context = {"peer": node.identity, "phase": "connection"}
+    context: dict[str, Any] = {"peer": node.identity, "phase": "connection"}
     try:
         return socket.create_connection((node.host, node.port), node.timeouts.connect)
     except TimeoutError as error:

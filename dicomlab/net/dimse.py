@@ -81,8 +81,7 @@ class Command:
             return None
         tags = self.raw.get(0x0901, b"")
         offending = tuple(
-            f"({group:04X},{element:04X})"
-            for group, element in struct.iter_unpack("<HH", tags[: len(tags) // 4 * 4])
+            f"({group:04X},{element:04X})" for group, element in struct.iter_unpack("<HH", tags[: len(tags) // 4 * 4])
         )
         return Status(code, self.text(0x0902), offending, service)
 

@@ -52,9 +52,7 @@ class Accepted:
     roles: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # class -> (SCU, SCP) as answered
 
 
-def request(
-    calling: str, called: str, contexts: Sequence[Context], scp_roles: Sequence[str] = ()
-) -> bytes:
+def request(calling: str, called: str, contexts: Sequence[Context], scp_roles: Sequence[str] = ()) -> bytes:
     """A whole A-ASSOCIATE-RQ.
 
     Parameters
@@ -78,7 +76,7 @@ def request(
         item.context_id = 2 * number + 1
         proposed.append(item)
     primitive.presentation_context_definition_list = proposed
-    primitive.user_information = user_information(MAXIMUM_LENGTH, {uid: (False, True) for uid in scp_roles})
+    primitive.user_information = user_information(MAXIMUM_LENGTH, dict.fromkeys(scp_roles, (False, True)))
     return A_ASSOCIATE_RQ(primitive).encode()
 
 
@@ -157,11 +155,12 @@ def accepted(body: bytes, contexts: Sequence[Context]) -> Accepted:
     agreed: dict[int, tuple[str, str]] = {}
     results: dict[str, int] = {}
     for answer in answers:
-        number = (answer.context_id - 1) // 2
-        if answer.context_id % 2 == 0 or number >= len(contexts):
-            raise ValueError(f"context {answer.context_id} was answered and never proposed")
+        context_id = answer.context_id or 0
+        number = (context_id - 1) // 2
+        if context_id % 2 == 0 or number >= len(contexts):
+            raise ValueError(f"context {context_id} was answered and never proposed")
         context = contexts[number]
-        result = int(answer.result)
+        result = 2 if answer.result is None else int(answer.result)
         if result == 0:
             syntax = str(answer.transfer_syntax[0]) if answer.transfer_syntax else ""
             if syntax not in context.transfer_syntaxes:
@@ -169,7 +168,7 @@ def accepted(body: bytes, contexts: Sequence[Context]) -> Accepted:
                     f"context {answer.context_id} was accepted with transfer syntax {syntax or '(none)'}, "
                     "which was not proposed"
                 )
-            agreed[answer.context_id] = (context.abstract_syntax, syntax)
+            agreed[context_id] = (context.abstract_syntax, syntax)
         before = results.get(context.abstract_syntax, result)
         results[context.abstract_syntax] = min(before, result)
     if length is not None and 0 < length < 7:
@@ -232,7 +231,7 @@ def requested(body: bytes) -> Requested:
         pdu.decode(struct.pack(">BxL", 1, len(body)) + body)
         primitive = pdu.to_primitive()
         contexts = [
-            (item.context_id, str(item.abstract_syntax), tuple(str(uid) for uid in item.transfer_syntax))
+            (item.context_id or 0, str(item.abstract_syntax), tuple(str(uid) for uid in item.transfer_syntax))
             for item in primitive.presentation_context_definition_list
         ]
         calling, called = str(primitive.calling_ae_title).strip(), str(primitive.called_ae_title).strip()

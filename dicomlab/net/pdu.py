@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import AssociationAborted, ConnectionLost, DicomlabError, ProtocolError
 from .deadline import Deadline, no_answer
@@ -279,7 +279,7 @@ class Wire:
 
     # -- words of failure ------------------------------------------------------------------------------------
 
-    def _context(self) -> dict[str, object]:
+    def _context(self) -> dict[str, Any]:
         return {"peer": self.peer, "phase": self.phase, "elapsed": self.deadline.elapsed}
 
     def _late(self, sentence: str) -> DicomlabError:
@@ -296,9 +296,7 @@ class Wire:
         )
 
     def _broken(self, what: str) -> ProtocolError:
-        return ProtocolError(
-            what, advice="The peer breaks the protocol; report it to its vendor.", **self._context()
-        )
+        return ProtocolError(what, advice="The peer breaks the protocol; report it to its vendor.", **self._context())
 
     def _strange(self, head: bytes) -> str:
         if head[:1].isalpha() or head[:1] in b"<{":

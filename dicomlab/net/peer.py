@@ -120,8 +120,8 @@ class Peer:
         timeout
             Seconds without progress, for this call.
         **keys
-            Keywords of PS3.6. A value matches (``*`` and ``?`` are wild cards, ``"20240101-20240331"`` a range, a list any
-            of its values); ``None`` or ``""`` only asks for the attribute.
+            Keywords of PS3.6. A value matches (``*`` and ``?`` are wild cards, ``"20240101-20240331"`` a range, a list
+            any of its values); ``None`` or ``""`` only asks for the attribute.
 
         Returns
         -------
@@ -166,7 +166,12 @@ class Peer:
             yield from query.each(self.node, wanted, keys, call.clock, limit=_limit(limit), model=model)
 
     def identifier(
-        self, level: str | None = "STUDY", *, template: Dataset | str | Path | None = None, model: str | None = None, **keys: Any
+        self,
+        level: str | None = "STUDY",
+        *,
+        template: Dataset | str | Path | None = None,
+        model: str | None = None,
+        **keys: Any,
     ) -> list[Dataset]:
         """The identifiers that `find` would send first, without sending them."""
         wanted = None if level is None else QueryLevel.of(level)
@@ -194,7 +199,7 @@ class Peer:
         what
             Rows of a table with UIDs (matches of `find`, in any order, filtered or merged), or Study Instance UIDs.
         method
-            "get", "move", or None: C-GET, and C-MOVE where the archive has no C-GET and ``connect(listen=...)`` was given.
+            "get", "move", or None: C-GET, and C-MOVE where the archive has no C-GET and ``listen`` was given.
         destination
             AE title of a third party to send to, by C-MOVE.
         dry_run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..elements import Elements, parse
@@ -67,7 +68,7 @@ def find(
     *,
     limit: int,
     model: str | None = None,
-    template: Dataset | str | None = None,
+    template: Dataset | str | Path | None = None,
     on_match: Callable[[dict[str, Any]], None] | None = None,
     counts: bool = False,
     raw: bool = False,
@@ -100,7 +101,13 @@ def find(
 
 
 def each(
-    node: Node, level: QueryLevel | None, keys: Mapping[str, Any], deadline: Deadline, *, limit: int, model: str | None = None
+    node: Node,
+    level: QueryLevel | None,
+    keys: Mapping[str, Any],
+    deadline: Deadline,
+    *,
+    limit: int,
+    model: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The matches of one question one by one, as they come; closing the iterator ends the association."""
     uid = model_for(model, level)
@@ -231,6 +238,7 @@ def matches(association: Association, model: str, identifier: Dataset, course: C
     message_id = association.send(CommandField.C_FIND_RQ, model, encode(identifier, implicit=implicit))
     course.queries += 1
     number = 0
+    charset = association.node.quirks.charset or "iso8859"
     for message in association.responses(message_id, CommandField.C_FIND_RQ, "C-FIND"):
         status = message.command.status("C-FIND")
         assert status is not None
@@ -243,9 +251,7 @@ def matches(association: Association, model: str, identifier: Dataset, course: C
             course.unreadable.append(f"match {number} came without an identifier")
             continue
         try:
-            record = parse(
-                bytes(message.data), implicit=implicit, **_fallback(association.node)
-            )
+            record = parse(bytes(message.data), implicit=implicit, fallback_charset=charset)
         except BadData as error:
             course.unreadable.append(f"match {number} cannot be read ({error.why})")
             continue
@@ -253,10 +259,6 @@ def matches(association: Association, model: str, identifier: Dataset, course: C
         if course.matches >= course.limit:
             _stop(association, model, message_id, course)
             return
-
-
-def _fallback(node: Node) -> dict[str, str]:
-    return {"fallback_charset": node.quirks.charset} if node.quirks.charset else {}
 
 
 def _final(association: Association, status: Status, course: Course) -> None:

@@ -54,7 +54,10 @@ class Receiver:
         replace: bool = False,
     ) -> None:
         self._cache, self._node, self._on_instance, self._replace = cache, node, on_instance, replace
-        self._wanted = {level: {getattr(item, level.unique_key) for item in addresses if item.level is level} for level in QueryLevel}
+        self._wanted = {
+            level: {getattr(item, level.unique_key) for item in addresses if item.level is level}
+            for level in QueryLevel
+        }
         self._lock = threading.Lock()
         self.kept: dict[str, Receipt] = {}  # SOP Instance UID -> what is here now because of this retrieval
         self.refused: list[Refused] = []

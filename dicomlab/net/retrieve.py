@@ -139,7 +139,14 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], due: int, method: str | Non
         if run.method == "get":
             try:
                 transfer.get(
-                    run.node, transfer.GET[root], requests, run.holdings.classes, receiver, run.deadline, run.tally, enough
+                    run.node,
+                    transfer.GET[root],
+                    requests,
+                    run.holdings.classes,
+                    receiver,
+                    run.deadline,
+                    run.tally,
+                    enough,
                 )
             except NoAcceptedContext as error:
                 if method == "get" or not run.node.listen or error.abstract_syntax != transfer.GET[root]:
@@ -187,7 +194,10 @@ def _send_elsewhere(run: Retrieval, requests: Sequence[Unit], destination: str) 
             advice=f"Is {destination} running, and does it take these SOP classes?",
         )
     frame = pd.DataFrame(
-        [(held.StudyInstanceUID, held.SeriesInstanceUID, held.SOPInstanceUID) for held in run.holdings.instances.values()],
+        [
+            (held.StudyInstanceUID, held.SeriesInstanceUID, held.SOPInstanceUID)
+            for held in run.holdings.instances.values()
+        ],
         columns=["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"],
         dtype="string",
     )

@@ -71,11 +71,7 @@ def units(missing: Sequence[Held], here: set[str], holdings: Holdings) -> list[U
     asked: dict[str, dict[str, list[str]]] = {}
     for held in missing:
         asked.setdefault(held.StudyInstanceUID, {}).setdefault(held.SeriesInstanceUID, []).append(held.SOPInstanceUID)
-    partial = {
-        held.SeriesInstanceUID
-        for held in holdings.instances.values()
-        if held.SOPInstanceUID in here
-    }
+    partial = {held.SeriesInstanceUID for held in holdings.instances.values() if held.SOPInstanceUID in here}
     wanted: list[Unit] = []
     for study, series in asked.items():
         for uid, instances in series.items():
@@ -114,7 +110,7 @@ def get(
 
 
 def _get_one(association: Association, model: str, unit: Unit, receiver: Receiver, tally: Tally) -> None:
-    context_id, syntax = association.context(model)
+    _, syntax = association.context(model)
     message_id = 0
     try:
         for identifier in identifiers(unit.level, unit.keys, model=model, return_keys=()):
@@ -184,7 +180,9 @@ def move(
     return listener
 
 
-def move_to(node: Node, model: str, requests: Iterable[Unit], destination: str, deadline: Deadline, tally: Tally) -> None:
+def move_to(
+    node: Node, model: str, requests: Iterable[Unit], destination: str, deadline: Deadline, tally: Tally
+) -> None:
     """Have the archive send to a third party; nothing listens here (R5.8)."""
     with associate(node, contexts.query(model), deadline, phase="C-MOVE") as association:
         for unit in requests:
