@@ -201,6 +201,7 @@ class Cache:
             return self._bad(
                 node, data, digest, sop_class, sop_instance, transfer_syntax, elements, str(error)
             )
+        elements.raw[0x00020010] = ("UI", transfer_syntax.encode("ascii", "replace"))
         uid = found[0]
         remarks = [remark] if remark else []
         if uid != sop_instance:
@@ -273,7 +274,7 @@ class Cache:
             )
         except (OSError, CacheError) as error:
             return arrival.receipt(Outcome.FULL, None, f"it could not be kept: {_words(error)}", error)
-        self._touched.add(name[:2])
+        self._touched.add(name[:1])
         return arrival.receipt(outcome, final, "")
 
     def instances(self, node: str, addresses: Iterable[Address], *, digest: bool = False) -> list[Entry]:
@@ -340,7 +341,7 @@ class Cache:
                     os.close(handle)
 
     def _path(self, name: str) -> Path:
-        return self.root / name[:2] / f"{name}.dcm"
+        return self.root / name[:1] / f"{name}.dcm"
 
     def _entry(self, row: Row) -> Entry:
         return Entry(
@@ -480,7 +481,7 @@ class Cache:
         """The rows of all files, for a new index."""
         with suppress(OSError), os.scandir(self.root) as folders:
             for folder in folders:
-                if len(folder.name) == 2 and folder.is_dir(follow_symlinks=False):
+                if len(folder.name) == 1 and folder.is_dir(follow_symlinks=False):
                     with os.scandir(folder.path) as files:
                         for file in files:
                             row = _row(Path(file.path)) if _FINAL.match(file.name) else None

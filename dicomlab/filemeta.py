@@ -1,4 +1,4 @@
-"""The head of the files we keep: preamble, file meta (PS3.10 7.1) and, in it, where the data set came from."""
+"""The head of the files we keep: preamble, file meta (PS3.10 7.1) and where the data set came from."""
 
 from __future__ import annotations
 

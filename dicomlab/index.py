@@ -7,9 +7,8 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import CacheError
 
@@ -29,8 +28,7 @@ CREATE INDEX patient ON entry (PatientID);
 """
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One instance, as the index knows it."""
 
     name: str  # of the file, without folder and suffix
@@ -47,7 +45,7 @@ class Row:
     received: float  # seconds since the epoch
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
+COLUMNS = Row._fields
 _INSERT = f"INSERT OR REPLACE INTO entry VALUES ({','.join('?' * len(COLUMNS))})"
 
 
@@ -78,9 +76,8 @@ class Index:
 
     def add(self, row: Row) -> None:
         """Enter a row; one of the same name is replaced."""
-        values = astuple(row)
         with self._using() as run:
-            run(_INSERT, values)
+            run(_INSERT, row)
 
     def drop(self, names: Iterable[str]) -> None:
         """Remove the rows of these names."""
@@ -193,7 +190,7 @@ class Index:
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
                 for statement in _SCHEMA.split(";"):
                     connection.execute(statement)
-                connection.executemany(_INSERT, (astuple(row) for row in self._rebuild()))
+                connection.executemany(_INSERT, self._rebuild())
                 connection.execute(f"PRAGMA user_version={VERSION}")
             connection.execute("COMMIT")
         except BaseException:

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import os
+import stat
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
 from pydicom.datadict import tag_for_keyword
+
+from . import whole
+from .dicomdir import inside, is_directory_file, referenced
+from .elements import Elements, parse_file
+from .errors import BadData, BadFile, InvalidRequest, ResultWarning
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Keywords of the instances table, in the order of its columns, after ``path``.
 COLUMNS: tuple[str, ...] = (
@@ -53,7 +68,291 @@ _ALSO = (
 
 #: Tags to read from a header.
 WANTED: frozenset[int] = frozenset(
-    int(tag)
-    for tag in (tag_for_keyword(keyword) for keyword in (*COLUMNS, *_ALSO))
-    if tag and tag >= 0x00080000
+    int(tag) for tag in (tag_for_keyword(keyword) for keyword in (*COLUMNS, *_ALSO)) if tag and tag >= 0x00080000
 )
+
+_DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
+
+Place = str | os.PathLike[str]
+
+
+def describe(path: Place) -> Elements:
+    """The header of one file, with its transfer syntax as (0002,0010).
+
+    Raises
+    ------
+    BadFile
+        It is no DICOM, its header is broken, or its pixel data is not all there.
+    """
+    meta, elements = parse_file(path, wanted=WANTED)
+    elements.raw[0x00020010] = ("UI", meta.transfer_syntax.encode("ascii", "replace"))
+    for tag, uid in ((0x00080016, meta.sop_class), (0x00080018, meta.sop_instance)):
+        if uid and tag not in elements.raw:
+            elements.raw[tag] = ("UI", uid.encode("ascii", "replace"))
+    try:
+        whole.check_file(path, elements, meta.transfer_syntax)
+    except BadFile:
+        raise
+    except BadData as error:
+        raise BadFile(path, error.why, tag=error.tag) from None
+    return elements
+
+
+def instances(paths: Sequence[Place], records: Sequence[Elements] | None = None) -> pd.DataFrame:
+    """The instances table of these files, in their order.
+
+    Parameters
+    ----------
+    paths
+        One file for each row.
+    records
+        Their headers, where they are known already; read with `describe` otherwise.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Column ``path`` (text), then `COLUMNS`, typed as `tables.table` does.
+
+    Raises
+    ------
+    BadFile
+        A file cannot be used.
+    """
+    import pandas as pd
+
+    from .tables import table
+
+    paths = [os.fspath(path) for path in paths]
+    if records is None:
+        records = [describe(path) for path in paths]
+    frame = table(records, COLUMNS)
+    try:
+        column = pd.Series(paths, index=frame.index, dtype="string")
+    except UnicodeEncodeError:  # a name that is not UTF-8
+        column = pd.Series(paths, index=frame.index, dtype="object")
+    frame.insert(0, "path", column)
+    return frame
+
+
+def scan(*places: Place | Iterable[Place], progress: Callable[[int, int], object] | None = None) -> pd.DataFrame:
+    """The instances in folders, files and DICOMDIRs.
+
+    Parameters
+    ----------
+    places
+        Folders (with all below them), files, DICOMDIR files, or lists of them.
+    progress
+        Called with the numbers of files done and found; an exception raised in it ends the scan.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The instances table, sorted by study, series, position and number. ``attrs["skipped"]`` counts the files
+        that are no DICOM; ``attrs["problems"]`` names the damaged and odd ones (path, why), and one
+        `ResultWarning` says how many there are.
+
+    Raises
+    ------
+    InvalidRequest
+        A place does not exist or cannot be read, or none is given.
+
+    Examples
+    --------
+    >>> from pydicom.data import get_testdata_file
+    >>> ct = scan(get_testdata_file("CT_small.dcm"))
+    >>> ct.Modality.tolist()
+    ['CT']
+    """
+    found = Files()
+    for place in _each(places):
+        found.add(place)
+    records: list[tuple[tuple[Any, ...], str, Elements]] = []
+    skipped = 0
+    for done, path in enumerate(found.paths, 1):
+        try:
+            elements = describe(path)
+        except BadFile as error:
+            if path in found.named or _is_dicom(path):
+                found.problem(path, f"{error.why}{f' ({error.tag})' if error.tag else ''}")
+            else:
+                skipped += 1
+        else:
+            if elements.text("SOPClassUID") != _DIRECTORY:
+                records.append((_order(elements, path), path, elements))
+        if progress is not None:
+            progress(done, len(found.paths))
+    records.sort(key=lambda record: record[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResultWarning)  # said below, once for all
+        frame = instances([path for _, path, _ in records], [elements for _, _, elements in records])
+    for odd in frame.attrs.get("problems") or []:
+        found.problem(records[odd["row"]][1], f"{odd['column']} {odd['text']!r} cannot be read")
+    _doubles(records, found)
+    frame.attrs = {"skipped": skipped, "problems": found.problems}
+    if found.problems:
+        first = found.problems[0]
+        warnings.warn(
+            f"{len(found.problems)} of {len(found.paths)} files are damaged or odd; the first is "
+            f"{first['path']!r}: {first['why']}. All are in .attrs['problems'].",
+            ResultWarning,
+            stacklevel=2,
+        )
+    return frame
+
+
+class Files:
+    """The files in some places, each once; what is odd about a place is noted."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.named: set[str] = set()  # by the caller or a DICOMDIR, not found in a folder
+        self.problems: list[dict[str, str]] = []
+        self._seen: set[tuple[int, int]] = set()
+
+    def problem(self, path: str, why: str) -> None:
+        """Note what is odd about a file."""
+        self.problems.append({"path": path, "why": why})
+
+    def add(self, place: Place) -> None:
+        """Take the files of one place."""
+        try:
+            path = os.path.expanduser(os.fspath(place))
+            status = os.stat(path)
+        except FileNotFoundError:
+            raise InvalidRequest(f"there is no file or folder {os.fspath(place)!r}") from None
+        except (OSError, ValueError, TypeError) as error:
+            raise InvalidRequest(f"{place!r} cannot be read ({error})") from None
+        if stat.S_ISDIR(status.st_mode):
+            self._folder(path, os.path.realpath(path))
+        elif not stat.S_ISREG(status.st_mode):
+            raise InvalidRequest(f"{path!r} is neither a file nor a folder")
+        elif is_directory_file(path):
+            self._directory(path)
+        else:
+            self._file(path, status, named=True)
+
+    def _file(self, path: str, status: os.stat_result, named: bool = False) -> None:
+        key = (status.st_dev, status.st_ino)
+        if key not in self._seen or not status.st_ino:
+            self._seen.add(key)
+            self.paths.append(path)
+            if named:
+                self.named.add(path)
+
+    def _folder(self, top: str, root: str) -> None:
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                with os.scandir(folder) as entries:
+                    ordered = sorted(entries, key=lambda entry: entry.name)
+            except OSError as error:
+                if folder == top:
+                    raise InvalidRequest(f"the folder {folder!r} cannot be read ({error.strerror})") from None
+                self.problem(folder, f"the folder cannot be read ({error.strerror})")
+                continue
+            below = []
+            for entry in ordered:
+                try:
+                    if entry.is_symlink():
+                        self._link(entry.path, root)
+                    elif entry.is_dir(follow_symlinks=False):
+                        below.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        self._file(entry.path, entry.stat(follow_symlinks=False))
+                    else:
+                        self.problem(entry.path, "neither a file nor a folder, not opened")
+                except OSError as error:
+                    self.problem(entry.path, f"cannot be read ({error.strerror})")
+            waiting += reversed(below)
+
+    def _link(self, path: str, root: str) -> None:
+        """A link to a file inside the root is taken; one to a folder inside is found there anyway."""
+        target = os.path.realpath(path)
+        if not inside(target, root):
+            self.problem(path, "a link that leads out of the folder, not followed")
+            return
+        try:
+            status = os.stat(target)
+        except OSError:
+            self.problem(path, "a link that leads nowhere")
+            return
+        if stat.S_ISREG(status.st_mode):
+            self._file(path, status)
+
+    def _directory(self, path: str) -> None:
+        try:
+            names, problems = referenced(path)
+        except BadData as error:
+            raise BadFile(path, f"the DICOMDIR cannot be read: {error}") from None
+        for why in problems:
+            self.problem(path, why)
+        for name in names:
+            self._file(name, os.stat(name), named=True)
+
+
+def _each(places: Iterable[Place | Iterable[Place]]) -> list[Place]:
+    flat: list[Place] = []
+    for place in places:
+        if isinstance(place, str | os.PathLike):
+            flat.append(place)
+        elif isinstance(place, Iterable) and not isinstance(place, bytes):
+            flat += _each(place)
+        else:
+            raise InvalidRequest(f"{place!r} is no file or folder")
+    if not flat:
+        raise InvalidRequest("nothing is selected", advice="Name a folder, a file or a DICOMDIR.")
+    return flat
+
+
+def _is_dicom(path: str) -> bool:
+    """Whether a file that could not be used says that it is DICOM."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return True  # cannot be read: that is no reason to be silent
+
+
+def _order(elements: Elements, path: str) -> tuple[Any, ...]:
+    """Study by date, series by number, planes along their normal, then by number."""
+    number = _numbers(elements, "SeriesNumber")
+    instance = _numbers(elements, "InstanceNumber")
+    return (
+        elements.text("StudyDate"),
+        elements.text("StudyTime"),
+        elements.text("StudyInstanceUID"),
+        number[0] if number else math.inf,
+        elements.text("SeriesInstanceUID"),
+        _place(elements),
+        instance[0] if instance else math.inf,
+        path,
+    )
+
+
+def _place(elements: Elements) -> tuple[float, ...]:
+    """The normal of a plane and its position along it; () for what has none."""
+    a = _numbers(elements, "ImageOrientationPatient")
+    p = _numbers(elements, "ImagePositionPatient")
+    if len(a) != 6 or len(p) != 3:
+        return ()
+    normal = (a[1] * a[5] - a[2] * a[4], a[2] * a[3] - a[0] * a[5], a[0] * a[4] - a[1] * a[3])
+    along = sum(n * x for n, x in zip(normal, p, strict=True))
+    return (*(round(n, 2) + 0.0 for n in normal), round(along, 3))
+
+
+def _numbers(elements: Elements, keyword: str) -> tuple[float, ...]:
+    try:
+        value = elements.get(keyword)
+    except BadData:
+        return ()
+    values = value if isinstance(value, tuple) else (value,)
+    return values if all(isinstance(v, int | float) and math.isfinite(v) for v in values) else ()
+
+
+def _doubles(records: list[tuple[tuple[Any, ...], str, Elements]], found: Files) -> None:
+    seen: dict[str, str] = {}
+    for _, path, elements in records:
+        uid = elements.text("SOPInstanceUID")
+        if uid and seen.setdefault(uid, path) != path:
+            found.problem(path, f"has the SOP Instance UID of {seen[uid]!r}")

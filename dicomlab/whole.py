@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
+from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING
 
 from .errors import BadData, BadFile
@@ -104,7 +106,6 @@ def read_big_endian(data: bytes | memoryview, wanted: frozenset[int]) -> tuple[E
     BadData
         It cannot be read, or bytes are missing.
     """
-    import os
     import tempfile
 
     from . import filemeta
@@ -132,7 +133,28 @@ def read_big_endian(data: bytes | memoryview, wanted: frozenset[int]) -> tuple[E
     return elements, ""
 
 
-def encapsulated(data: bytes | memoryview, offset: int) -> int:
+def check_file(path: str | os.PathLike[str], elements: Elements, transfer_syntax: str) -> None:
+    """Check that the pixel data of a file is all there; of large ones little is read.
+
+    Raises
+    ------
+    BadData
+        Bytes are missing.
+    """
+    if elements.pixels is None or transfer_syntax == DEFLATED:
+        return
+    _, offset, length = elements.pixels
+    if length == UNDEFINED:
+        with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            encapsulated(data, offset)
+        return
+    if offset + length > os.path.getsize(path):
+        raise BadData(f"the pixel data is short of its length of {length}", tag="7FE00010")
+    if transfer_syntax in NATIVE:
+        check_native(elements, length)
+
+
+def encapsulated(data: bytes | memoryview | mmap, offset: int) -> int:
     """Walk the items of encapsulated pixel data to its Sequence Delimitation Item (PS3.5 A.4).
 
     Returns
@@ -203,9 +225,9 @@ def trailing(data: bytes | memoryview, start: int, implicit: bool) -> str:
     from .elements import parse
 
     try:
-        parse(data, implicit=implicit, start=start, wanted=frozenset())
+        parse(bytes(data[start:]), implicit=implicit, wanted=frozenset())
     except BadData:
-        if any(data[start:]):
+        if any(bytes(data[start:])):
             raise
         return f"{len(data) - start} bytes of zeros after the pixel data"
     return ""

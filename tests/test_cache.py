@@ -73,7 +73,7 @@ def receive(cache, data=None, uid="1.2.3.1", syntax=EXPLICIT, node=NODE, **optio
 
 
 def finals(cache):
-    return sorted(path for path in cache.root.glob("??/*") if path.is_file())
+    return sorted(path for path in cache.root.glob("?/*") if path.is_file())
 
 
 def temporary(cache):
@@ -181,18 +181,7 @@ def test_what_was_not_asked_for_is_set_aside(cache):  # R5.16
         (data_set() + b"\x04\x00\x10\x00garbage!", ""),
         (bytes(range(256)) * 4, ""),
     ],
-    ids=[
-        "short-pixels",
-        "fewer-than-the-image",
-        "cut",
-        "empty",
-        "no-uid",
-        "traversal",
-        "dots",
-        "study-dots",
-        "tail",
-        "noise",
-    ],
+    ids=["short", "few", "cut", "empty", "no-uid", "traversal", "dots", "study", "tail", "noise"],
 )
 def test_a_data_set_that_is_not_whole_goes_to_quarantine_with_a_note(cache, data, why):  # R14.10
     receipt = receive(cache, data)
