@@ -1,0 +1,101 @@
+"""Slices side by side as one grey picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from .errors import GeometryError, InvalidRequest
+from .volume import AXES
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def grey(
+    values: NDArray[np.generic], window: tuple[float, float], inverted: bool = False
+) -> NDArray[np.uint8]:
+    """8-bit grey of values through a window, exactly linear; colour passes.
+
+    Examples
+    --------
+    >>> grey(np.array([-160, 40, 240]), (40, 400)).tolist()
+    [0, 128, 255]
+    """
+    if values.ndim == 3:
+        return np.asarray(values, np.uint8)
+    centre, width = window
+    if not width > 0:
+        raise InvalidRequest(f"a window of width {width}")
+    scaled = (np.asarray(values, np.float32) - centre) / width + 0.5
+    picture = np.round(np.clip(np.nan_to_num(scaled), 0, 1) * 255).astype(np.uint8)
+    return 255 - picture if inverted else picture
+
+
+def slices_of(volume: xr.DataArray, axis: str, slices: int) -> tuple[list[int], xr.DataArray]:
+    """Which slices are shown, evenly spread, and the volume with that axis in front (of 4-D the first)."""
+    if axis not in volume.dims:
+        raise InvalidRequest(
+            f"the array has no dimension {axis!r}, it has {', '.join(map(str, volume.dims))}"
+        )
+    for name in volume.dims:
+        if name not in (*AXES, "channel"):
+            volume = volume.isel({name: 0})
+    if volume.ndim - ("channel" in volume.dims) != 3:
+        raise GeometryError("a montage needs a volume of three dimensions")
+    rest = [name for name in volume.dims if name != axis]
+    count = volume.sizes[axis]
+    chosen = np.unique(np.linspace(0, count - 1, min(count, max(1, slices))).round().astype(int)).tolist()
+    return chosen, volume.transpose(axis, *rest)
+
+
+def aspect(volume: xr.DataArray, axis: str) -> float:
+    """Height of a pixel over its width, for slices across `axis`."""
+    rows, columns = (name for name in volume.dicom.dims if name != axis)
+    steps = []
+    for name in (rows, columns):
+        values = np.asarray(volume.coords[name].values, np.float64)
+        steps.append(
+            abs(values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else volume.dicom._step(name)
+        )
+    return float(steps[0] / steps[1])
+
+
+def montage(
+    volume: xr.DataArray,
+    axis: str = "z",
+    *,
+    slices: int = 24,
+    columns: int | None = None,
+    window: tuple[float, float] | None = None,
+    width: int = 1200,
+) -> Image:
+    """Slices side by side in one picture; see ``.dicom.montage``.
+
+    Raises
+    ------
+    InvalidRequest
+        There is no such dimension.
+    """
+    from PIL import Image
+
+    chosen, ordered = slices_of(volume, axis, slices)
+    centre_width = window or volume.dicom.window
+    inverted = volume.attrs.get("PhotometricInterpretation") == "MONOCHROME1"
+    tall = aspect(ordered, axis) * ordered.shape[1] / ordered.shape[2]
+    across = columns or max(1, min(len(chosen), round(np.sqrt(len(chosen) * 1.6 * tall))))
+    down = -(-len(chosen) // across)
+    wide = max(1, width // across)
+    high = max(1, round(wide * tall))
+    mode = "RGB" if "channel" in ordered.dims else "L"
+    sheet = Image.new(mode, (wide * across, high * down))
+    for number, index in enumerate(chosen):
+        tile = Image.fromarray(grey(np.asarray(ordered[index].values), centre_width, inverted))
+        sheet.paste(
+            tile.resize((wide, high), Image.Resampling.BILINEAR),
+            (number % across * wide, number // across * high),
+        )
+    return sheet

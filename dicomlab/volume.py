@@ -1,0 +1,366 @@
+"""The accessor ``.dicom``: what DICOM adds to an xarray volume.
+
+It keeps nothing of its own: everything is worked out from the coordinates x, y, z and the scalar coordinate
+``geometry`` (see geometry.py), which slicing, flipping, arithmetic, concat and netCDF keep right. In-place
+arithmetic on the values, ``roll`` and ``shift`` move voxels without their coordinates and are not seen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from .errors import GeometryError, InvalidRequest
+from .geometry import Floats, axis_letters, digest, step_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from PIL.Image import Image
+
+AXES = ("x", "y", "z")
+_SIGNS = {
+    "L": (0, 1),
+    "R": (0, -1),
+    "P": (1, 1),
+    "A": (1, -1),
+    "S": (2, 1),
+    "I": (2, -1),
+    "H": (2, 1),
+    "F": (2, -1),
+}
+_OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
+
+
+def geometry_coordinate(matrix: Floats, frame: str, spacing: tuple[float, float, float]) -> xr.Variable:
+    """The scalar coordinate `geometry`: a digest of M and the frame of reference, M in its attributes."""
+    attributes = {
+        "M": [float(number) for number in np.asarray(matrix).reshape(9)],  # row by row
+        "spacing": [float(step) for step in spacing],  # mm along x, y, z; read only for axes of length 1
+        "FrameOfReferenceUID": frame,
+    }
+    return xr.Variable((), digest(matrix, frame), attributes)
+
+
+@xr.register_dataarray_accessor("dicom")
+class DicomAccessor:
+    """Geometry and origin of a volume: ``volume.dicom.affine``, ``.window``, ``.montage()`` and others."""
+
+    def __init__(self, array: xr.DataArray) -> None:
+        self._array = array
+
+    def __repr__(self) -> str:
+        try:
+            axes = ", ".join(f"{name} {text}" for name, text in self.axes.items())
+            spacing = " x ".join(f"{step:g}" for step in self.spacing)
+        except GeometryError as error:
+            return f"<dicom: {error.message}>"
+        return f"<dicom: axes {axes}; spacing {spacing} mm; {self.units or 'no units'}>"
+
+    # ------------------------------------------------------------------ geometry
+    def _geometry(self) -> xr.DataArray:
+        found = self._array.coords.get("geometry")
+        if found is None:
+            raise GeometryError(
+                "the array has no geometry",
+                advice="Arithmetic between volumes of different geometry leaves none; resample one first.",
+            )
+        if found.ndim:
+            raise GeometryError(
+                "the array holds several geometries (a concat of different ones)",
+                advice="Take one of them with isel.",
+            )
+        if "M" not in found.attrs:
+            raise GeometryError("the coordinate `geometry` has lost its attributes")
+        return found
+
+    @property
+    def matrix(self) -> Floats:
+        """M, float64 (3, 3): position in the patient (LPS, mm) = M @ (x, y, z).
+
+        Raises
+        ------
+        GeometryError
+            There is no geometry, or there are several.
+        """
+        matrix = np.asarray(self._geometry().attrs["M"], np.float64)
+        if matrix.size != 9:
+            raise GeometryError("the geometry does not hold nine numbers")
+        return matrix.reshape(3, 3)
+
+    @property
+    def frame_of_reference(self) -> str:
+        """FrameOfReferenceUID, "" where the images named none."""
+        return str(self._geometry().attrs.get("FrameOfReferenceUID", ""))
+
+    def _coordinate(self, name: str) -> Floats:
+        if name not in self._array.coords:
+            raise GeometryError(f"the array has no coordinate {name}")
+        return np.atleast_1d(np.asarray(self._array.coords[name].values, np.float64))
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The spatial dimensions, in the order of the array: ("z", "y", "x") as loaded."""
+        return tuple(str(name) for name in self._array.dims if name in AXES)
+
+    def _step(self, name: str) -> float:
+        """Signed distance between voxels along an axis, mm."""
+        values = self._coordinate(name)
+        if len(values) == 1:
+            return float(np.asarray(self._geometry().attrs["spacing"], np.float64)[AXES.index(name)])
+        step = step_of(values)
+        if step is None:
+            from .geometry import unequal
+
+            raise GeometryError(
+                f"spacing along {name} is not uniform: {unequal(values)}",
+                advice=f"Positions are right all the same: use the coordinate {name}, or .dicom.position.",
+            )
+        return step
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Distance between voxel centres, mm, in the order of the array's spatial dimensions.
+
+        Raises
+        ------
+        GeometryError
+            It is not uniform (slices are missing).
+        """
+        return tuple(abs(self._step(name)) for name in self.dims)
+
+    @property
+    def affine(self) -> Floats:
+        """float64 (4, 4): index (k, j, i, 1) to patient position (LPS, mm) of voxel centres.
+
+        The indices are those of the array's own spatial dimensions in their order, (z, y, x) as loaded.
+
+        Raises
+        ------
+        GeometryError
+            Spacing is not uniform, or a spatial dimension is gone.
+        """
+        dims = self.dims
+        if len(dims) != 3:
+            raise GeometryError(
+                f"an affine needs the dimensions x, y and z, here are {', '.join(dims) or 'none'}",
+                advice="Keep a dimension of length 1: isel(z=[k]) instead of isel(z=k).",
+            )
+        matrix = self.matrix
+        affine = np.eye(4)
+        for column, name in enumerate(dims):
+            affine[:3, column] = matrix[:, AXES.index(name)] * self._step(name)
+        affine[:3, 3] = self.origin
+        return affine
+
+    @property
+    def direction(self) -> Floats:
+        """float64 (3, n): unit vectors (LPS) along growing index, one column for each spatial dimension."""
+        matrix = self.matrix
+        columns = []
+        for name in self.dims:
+            values = self._coordinate(name)
+            backwards = len(values) > 1 and values[-1] < values[0]
+            columns.append(matrix[:, AXES.index(name)] * (-1.0 if backwards else 1.0))
+        return np.stack(columns, axis=1) if columns else np.zeros((3, 0))
+
+    @property
+    def origin(self) -> Floats:
+        """float64 (3,): patient position (LPS, mm) of the centre of the first voxel."""
+        return self.matrix @ np.array([self._coordinate(name)[0] for name in AXES])
+
+    @property
+    def orientation(self) -> str:
+        """A letter for each spatial dimension, the side it runs to: "SPL" for plain axial images."""
+        return "".join(axis_letters(column) for column in self.direction.T)
+
+    @property
+    def axes(self) -> dict[str, str]:
+        """For each spatial dimension the sides it runs from and to, as ``{"z": "I to S", ...}``."""
+        return {
+            name: f"{_OPPOSITE[to]} to {to}" for name, to in zip(self.dims, self.orientation, strict=True)
+        }
+
+    def position(self, *index: ArrayLike) -> Floats:
+        """Patient position (LPS, mm) of voxels by their index.
+
+        Parameters
+        ----------
+        index
+            One for each spatial dimension in the array's order (k, j, i as loaded); numbers or arrays.
+
+        Returns
+        -------
+        float64 (..., 3), also where spacing is not uniform.
+
+        Raises
+        ------
+        InvalidRequest
+            The number of indices is not that of the spatial dimensions.
+        """
+        dims = self.dims
+        if len(index) != len(dims):
+            raise InvalidRequest(f"position takes {len(dims)} indices, for {', '.join(dims)}")
+        given = dict(zip(dims, np.broadcast_arrays(*index), strict=True))
+        shape = next(iter(given.values())).shape if given else ()
+        points = [
+            self._coordinate(name)[given[name]]
+            if name in given
+            else np.full(shape, self._coordinate(name)[0])
+            for name in AXES
+        ]
+        return np.stack(points, axis=-1) @ self.matrix.T
+
+    def same_grid(self, other: xr.DataArray) -> bool:
+        """Whether the voxels of both lie at the same places in one frame of reference."""
+        try:
+            mine, theirs = str(self._geometry().values), str(other.dicom._geometry().values)
+        except GeometryError:
+            return False
+        return mine == theirs and all(
+            np.array_equal(self._coordinate(name), other.dicom._coordinate(name)) for name in AXES
+        )
+
+    def sel(self, **sides: Any) -> xr.DataArray:
+        """The slice, or range of slices, at patient coordinates: ``sel(S=-35)``, ``sel(A=slice(0, 40))``.
+
+        L, P and S are the positive directions of LPS; R, A and I the negative ones, so ``R=20`` is 20 mm
+        to the right. In an oblique volume the missing coordinates are those of its centre.
+
+        Raises
+        ------
+        InvalidRequest
+            A letter is none of R L A P S I, or two of them name one axis.
+        GeometryError
+            The place lies outside the volume, or there is no geometry.
+        """
+        wanted: dict[int, tuple[str, Any, int]] = {}
+        for letter, value in sides.items():
+            if letter.upper() not in _SIGNS:
+                raise InvalidRequest(f"{letter!r} is no side of a patient", advice="Use R, L, A, P, S or I.")
+            row, sign = _SIGNS[letter.upper()]
+            if row in wanted:
+                raise InvalidRequest(f"{wanted[row][0]} and {letter} name one axis")
+            wanted[row] = (letter, value, sign)
+        matrix = self.matrix
+        inverse = np.linalg.inv(matrix)
+        middle = matrix @ np.array([self._coordinate(name).mean() for name in AXES])
+        point = middle.copy()
+        for row, (_, value, sign) in wanted.items():
+            if not isinstance(value, slice):
+                point[row] = sign * float(value)
+        index: dict[str, Any] = {}
+        for row, (letter, value, sign) in wanted.items():
+            name = _axis_of_rows(matrix)[row]
+            if name not in self.dims:
+                raise GeometryError(f"the array has no dimension along {letter} any more")
+            axis, values = AXES.index(name), self._coordinate(name)
+            if isinstance(value, slice):
+                if value.step is not None:
+                    raise InvalidRequest("a range of patient coordinates takes no step")
+                slope = sign * inverse[axis, row]
+                here = float(inverse[axis] @ point) - inverse[axis, row] * point[row]
+                ends = [
+                    here + slope * float(end) if end is not None else open_end * np.sign(slope) * np.inf
+                    for end, open_end in ((value.start, -1), (value.stop, 1))
+                ]
+                index[name] = np.flatnonzero((values >= min(ends) - 1e-3) & (values <= max(ends) + 1e-3))
+                if not len(index[name]):
+                    raise GeometryError(f"no voxels between {letter}={value.start} and {letter}={value.stop}")
+            else:
+                place = float(inverse[axis] @ point)
+                nearest = int(np.argmin(np.abs(values - place)))
+                reach = abs(self._step(name)) if len(values) == 1 else float(np.abs(np.diff(values)).max())
+                if abs(values[nearest] - place) > reach:
+                    raise GeometryError(
+                        f"{letter}={value} is outside: {name} is {values.min():g} to {values.max():g} mm"
+                    )
+                index[name] = nearest
+        return self._array.isel(index)
+
+    # ------------------------------------------------------------------ what it was made of
+    @property
+    def units(self) -> str:
+        """Units of the values, "" where none are known."""
+        return str(self._array.attrs.get("units", ""))
+
+    @property
+    def instances(self) -> pd.DataFrame:
+        """The instances the array was made of, one row each: SOPInstanceUID, InstanceNumber, path, z (mm)."""
+        import pandas as pd
+
+        names = [name for name in ("SOPInstanceUID", "InstanceNumber", "path") if name in self._array.coords]
+        if not names:
+            return pd.DataFrame(columns=["SOPInstanceUID", "InstanceNumber", "path", "z"])
+        coordinates = self._array.coords
+        wanted = [coordinates[name] for name in names]
+        wanted += [coordinates["z"].reset_coords(drop=True).rename("z")] if "z" in coordinates else []
+        columns = xr.broadcast(*wanted)
+        return pd.DataFrame({str(column.name): np.ravel(column.values) for column in columns})
+
+    @property
+    def padding(self) -> xr.DataArray:
+        """A boolean array, True where a value is padding (PixelPaddingValue), not measured.
+
+        It compares values, so ask before changing them.
+        """
+        array, coordinates = self._array, self._array.coords
+        if "padding" not in coordinates:
+            return xr.zeros_like(array, dtype=bool)
+        first = coordinates["padding"].reset_coords(drop=True).drop_vars(list(coordinates["padding"].coords))
+        last = first
+        if "padding_limit" in coordinates:
+            last = coordinates["padding_limit"].drop_vars(list(coordinates["padding_limit"].coords))
+        low, high = np.minimum(first, last), np.maximum(first, last)
+        values = array.astype(np.float32) if array.dtype == np.float32 else array
+        mask = (values >= low.astype(values.dtype)) & (values <= high.astype(values.dtype))
+        mask.attrs = {}
+        return mask.transpose(*array.dims)
+
+    # ------------------------------------------------------------------ looking
+    @property
+    def window(self) -> tuple[float, float]:
+        """Centre and width to look at it with: that of the images if they share one, else from the values."""
+        attributes = self._array.attrs
+        centre, width = (np.atleast_1d(attributes.get(name, [])) for name in ("WindowCenter", "WindowWidth"))
+        if centre.size and width.size and float(width[0]) > 0:
+            return float(centre[0]), float(width[0])
+        if attributes.get("Modality") == "CT" and self.units == "HU":
+            return 40.0, 400.0
+        values = np.asarray(self._array.values)
+        sample = values.ravel()[:: max(1, values.size // 200_000)].astype(np.float64)
+        sample = sample[np.isfinite(sample)]
+        if not sample.size:
+            return 0.0, 1.0
+        low, high = np.percentile(sample, [1, 99.5])
+        return float(low + high) / 2, float(max(high - low, 1e-9))
+
+    def montage(self, axis: str = "z", **choices: Any) -> Image:
+        """Slices side by side as one picture of 8-bit grey, windowed, each with the right aspect.
+
+        Parameters
+        ----------
+        axis
+            The dimension that is laid out; a 4-D array shows its first volume.
+        choices
+            ``slices`` (how many at most), ``columns``, ``window`` (centre, width), ``width`` of the picture.
+
+        Returns
+        -------
+        PIL.Image.Image
+            Mode "L", or "RGB" for colour.
+        """
+        from .montage import montage
+
+        return montage(self._array, axis, **choices)
+
+
+def _axis_of_rows(matrix: Floats) -> tuple[str, str, str]:
+    """For patient x, y, z the array's axis that runs along it: the assignment with the largest components."""
+    from itertools import permutations
+
+    size = np.abs(matrix)
+    best = max(permutations(range(3)), key=lambda order: sum(size[row, order[row]] for row in range(3)))
+    return (AXES[best[0]], AXES[best[1]], AXES[best[2]])
