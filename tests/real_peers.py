@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -138,4 +139,5 @@ def _answers(ae_title: str, port: int, seconds: float = 30) -> None:
 
 def _version(program: str) -> str:
     done = subprocess.run([program, "--version"], capture_output=True, text=True)
-    return (done.stdout or done.stderr).splitlines()[0].strip("$ ").removeprefix("dcmtk: ")
+    found = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
+    return found[0] if found else ""
