@@ -1,0 +1,400 @@
+"""Identifiers of C-FIND requests: from keys to data sets, by the information model (PS3.4 C.4.1)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import BadFile, InvalidRequest
+from .keys import Key, Wanted, key_of, wanted
+from .level import QueryLevel
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+PATIENT_ROOT: Final = "1.2.840.10008.5.1.4.1.2.1.1"
+STUDY_ROOT: Final = "1.2.840.10008.5.1.4.1.2.2.1"
+PATIENT_STUDY_ONLY: Final = "1.2.840.10008.5.1.4.1.2.3.1"  # retired
+WORKLIST: Final = "1.2.840.10008.5.1.4.31"
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+#: Levels of each information model (PS3.4 C.6).
+MODELS: Final[dict[str, tuple[QueryLevel, ...]]] = {
+    PATIENT_ROOT: tuple(QueryLevel),
+    STUDY_ROOT: (QueryLevel.STUDY, QueryLevel.SERIES, QueryLevel.IMAGE),
+    PATIENT_STUDY_ONLY: (QueryLevel.PATIENT, QueryLevel.STUDY),
+}
+
+#: Attributes of each level, beside its unique key (PS3.4 C.6.1.1); what is in none is an attribute of IMAGE.
+ATTRIBUTES: Final[dict[QueryLevel, frozenset[str]]] = {
+    QueryLevel.PATIENT: frozenset(
+        _words(
+            """PatientID PatientName IssuerOfPatientID IssuerOfPatientIDQualifiersSequence PatientBirthDate
+        PatientBirthTime PatientSex OtherPatientIDs OtherPatientIDsSequence OtherPatientNames
+        EthnicGroup PatientComments ReferencedPatientSequence ReferencedPatientPhotoSequence
+        QualityControlSubject PatientSpeciesDescription PatientBreedDescription ResponsiblePerson
+        ResponsibleOrganization NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries
+        NumberOfPatientRelatedInstances"""
+        )
+    ),
+    QueryLevel.STUDY: frozenset(
+        _words(
+            """StudyInstanceUID StudyDate StudyTime AccessionNumber IssuerOfAccessionNumberSequence StudyID
+        StudyDescription ReferringPhysicianName ConsultingPhysicianName NameOfPhysiciansReadingStudy
+        PhysiciansOfRecord ProcedureCodeSequence AdmittingDiagnosesDescription
+        AdmittingDiagnosesCodeSequence ReferencedStudySequence PatientAge PatientSize PatientWeight
+        Occupation AdditionalPatientHistory OtherStudyNumbers ModalitiesInStudy SOPClassesInStudy
+        AnatomicRegionsInStudyCodeSequence NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances
+        RequestingService ReasonForVisit AdmissionID"""
+        )
+    ),
+    QueryLevel.SERIES: frozenset(
+        _words(
+            """SeriesInstanceUID Modality SeriesNumber SeriesDescription SeriesDescriptionCodeSequence
+        SeriesDate SeriesTime BodyPartExamined ProtocolName Laterality PerformingPhysicianName
+        OperatorsName PatientPosition FrameOfReferenceUID Manufacturer ManufacturerModelName
+        DeviceSerialNumber StationName SoftwareVersions InstitutionName InstitutionAddress
+        InstitutionalDepartmentName RequestAttributesSequence
+        ReferencedPerformedProcedureStepSequence PerformedProcedureStepID
+        PerformedProcedureStepDescription PerformedProcedureStepStartDate
+        PerformedProcedureStepStartTime PerformedProcedureStepEndDate PerformedProcedureStepEndTime
+        PresentationIntentType NumberOfSeriesRelatedInstances"""
+        )
+    ),
+}
+
+#: What is asked for when nothing else is said, by level; all of it is harmless where a peer does not know it.
+RETURN_KEYS: Final[dict[QueryLevel, tuple[str, ...]]] = {
+    QueryLevel.PATIENT: _words(
+        """PatientName PatientID IssuerOfPatientID PatientBirthDate PatientSex
+        NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries NumberOfPatientRelatedInstances"""
+    ),
+    QueryLevel.STUDY: _words(
+        """PatientName PatientID IssuerOfPatientID PatientBirthDate PatientSex StudyInstanceUID
+        StudyDate StudyTime AccessionNumber StudyID StudyDescription ReferringPhysicianName
+        ModalitiesInStudy SOPClassesInStudy NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances
+        InstanceAvailability"""
+    ),
+    QueryLevel.SERIES: _words(
+        """StudyInstanceUID SeriesInstanceUID Modality SeriesNumber SeriesDescription SeriesDate
+        SeriesTime BodyPartExamined ProtocolName NumberOfSeriesRelatedInstances InstanceAvailability"""
+    ),
+    QueryLevel.IMAGE: _words(
+        """StudyInstanceUID SeriesInstanceUID SOPInstanceUID SOPClassUID InstanceNumber Rows Columns
+        BitsAllocated NumberOfFrames AvailableTransferSyntaxUID InstanceAvailability"""
+    ),
+}
+
+_NOT_KEYS = {
+    "QueryRetrieveLevel": "The level is the first argument of find.",
+    "SpecificCharacterSet": "It is set by itself where a key is not ASCII.",
+}
+MOST_IDENTIFIERS: Final = 1000  # from lists in keys that must be asked for one value at a time
+_FIRST = {QueryLevel.PATIENT: 0, QueryLevel.STUDY: 1, QueryLevel.SERIES: 2, QueryLevel.IMAGE: 3}
+
+
+def levels_of(model: str) -> tuple[QueryLevel, ...]:
+    """The levels of an information model, highest first; () for a model without levels."""
+    return MODELS.get(str(model), ())
+
+
+def checked_level(level: str, model: str = STUDY_ROOT) -> QueryLevel:
+    """The level of that name, if the model has it.
+
+    Raises
+    ------
+    InvalidRequest
+        There is no such level, or the model does not have it.
+    """
+    found = QueryLevel.of(level)
+    known = levels_of(model)
+    if found not in known:
+        raise InvalidRequest(
+            f"the information model {model} has no {found} level",
+            advice="Study Root begins at STUDY; ask with Patient Root for patients."
+            if found is QueryLevel.PATIENT
+            else f"Its levels are {', '.join(known)}.",
+        )
+    return found
+
+
+def unique_keys_above(level: str, model: str = STUDY_ROOT) -> list[str]:
+    """Keywords of the unique keys of the levels above, as the model has them (no PatientID in Study Root).
+
+    Examples
+    --------
+    >>> unique_keys_above("IMAGE")
+    ['StudyInstanceUID', 'SeriesInstanceUID']
+    """
+    found = checked_level(level, model)
+    known = levels_of(model)
+    return [one.unique_key for one in known[: known.index(found)]]
+
+
+def level_of_key(key: Key, level: QueryLevel, model: str = STUDY_ROOT) -> QueryLevel:
+    """The level at which a key of a query at `level` is asked: its own, or `level` where its own is below."""
+    word = Key(key.path[:1]).name
+    own = next((one for one, known in ATTRIBUTES.items() if word in known), QueryLevel.IMAGE)
+    if _FIRST[own] > _FIRST[level]:
+        return level
+    known_levels = levels_of(model)
+    return own if own in known_levels else known_levels[0]
+
+
+def split_keys(
+    level: str, keys: Mapping[Any, Any], model: str = STUDY_ROOT
+) -> dict[QueryLevel, dict[Any, Any]]:
+    """The keys by the level they belong to, for a drill-down (PS3.4 C.4.1.2.1); a level without keys has {}.
+
+    Parameters
+    ----------
+    level
+        The level of the query.
+    keys
+        Keys as given; their values are not looked at.
+
+    Returns
+    -------
+    by_level
+        Highest level first, down to `level`. In Study Root the attributes of a patient belong to STUDY.
+
+    Examples
+    --------
+    >>> split_keys("SERIES", {"PatientName": "DOE*", "Modality": "CT"})[QueryLevel.STUDY]
+    {'PatientName': 'DOE*'}
+    """
+    lowest = checked_level(level, model)
+    known = levels_of(model)
+    found: dict[QueryLevel, dict[Any, Any]] = {one: {} for one in known[: known.index(lowest) + 1]}
+    for name, value in keys.items():
+        found[level_of_key(key_of(name), lowest, model)][name] = value
+    return found
+
+
+def identifiers(
+    level: str | None,
+    keys: Mapping[Any, Any],
+    *,
+    model: str = STUDY_ROOT,
+    template: Dataset | str | os.PathLike[str] | None = None,
+    hierarchical: bool = True,
+    return_keys: Sequence[str | int] | None = None,
+    charset: str = "ISO_IR 192",
+) -> list[Dataset]:
+    """The Identifiers that ask for these keys; several where one cannot hold them.
+
+    Parameters
+    ----------
+    level
+        "PATIENT", "STUDY", "SERIES" or "IMAGE"; None for a model without levels (worklists and others).
+    keys
+        By keyword, tag or path. "" or None is a return key; a list on a UI key is one Identifier, on another
+        key one for each value (PS3.4 C.2.2.2.2); ranges as "a-b", "a-", "-b", (a, b) or slice(a, b).
+    model
+        SOP class UID of the information model's FIND.
+    template
+        A data set, or a file with one, that the keys are copied over.
+    hierarchical
+        Ask by the baseline rules: one value for each unique key above, and keys of this level only.
+    return_keys
+        What is asked for beside the keys; None for those of `RETURN_KEYS`.
+    charset
+        SpecificCharacterSet where a key is not ASCII.
+
+    Raises
+    ------
+    InvalidRequest
+        Nothing is selected, a key or value is none, or the model does not allow the combination.
+
+    Examples
+    --------
+    >>> one, = identifiers("STUDY", {"PatientName": "DOE*", "StudyDate": ("20240101", "20240331")})
+    >>> one.StudyDate, one.QueryRetrieveLevel
+    ('20240101-20240331', 'STUDY')
+    """
+
+    asked = wanted(keys)
+    for one in asked:
+        if one.key.name in _NOT_KEYS:
+            raise InvalidRequest(f"{one.key.name} is no key", advice=_NOT_KEYS[one.key.name])
+    base = _template(template)
+    if not asked and not len(base) and not return_keys:
+        raise InvalidRequest(
+            "nothing was requested",
+            advice='Give a key, such as PatientName="DOE*", or PatientName="" for all.',
+        )
+    defaults: Sequence[str | int] = return_keys or ()
+    if level is not None:
+        found = checked_level(level, model)
+        asked = _by_the_rules(found, model, asked, base, hierarchical)
+        defaults = RETURN_KEYS[found] if return_keys is None else return_keys
+        uniques = [one.unique_key for one in levels_of(model) if _FIRST[one] <= _FIRST[found]]
+        defaults = [*uniques, *defaults]
+    made: list[Dataset] = []
+    for choice in _choices(asked):
+        identifier = deepcopy(base)
+        for default in defaults:
+            key = key_of(default)
+            if level is not None and level_of_key(key, found, model) is not found and hierarchical:
+                continue  # of a level above: only the unique keys, which are among the keys
+            _put(identifier, key, (), keep=True)
+        for key, values in choice:
+            _put(identifier, key, values)
+        if level is not None:
+            identifier.QueryRetrieveLevel = found.value
+        _declare(identifier, charset)
+        made.append(identifier)
+    return made
+
+
+def _template(template: Dataset | str | os.PathLike[str] | None) -> Dataset:
+    from pydicom.dataset import Dataset
+    from pydicom.filereader import dcmread
+
+    if template is None:
+        return Dataset()
+    if not isinstance(template, Dataset):
+        try:
+            template = dcmread(template, force=True)
+        except Exception as error:  # pydicom raises anything on broken bytes
+            raise BadFile(template, f"no template: {error}") from None
+    base = Dataset()
+    for element in template:
+        if element.tag.group > 2 and element.tag.element and element.tag not in (0x00080005, 0x00080052):
+            base.add(deepcopy(element))
+    return base
+
+
+def _by_the_rules(
+    level: QueryLevel, model: str, asked: list[Wanted], base: Dataset, hierarchical: bool
+) -> list[Wanted]:
+    """The keys that may stand in a query at this level (PS3.4 C.4.1.2.1, C.4.1.3.1)."""
+    if not hierarchical:
+        return asked
+    given = {one.key.name: one for one in asked}
+    above = unique_keys_above(level, model)
+    for word in above:
+        values = given[word].values if word in given else tuple([base[word].value] if base.get(word) else [])
+        if len(values) != 1:
+            what = "is missing" if not values else f"has {len(values)} values"
+            raise InvalidRequest(
+                f"a query at {level} level wants one value for {word}, which {what}",
+                advice=f"Ask at a level above first, and give {word}.",
+            )
+        if any(char in str(values[0]) for char in "*?"):
+            raise InvalidRequest(f"{word} takes no wild cards in a query at {level} level")
+    kept: list[Wanted] = []
+    for one in asked:
+        own = level_of_key(one.key, level, model)
+        if own is level or one.key.name in above:
+            kept.append(one)
+        elif one.values:
+            raise InvalidRequest(
+                f"{one.key.name} belongs to the {own} level, and this query is at {level} level",
+                advice=f"Ask for it at {own} level first, or with relational queries.",
+            )
+    return kept
+
+
+def _choices(asked: list[Wanted]) -> list[list[tuple[Key, tuple[Any, ...]]]]:
+    """One list of keys and values for each Identifier: UIDs together, other values one by one."""
+    ways = [
+        [(one.key, one.values)] if one.key.vr == "UI" or len(one.values) < 2 else
+        [(one.key, (value,)) for value in one.values]
+        for one in asked
+    ]  # fmt: skip
+    count = 1
+    for way in ways:
+        count *= len(way)
+    if count > MOST_IDENTIFIERS:
+        raise InvalidRequest(
+            f"these lists make {count} queries, and at most {MOST_IDENTIFIERS} are sent",
+            advice="Ask for less at once, or by UIDs, of which a query takes a list.",
+        )
+    return [list(choice) for choice in product(*ways)]
+
+
+def _put(data_set: Dataset, key: Key, values: tuple[Any, ...], *, keep: bool = False) -> None:
+    """Set one key; `keep` leaves what is there."""
+    from pydicom.config import IGNORE
+    from pydicom.dataelem import DataElement
+    from pydicom.dataset import Dataset
+
+    for tag, item in key.path[:-1]:
+        if tag not in data_set:
+            data_set.add_new(tag, "SQ", [])
+        sequence = data_set[tag].value
+        while len(sequence) <= item:
+            sequence.append(Dataset())
+        data_set = sequence[item]
+    if keep and key.tag in data_set:
+        return
+    vr = key.vr
+    value: Any = [] if vr == "SQ" else None if not values else values[0] if len(values) == 1 else list(values)
+    if vr in ("LT", "ST", "UT") and values:
+        value = values[0]
+    data_set[key.tag] = DataElement(key.tag, vr, value, validation_mode=IGNORE)  # R3.7
+
+
+def _declare(data_set: Dataset, charset: str) -> None:
+    """Say the character set where one is needed (R3.18)."""
+    texts = [str(element.value) for element in data_set.iterall() if element.VR != "SQ"]
+    if all(text.isascii() for text in texts):
+        return
+    from .charset import codecs_of
+
+    codec = codecs_of(charset.encode())[0][0]
+    if "\\" not in charset:
+        for text in texts:
+            try:
+                text.encode(codec)
+            except (UnicodeError, LookupError):
+                raise InvalidRequest(
+                    f"a key cannot be written in the character set {charset}: {text!r}",
+                    advice="Use ISO_IR 192 where the peer takes it.",
+                ) from None
+    data_set.SpecificCharacterSet = charset.split("\\")
+
+
+def encode(identifier: Dataset, *, implicit: bool) -> bytes:
+    """The data set in Implicit or Explicit VR Little Endian.
+
+    Raises
+    ------
+    InvalidRequest
+        It is empty, or pydicom cannot write it.
+    """
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset
+
+    if not len(identifier):
+        raise InvalidRequest("an Identifier without attributes is not sent")
+    out = DicomBytesIO()
+    out.is_little_endian, out.is_implicit_VR = True, implicit
+    try:
+        write_dataset(out, identifier)
+    except Exception as error:  # pydicom raises anything on values that do not fit
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidRequest(f"the request cannot be written: {why}") from None
+    return bytes(out.getvalue())
+
+
+def describe_keys(keys: Mapping[Any, Any]) -> dict[str, Any]:
+    """The keys as they were understood, for `attrs`: keyword to "", a value, or a list of values.
+
+    Examples
+    --------
+    >>> describe_keys({"StudyDate": ("20240101", None), "PatientID": ["1", "2"], "PatientName": ""})
+    {'StudyDate': '20240101-', 'PatientID': ['1', '2'], 'PatientName': ''}
+    """
+    return {
+        one.key.name: "" if not one.values else one.values[0] if len(one.values) == 1 else list(one.values)
+        for one in wanted(keys)
+    }
