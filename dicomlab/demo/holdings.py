@@ -1,0 +1,191 @@
+"""What the demo PACS holds: data sets in memory, encoded once, and an index over them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+from pydicom import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+
+from .manners import EXPLICIT, IMPLICIT
+
+UNIQUE = {
+    "PATIENT": "PatientID",
+    "STUDY": "StudyInstanceUID",
+    "SERIES": "SeriesInstanceUID",
+    "IMAGE": "SOPInstanceUID",
+}
+
+
+@dataclass(eq=False)
+class Instance:
+    """One composite instance: its attributes without bulk, and the bytes of its data set on demand."""
+
+    header: Dataset  # without pixel data
+    transfer_syntax: str  # of `data`
+    load: Callable[[], bytes]  # the whole data set, encoded in `transfer_syntax`
+    _data: bytes | None = field(default=None, repr=False)
+
+    @property
+    def sop_class(self) -> str:
+        return str(self.header.SOPClassUID)
+
+    @property
+    def uid(self) -> str:
+        return str(self.header.SOPInstanceUID)
+
+    @property
+    def data(self) -> bytes:
+        """The encoded data set, without file meta information."""
+        if self._data is None:
+            self._data = self.load()
+        return self._data
+
+    def encoded(self, transfer_syntax: str) -> bytes | None:
+        """The data set in that transfer syntax; None where that takes a codec."""
+        if transfer_syntax == self.transfer_syntax:
+            return self.data
+        if {transfer_syntax, self.transfer_syntax} <= {EXPLICIT, IMPLICIT}:
+            return encode(self.dataset(), transfer_syntax)
+        return None
+
+    def dataset(self) -> Dataset:
+        """A data set of its own, with pixel data and file meta information."""
+        implicit = self.transfer_syntax == IMPLICIT
+        little = self.transfer_syntax != "1.2.840.10008.1.2.2"
+        dataset = pydicom.filereader.read_dataset(BytesIO(self.data), implicit, little)
+        dataset.file_meta = pydicom.dataset.FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(self.transfer_syntax)
+        dataset.file_meta.MediaStorageSOPClassUID = self.header.SOPClassUID
+        dataset.file_meta.MediaStorageSOPInstanceUID = self.header.SOPInstanceUID
+        return dataset
+
+
+def encode(dataset: Dataset, transfer_syntax: str) -> bytes:
+    """The bytes of a data set in explicit or implicit VR little endian."""
+    out = DicomBytesIO()
+    out.is_little_endian, out.is_implicit_VR = True, transfer_syntax == IMPLICIT
+    write_dataset(out, dataset)
+    return out.getvalue()
+
+
+def of_dataset(dataset: Dataset) -> Instance:
+    """An instance of a pydicom data set; what is written is what it holds now."""
+    meta = getattr(dataset, "file_meta", None)
+    syntax = str(meta.TransferSyntaxUID) if meta is not None and "TransferSyntaxUID" in meta else EXPLICIT
+    if syntax in (EXPLICIT, IMPLICIT):
+        data = encode(dataset, syntax)
+    else:
+        out = DicomBytesIO()
+        out.is_little_endian, out.is_implicit_VR = syntax != "1.2.840.10008.1.2.2", False
+        write_dataset(out, dataset)
+        data = out.getvalue()
+    return of_bytes(data, syntax)
+
+
+def of_bytes(data: bytes, transfer_syntax: str) -> Instance:
+    """An instance of an encoded data set, as it came over an association.
+
+    Raises
+    ------
+    ValueError
+        It has no SOP Class UID or no SOP Instance UID.
+    """
+    header = pydicom.filereader.read_dataset(
+        BytesIO(data),
+        transfer_syntax == IMPLICIT,
+        transfer_syntax != "1.2.840.10008.1.2.2",
+        stop_when=lambda tag, vr, length: tag >= 0x7FE00008,
+    )
+    if not header.get("SOPClassUID") or not header.get("SOPInstanceUID"):
+        raise ValueError("no SOP Class UID or no SOP Instance UID in the data set")
+    return Instance(header, transfer_syntax, lambda: data, data)
+
+
+def of_file(path: Path) -> Instance:
+    """An instance of a Part 10 file, whose bytes are read when they are asked for."""
+    header = pydicom.dcmread(path, stop_before_pixels=True)
+
+    def load() -> bytes:
+        data = path.read_bytes()
+        length = int.from_bytes(data[140:144], "little")  # (0002,0000) is the first element, PS3.10 7.1
+        return data[144 + length :]
+
+    return Instance(header, str(header.file_meta.TransferSyntaxUID), load)
+
+
+class Holdings:
+    """Composite instances by SOP Instance UID, safe to use from several threads.
+
+    Examples
+    --------
+    >>> len(Holdings.t31())
+    31
+    """
+
+    def __init__(self, instances: Iterable[Instance] = ()) -> None:
+        self._instances: dict[str, Instance] = {each.uid: each for each in instances}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, datasets: Iterable[Dataset]) -> Holdings:
+        """These data sets."""
+        return cls(of_dataset(dataset) for dataset in datasets)
+
+    @classmethod
+    def t31(cls) -> Holdings:
+        """The 31 instances of two patients that come with pydicom (dicomdirtests)."""
+        root = Path(pydicom.__file__).parent / "data" / "test_files" / "dicomdirtests"
+        folders = ("77654033", "98892001", "98892003")
+        files = sorted(path for name in folders for path in (root / name).rglob("*") if path.is_file())
+        return cls(of_file(path) for path in files)
+
+    @classmethod
+    def phantoms(cls, seed: int = 0) -> Holdings:
+        """Synthetic patients, made from a seed; see :mod:`dicomlab.demo.phantom`."""
+        from .phantom import instances
+
+        return cls(instances(seed))
+
+    @classmethod
+    def sample(cls, seed: int = 0) -> Holdings:
+        """The phantoms and the 31 instances of pydicom."""
+        both = cls.phantoms(seed)
+        both._instances.update(cls.t31()._instances)
+        return both
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+    def __iter__(self) -> Iterator[Instance]:
+        with self._lock:
+            return iter(list(self._instances.values()))
+
+    def __getitem__(self, uid: str) -> Instance:
+        return self._instances[uid]
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self._instances
+
+    def add(self, instance: Instance) -> None:
+        """Keep an instance; one of the same UID is replaced."""
+        with self._lock:
+            self._instances[instance.uid] = instance
+
+    def remove(self, uid: str) -> None:
+        """Forget an instance."""
+        with self._lock:
+            self._instances.pop(uid, None)
+
+    def groups(self, level: str) -> list[list[Instance]]:
+        """The instances, grouped by what is one thing at that level."""
+        found: dict[str, list[Instance]] = {}
+        for each in self:
+            found.setdefault(str(each.header.get(UNIQUE[level], "")), []).append(each)
+        return list(found.values())

@@ -1,0 +1,80 @@
+"""C-MOVE (PS3.4 C.4.2)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_MOVE
+from pynetdicom.presentation import build_context
+
+from . import wire
+from .find import Refused
+from .get import Counts, chosen, respond, run, store
+from .holdings import Instance
+from .manners import EXPLICIT, IMPLICIT
+
+if TYPE_CHECKING:
+    from .server import Call
+
+
+def serve(call: Call) -> None:
+    """Send what is asked for to the destination, on an association of its own."""
+    server = call.server
+    try:
+        instances = chosen(call)
+        address = server.destinations.get(call.destination)
+        if address is None:
+            raise Refused(0xA801, f"move destination {call.destination} unknown")
+    except Refused as refused:
+        respond(call, C_MOVE, refused.status, None, refused.why)
+        return
+    if not instances:
+        respond(call, C_MOVE, server.manners.no_match, Counts(0))
+        return
+    association = associate(call, address, instances)
+    if association is None:
+        status, counts = server.manners.dead_destination, Counts(0)
+        if status == 0xA702:
+            counts = Counts(0, failed=len(instances), failures=[each.uid for each in instances])
+        respond(call, C_MOVE, status, counts, f"no association with {call.destination}")
+        return
+    originator = (call.calling, call.message.MessageID) if server.manners.originator else None
+
+    def send(instance: Instance, number: int) -> int | None:
+        try:
+            return store(association, instance, number, originator)
+        except wire.Gone:
+            return None
+
+    try:
+        run(call, instances, send, C_MOVE)
+    finally:
+        association._reactor_checkpoint.set()
+        if association.is_established:
+            association.release()
+
+
+def associate(call: Call, address: tuple[str, int], instances: list[Instance]) -> Association | None:
+    """An association with the destination for what these instances need; None if it is refused."""
+    pairs = {(each.sop_class, each.transfer_syntax): None for each in instances}
+    plain = {(name, syntax): None for name, held in pairs if held in (EXPLICIT, IMPLICIT) for syntax in (EXPLICIT, IMPLICIT)}
+    contexts = [build_context(name, syntax) for name, syntax in {**pairs, **plain}][:128]
+    association = call.server.ae.associate(
+        address[0], int(address[1]), contexts=contexts, ae_title=call.destination, max_pdu=1 << 17
+    )
+    held = association.dul.socket
+    if not association.is_established:
+        if held is not None:
+            held.close()
+        return None
+    if held is not None and held.socket is not None:
+        with contextlib.suppress(OSError):
+            held.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    association._reactor_checkpoint.clear()  # its reactor would take our responses
+    while not association._is_paused:
+        time.sleep(0.0001)
+    return association

@@ -1,0 +1,83 @@
+"""What the demo PACS answers to an A-ASSOCIATE-RQ: contexts, roles, extended negotiation (PS3.7 annex D)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+
+from .manners import EXPLICIT, IMPLICIT, Manners
+
+QUERY = "1.2.840.10008.5.1.4.1.2."
+MODELS = frozenset(f"{QUERY}{model}.{service}" for model in (1, 2, 3) for service in (1, 2, 3))
+VERIFICATION = "1.2.840.10008.1.1"
+STORAGE = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.7", "1.2.840.10008.5.1.4.43.1")
+
+
+def opened(event: evt.Event) -> None:
+    """Before the threads of an association start: small answers go out at once, and none outlives Python."""
+    event.assoc.dul.daemon = True
+    with contextlib.suppress(OSError, AttributeError):
+        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def is_storage(sop_class: str, held: set[str]) -> bool:
+    """Is this taken for a storage class?"""
+    return sop_class.startswith(STORAGE) or sop_class in held
+
+
+def prepare(
+    assoc: Association, manners: Manners, held: set[str]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Set what this association is answered; gives the contexts that were proposed."""
+    assert assoc.requestor.primitive is not None
+    proposed = assoc.requestor.primitive.presentation_context_definition_list
+    supported: dict[str, PresentationContext] = {}
+    for context in proposed:
+        name = str(context.abstract_syntax)
+        if name == VERIFICATION or (name in MODELS and (manners.patient_study_only or f"{QUERY}3." not in name)):
+            supported[name] = build_context(name, [EXPLICIT, IMPLICIT])
+        elif is_storage(name, held):
+            syntaxes = manners.store_syntaxes or tuple(map(str, context.transfer_syntax))
+            before = supported.get(name)
+            if before is not None:
+                syntaxes = tuple(dict.fromkeys((*map(str, before.transfer_syntax), *syntaxes)))
+            supported[name] = build_context(name, list(syntaxes))
+            if manners.role_answer:
+                supported[name].scu_role = supported[name].scp_role = True
+    assoc.acceptor._contexts = list(supported.values())
+    if manners.read_only:
+        _refuse_storage(assoc, held)
+    return tuple((str(each.abstract_syntax), tuple(map(str, each.transfer_syntax))) for each in proposed)
+
+
+def _refuse_storage(assoc: Association, held: set[str]) -> None:
+    """Storage contexts that would let the requestor store are answered 1, user rejection."""
+    accept = assoc.acse.send_accept
+    receives = {str(uid) for uid, role in assoc.requestor.role_selection.items() if role.scp_role}
+
+    def send_accept() -> None:
+        for number, context in list(assoc._accepted_cx.items()):
+            name = str(context.abstract_syntax)
+            if is_storage(name, held) and name not in receives:
+                context.result = 0x01
+                assoc._rejected_cx.append(assoc._accepted_cx.pop(number))
+        accept()
+
+    assoc.acse.send_accept = send_accept  # type: ignore[method-assign]
+
+
+def agree(asked: Mapping[Any, bytes], manners: Manners) -> dict[Any, bytes]:
+    """Extended negotiation: a byte is agreed where it was asked for and these manners have it."""
+    if not manners.agree:
+        return {}
+    return {
+        uid: bytes(want & have for want, have in zip(info, manners.agree, strict=False))
+        for uid, info in asked.items()
+        if str(uid) in MODELS
+    }

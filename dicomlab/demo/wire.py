@@ -1,0 +1,72 @@
+"""Messages of the acceptor, written to the socket by the thread that serves the association.
+
+pynetdicom queues each PDU for another thread; written directly, a slow requestor slows the sender down, so that
+a C-CANCEL is seen in time, and an instance of many PDUs goes out in few system calls.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from pynetdicom.association import Association
+from pynetdicom.dimse import _RQ_TO_MESSAGE, _RSP_TO_MESSAGE
+
+
+class Gone(Exception):
+    """The other side is no longer there."""
+
+
+def send(assoc: Association, primitive: Any, context_id: int, data: bytes | None = None) -> None:
+    """Send one DIMSE message, its data set as encoded in `data`.
+
+    Raises
+    ------
+    Gone
+        The connection is closed or the association has ended.
+    """
+    response = primitive.MessageIDBeingRespondedTo is not None
+    message = (_RSP_TO_MESSAGE if response else _RQ_TO_MESSAGE)[type(primitive)]()  # type: ignore[index]
+    if data is not None:
+        from io import BytesIO
+
+        setattr(primitive, "DataSet" if hasattr(primitive, "DataSet") else "Identifier", BytesIO(b"\0\0"))
+    message.primitive_to_message(primitive)
+    from pynetdicom.dsutils import encode
+
+    command = encode(message.command_set, True, True) or b""
+    limit = assoc.dimse.maximum_pdu_size or 1 << 20
+    out = b"".join(_pdus(context_id, 1, command, limit))
+    if data is not None:
+        out += b"".join(_pdus(context_id, 0, data, limit))
+    try:
+        assert assoc.dul.socket is not None and assoc.dul.socket.socket is not None
+        assoc.dul.socket.socket.sendall(out)
+    except (OSError, AssertionError) as error:
+        raise Gone(str(error)) from error
+
+
+def _pdus(context_id: int, command: int, body: bytes, limit: int) -> list[bytes]:
+    """P-DATA-TF PDUs, each with one fragment (PS3.8 9.3.5, E.2)."""
+    room = min(limit, 1 << 20) - 6
+    found: list[bytes] = []
+    for at in range(0, max(len(body), 1), room):
+        piece = body[at : at + room]
+        last = 2 if at + room >= len(body) else 0
+        found.append(struct.pack(">BBLLBB", 4, 0, len(piece) + 6, len(piece) + 2, context_id, command | last))
+        found.append(piece)
+    return found
+
+
+def receive(assoc: Association) -> Any:
+    """The next message of the association.
+
+    Raises
+    ------
+    Gone
+        It ended, or nothing came in time.
+    """
+    _, message = assoc.dimse.get_msg(block=True)
+    if message is None:
+        raise Gone("no answer")
+    return message
