@@ -35,9 +35,7 @@ _UID = re.compile(r"[0-9.]*[0-9][0-9.]*\Z")
 _FINAL = re.compile(r"[0-9a-f]{32}\.dcm\Z")
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES, errno.EXDEV}
-_NOFOLLOW = (
-    os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-)
+_NOFOLLOW = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Outcome(StrEnum):
@@ -198,9 +196,7 @@ class Cache:
             elements, remark = _read(data, transfer_syntax)
             found = _uids(elements, sop_instance)
         except BadData as error:
-            return self._bad(
-                node, data, digest, sop_class, sop_instance, transfer_syntax, elements, str(error)
-            )
+            return self._bad(node, data, digest, sop_class, sop_instance, transfer_syntax, elements, str(error))
         elements.raw[0x00020010] = ("UI", transfer_syntax.encode("ascii", "replace"))
         uid = found[0]
         remarks = [remark] if remark else []
@@ -236,9 +232,7 @@ class Cache:
                     here = _inspect(final)
                     if here is None:
                         self._expel(name, "damaged, and received again")
-                        arrival.remarks.append(
-                            "the copy that was here is damaged and was put into quarantine"
-                        )
+                        arrival.remarks.append("the copy that was here is damaged and was put into quarantine")
                     elif here == (arrival.node, arrival.digest, transfer_syntax):
                         outcome, modified = Outcome.DUPLICATE, os.lstat(final).st_mtime_ns
                         break
@@ -264,9 +258,7 @@ class Cache:
                     elements.text("SeriesInstanceUID"),
                     elements.text("PatientID"),
                     transfer_syntax,
-                    len(arrival.head) + len(arrival.data)
-                    if outcome is Outcome.STORED
-                    else os.lstat(final).st_size,
+                    len(arrival.head) + len(arrival.data) if outcome is Outcome.STORED else os.lstat(final).st_size,
                     modified,
                     arrival.digest,
                     time.time(),
@@ -299,9 +291,7 @@ class Cache:
                 named[_name(node, address.SOPInstanceUID)] = address
             else:
                 where, values = _condition(address)
-                rows |= {
-                    row.name: row for row in self._index.select(f"node = ? AND {where}", [node, *values])
-                }
+                rows |= {row.name: row for row in self._index.select(f"node = ? AND {where}", [node, *values])}
         if named:
             listed = {row.name: row for row in self._index.named(named)}
             for name, address in named.items():
@@ -313,6 +303,11 @@ class Cache:
     def known(self, node: str, addresses: Iterable[Address]) -> set[str]:
         """SOP Instance UIDs that are here, whole, for these addresses."""
         return {entry.SOPInstanceUID for entry in self.instances(node, addresses)}
+
+    def entries(self, node: str | None = None) -> list[Entry]:
+        """All that is here, or all from one node; checked as `instances` does."""
+        rows = self._index.select() if node is None else self._index.select("node = ?", [node])
+        return [self._entry(row) for row in rows if self._sound(row, False)]
 
     def remove(self, node: str, addresses: Iterable[Address]) -> int:
         """Delete the instances of these addresses; gives how many there were."""
@@ -410,15 +405,11 @@ class Cache:
         elements: Elements | None,
         why: str,
     ) -> Receipt:
-        head = filemeta.head(
-            sop_class, sop_instance, transfer_syntax, filemeta.Provenance(node, digest, len(data))
-        )
+        head = filemeta.head(sop_class, sop_instance, transfer_syntax, filemeta.Provenance(node, digest, len(data)))
         path = self._stash(_QUARANTINE, head, data, node, digest, f"{sop_instance!r}: {why}")
         return Receipt(Outcome.BAD, path, elements, why, len(data), sop_instance)
 
-    def _stash(
-        self, folder: str, head: bytes, data: memoryview, node: str, digest: str, why: str
-    ) -> Path | None:
+    def _stash(self, folder: str, head: bytes, data: memoryview, node: str, digest: str, why: str) -> Path | None:
         """Keep what is no result below `folder`, with a note; None if the disk does not take it."""
         path = self.root / folder / f"{_name(node, digest)}.dcm"
         try:

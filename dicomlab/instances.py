@@ -7,6 +7,7 @@ import os
 import stat
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydicom.datadict import tag_for_keyword
@@ -76,15 +77,22 @@ _DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 Place = str | os.PathLike[str]
 
 
-def describe(path: Place) -> Elements:
+def describe(path: Place, wanted: frozenset[int] = WANTED) -> Elements:
     """The header of one file, with its transfer syntax as (0002,0010).
+
+    Parameters
+    ----------
+    path
+        Of a Part 10 file, or a data set without preamble.
+    wanted
+        Tags of the attributes to keep.
 
     Raises
     ------
     BadFile
         It is no DICOM, its header is broken, or its pixel data is not all there.
     """
-    meta, elements = parse_file(path, wanted=WANTED)
+    meta, elements = parse_file(path, wanted=wanted)
     elements.raw[0x00020010] = ("UI", meta.transfer_syntax.encode("ascii", "replace"))
     for tag, uid in ((0x00080016, meta.sop_class), (0x00080018, meta.sop_instance)):
         if uid and tag not in elements.raw:
@@ -163,41 +171,70 @@ def scan(*places: Place | Iterable[Place], progress: Callable[[int, int], object
     >>> ct.Modality.tolist()
     ['CT']
     """
-    found = Files()
+    return gather(places, progress).frame()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `gather` found: files and their headers, in the order of a scan."""
+
+    paths: list[str]
+    records: list[Elements]
+    skipped: int  # files that are no DICOM
+    problems: list[dict[str, str]]  # path, why
+
+    def frame(self) -> pd.DataFrame:
+        """The instances table; see `scan`."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResultWarning)  # said below, once for all
+            frame = instances(self.paths, self.records)
+        problems = [*self.problems]
+        for odd in frame.attrs.get("problems") or []:
+            why = f"{odd['column']} {odd['text']!r} cannot be read"
+            problems.append({"path": self.paths[odd["row"]], "why": why})
+        frame.attrs = {"skipped": self.skipped, "problems": problems}
+        if problems:
+            first = problems[0]
+            warnings.warn(
+                f"{len(problems)} files are damaged or odd; the first is {first['path']!r}: {first['why']}. "
+                "All are in .attrs['problems'].",
+                ResultWarning,
+                stacklevel=3,
+            )
+        return frame
+
+
+def gather(
+    places: Iterable[Place | Iterable[Place]],
+    progress: Callable[[int, int], object] | None = None,
+    wanted: frozenset[int] = WANTED,
+) -> Found:
+    """The headers of the instances in some places; see `scan`."""
+    files = Files()
     for place in _each(places):
-        found.add(place)
-    records: list[tuple[tuple[Any, ...], str, Elements]] = []
+        files.add(place)
+    rows: list[tuple[tuple[Any, ...], str, Elements]] = []
     skipped = 0
-    for done, path in enumerate(found.paths, 1):
+    for done, path in enumerate(files.paths, 1):
         try:
-            elements = describe(path)
+            elements = describe(path, wanted)
         except BadFile as error:
-            if path in found.named or _is_dicom(path):
-                found.problem(path, f"{error.why}{f' ({error.tag})' if error.tag else ''}")
+            if path in files.named or _is_dicom(path):
+                files.problem(path, f"{error.why}{f' ({error.tag})' if error.tag else ''}")
             else:
                 skipped += 1
         else:
             if elements.text("SOPClassUID") != _DIRECTORY:
-                records.append((_order(elements, path), path, elements))
+                rows.append((_order(elements, path), path, elements))
         if progress is not None:
-            progress(done, len(found.paths))
-    records.sort(key=lambda record: record[0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResultWarning)  # said below, once for all
-        frame = instances([path for _, path, _ in records], [elements for _, _, elements in records])
-    for odd in frame.attrs.get("problems") or []:
-        found.problem(records[odd["row"]][1], f"{odd['column']} {odd['text']!r} cannot be read")
-    _doubles(records, found)
-    frame.attrs = {"skipped": skipped, "problems": found.problems}
-    if found.problems:
-        first = found.problems[0]
-        warnings.warn(
-            f"{len(found.problems)} of {len(found.paths)} files are damaged or odd; the first is "
-            f"{first['path']!r}: {first['why']}. All are in .attrs['problems'].",
-            ResultWarning,
-            stacklevel=2,
-        )
-    return frame
+            progress(done, len(files.paths))
+    rows.sort(key=lambda row: row[0])
+    seen: dict[str, str] = {}
+    for _, path, elements in rows:
+        uid = elements.text("SOPInstanceUID")
+        if uid and seen.setdefault(uid, path) != path:
+            files.problem(path, f"has the SOP Instance UID of {seen[uid]!r}")
+    return Found([row[1] for row in rows], [row[2] for row in rows], skipped, files.problems)
 
 
 class Files:
@@ -348,11 +385,3 @@ def _numbers(elements: Elements, keyword: str) -> tuple[float, ...]:
         return ()
     values = value if isinstance(value, tuple) else (value,)
     return values if all(isinstance(v, int | float) and math.isfinite(v) for v in values) else ()
-
-
-def _doubles(records: list[tuple[tuple[Any, ...], str, Elements]], found: Files) -> None:
-    seen: dict[str, str] = {}
-    for _, path, elements in records:
-        uid = elements.text("SOPInstanceUID")
-        if uid and seen.setdefault(uid, path) != path:
-            found.problem(path, f"has the SOP Instance UID of {seen[uid]!r}")
