@@ -108,9 +108,7 @@ def _paths(instances: Any) -> list[str]:
 
     if isinstance(instances, str | os.PathLike):
         found: Iterable[Any] = [instances]
-    elif isinstance(instances, pd.DataFrame | pd.Series) and "path" in getattr(
-        instances, "columns", instances.index
-    ):
+    elif isinstance(instances, pd.DataFrame | pd.Series) and "path" in getattr(instances, "columns", instances.index):
         column = instances["path"]
         found = column.tolist() if isinstance(column, pd.Series) else [column]
     elif isinstance(instances, pd.DataFrame):
@@ -164,9 +162,7 @@ def _load(paths: Sequence[str], chunks: Any, *, one: bool) -> Volumes:
                 raise
             report.append(_line("error", name, error.message, list(found.planes.flat)))
             continue
-        report += [
-            _line("warning", name, text, list(found.planes.flat)) for text in found.warnings if not found.left
-        ]
+        report += [_line("warning", name, text, list(found.planes.flat)) for text in found.warnings if not found.left]
         report += [_line("warning", name, text, left) for text, left in found.left]
         if found.why:
             report.append(_line("note", name, f"a stack of its own: {found.why}", list(found.planes.flat)))
@@ -174,7 +170,7 @@ def _load(paths: Sequence[str], chunks: Any, *, one: bool) -> Volumes:
 
 
 def _describe(paths: Sequence[str], report: list[dict[str, Any]], errors: list[Exception]) -> list[Plane]:
-    planes: dict[str, Plane] = {}
+    planes: dict[Any, Plane] = {}
     for path in paths:
         try:
             plane = describe(path)
@@ -184,15 +180,13 @@ def _describe(paths: Sequence[str], report: list[dict[str, Any]], errors: list[E
                 {"severity": "error", "what": path, "why": _without(error.message, path), "instances": [path]}
             )
             continue
-        known = planes.setdefault(plane.sop_instance or path, plane)
+        known = planes.setdefault((plane.sop_instance or path, plane.position, plane.number), plane)
         if known is not plane:
             report.append(_line("note", path, f"the same instance as {known.path}; left out", [plane]))
     return list(planes.values())
 
 
-def _refuse_many(
-    stacks: list[Stack], failed: list[GeometryError], errors: list[Exception], seen: pd.DataFrame
-) -> None:
+def _refuse_many(stacks: list[Stack], failed: list[GeometryError], errors: list[Exception], seen: pd.DataFrame) -> None:
     """Raise unless there is one stack, whole."""
     if len(stacks) == 1 and not failed:
         return

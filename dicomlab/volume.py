@@ -179,9 +179,7 @@ class DicomAccessor:
     @property
     def axes(self) -> dict[str, str]:
         """For each spatial dimension the sides it runs from and to, as ``{"z": "I to S", ...}``."""
-        return {
-            name: f"{_OPPOSITE[to]} to {to}" for name, to in zip(self.dims, self.orientation, strict=True)
-        }
+        return {name: f"{_OPPOSITE[to]} to {to}" for name, to in zip(self.dims, self.orientation, strict=True)}
 
     def position(self, *index: ArrayLike) -> Floats:
         """Patient position (LPS, mm) of voxels by their index.
@@ -206,9 +204,7 @@ class DicomAccessor:
         given = dict(zip(dims, np.broadcast_arrays(*index), strict=True))
         shape = next(iter(given.values())).shape if given else ()
         points = [
-            self._coordinate(name)[given[name]]
-            if name in given
-            else np.full(shape, self._coordinate(name)[0])
+            self._coordinate(name)[given[name]] if name in given else np.full(shape, self._coordinate(name)[0])
             for name in AXES
         ]
         return np.stack(points, axis=-1) @ self.matrix.T
@@ -327,14 +323,12 @@ class DicomAccessor:
         centre, width = (np.atleast_1d(attributes.get(name, [])) for name in ("WindowCenter", "WindowWidth"))
         if centre.size and width.size and float(width[0]) > 0:
             return float(centre[0]), float(width[0])
-        if attributes.get("Modality") == "CT" and self.units == "HU":
-            return 40.0, 400.0
         values = np.asarray(self._array.values)
         sample = values.ravel()[:: max(1, values.size // 200_000)].astype(np.float64)
         sample = sample[np.isfinite(sample)]
-        if not sample.size:
-            return 0.0, 1.0
-        low, high = np.percentile(sample, [1, 99.5])
+        low, high = np.percentile(sample, [1, 99.5]) if sample.size else (0.0, 1.0)
+        if attributes.get("Modality") == "CT" and self.units == "HU" and low < 240 and high > -160:
+            return 40.0, 400.0
         return float(low + high) / 2, float(max(high - low, 1e-9))
 
     def montage(self, axis: str = "z", **choices: Any) -> Image:

@@ -82,7 +82,8 @@ def test_a_series_has_the_geometry_and_the_voxels_other_programs_found(name):  #
             return
     if name.startswith("codecs_pydicom_data"):  # ultrasound pictures: they lie nowhere in the patient
         pictures = load_all(paths)
-        assert len(pictures) + (pictures.report.severity == "error").sum() == len(paths)
+        left = (pictures.report.severity == "error") | pictures.report.why.str.contains("left out")
+        assert len(pictures) + left.sum() == len(paths)
         assert all(picture.dims[:2] == ("y", "x") and "geometry" not in picture.coords for picture in pictures.values())
         return
     with warnings.catch_warnings():

@@ -1,0 +1,1 @@
+"""What is shown in a notebook; matplotlib and ipywidgets live here and nowhere else."""

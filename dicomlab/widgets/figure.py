@@ -1,0 +1,161 @@
+"""A volume as a matplotlib figure: slices side by side, sides of the patient, window and units."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from ..errors import GeometryError, InvalidRequest
+from ..geometry import axis_letters
+from ..montage import aspect, grey, slices_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_BACK, _INK, _FAINT = "#101418", "#e8eef2", "#93a4b1"
+_OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
+FOOTER = "research use, not for diagnosis"
+
+
+def view(
+    volume: xr.DataArray,
+    *,
+    axis: str = "z",
+    slices: int = 20,
+    window: tuple[float, float] | None = None,
+    width: float = 10.0,
+) -> Figure:
+    """Slices of a volume side by side, with the sides of the patient, the window and the units.
+
+    Parameters
+    ----------
+    volume
+        As `load` gives it; of several volumes (time, echo, ...) the first is shown. An image without a
+        position (y, x) is shown alone.
+    axis
+        The dimension that is laid out.
+    slices
+        How many at most, evenly spread.
+    window
+        Centre and width in units of the values; None takes ``volume.dicom.window``.
+    width
+        Of the figure, inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Made without pyplot, so that it may be made in any thread.
+
+    Raises
+    ------
+    InvalidRequest
+        It is no array of a volume, or has no such dimension.
+    """
+    from matplotlib.figure import Figure
+
+    if not isinstance(volume, xr.DataArray):
+        raise InvalidRequest(f"view takes a volume, not {type(volume).__name__}", advice="dl.view(dl.load(instances))")
+    if "z" not in volume.dims and {"y", "x"} <= set(volume.dims) and axis == "z":
+        volume = volume.expand_dims("z")
+    chosen, ordered = slices_of(volume, axis, slices)
+    centre, wide = window or ordered.dicom.window
+    try:
+        stretch, sides = aspect(ordered, axis), _sides(ordered, axis)
+    except GeometryError:  # an image that lies nowhere in the patient
+        stretch, sides = 1.0, None
+    tall = stretch * ordered.shape[1] / ordered.shape[2]
+    wanted = max(1, min(len(chosen), round(np.sqrt(len(chosen) * 1.7 * tall))))
+    near = range(max(1, wanted - 1), min(len(chosen), wanted + 2) + 1)
+    across = min(near, key=lambda count: (-len(chosen) % count, abs(count - wanted)))  # few empty places
+    down = -(-len(chosen) // across)
+    tile = width / across
+    head, foot = 0.62, 0.34
+    high = down * tile * tall + head + foot
+    figure = Figure(figsize=(width, high), facecolor=_BACK, dpi=110)
+    inverted = volume.attrs.get("PhotometricInterpretation") == "MONOCHROME1"
+    gap = 0.03
+    size = max(5.5, min(9.0, tile * 4.2))
+    for number, index in enumerate(chosen):
+        column, line = number % across, number // across
+        left, bottom = column * tile + gap / 2, foot + (down - 1 - line) * tile * tall + gap / 2
+        place = (left / width, bottom / high, (tile - gap) / width, (tile * tall - gap) / high)
+        axes = figure.add_axes(place)
+        axes.set_axis_off()
+        picture = grey(np.asarray(ordered[index].values), (centre, wide), inverted)
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="bilinear")
+        _write(axes, 0.03, 0.03, _place(ordered, axis, index), size, va="bottom", ha="left", color=_INK)
+        if sides and number == 0:
+            top, bottom_side, left_side, right_side = sides
+            _write(axes, 0.5, 0.985, top, size + 1, va="top", ha="center")
+            _write(axes, 0.5, 0.015, bottom_side, size + 1, va="bottom", ha="center")
+            _write(axes, 0.015, 0.5, left_side, size + 1, va="center", ha="left")
+            _write(axes, 0.985, 0.5, right_side, size + 1, va="center", ha="right")
+    top_line = 1 - 0.2 / high
+    figure.text(0.012, top_line, _title(volume), color=_INK, fontsize=11, va="center", weight="bold", parse_math=False)
+    figure.text(0.012, 1 - 0.44 / high, _facts(volume), color=_FAINT, fontsize=8.5, va="center", parse_math=False)
+    units = f" {volume.dicom.units}" if volume.dicom.units else ""
+    said = "colour" if "channel" in volume.dims else f"window {centre:g} / {wide:g}{units}"
+    figure.text(0.988, top_line, said, color=_INK, fontsize=9.5, va="center", ha="right", parse_math=False)
+    figure.text(0.5, 0.17 / high, FOOTER, color=_FAINT, fontsize=8, va="center", ha="center")
+    return figure
+
+
+def _write(axes: object, x: float, y: float, text: str, size: float, *, color: str = "#ffd479", **places: str) -> None:
+    """Text over a picture, readable on light and dark; a dollar sign starts no formula."""
+    from matplotlib.patheffects import withStroke
+
+    if text:
+        effects = [withStroke(linewidth=1.8, foreground="black")]
+        axes.text(  # type: ignore[attr-defined]
+            x,
+            y,
+            text,
+            transform=axes.transAxes,  # type: ignore[attr-defined]
+            fontsize=size,
+            color=color,
+            path_effects=effects,
+            parse_math=False,
+            **places,
+        )
+
+
+def _sides(volume: xr.DataArray, axis: str) -> tuple[str, str, str, str]:
+    """Letters at the top, bottom, left and right of a slice; a second letter where the direction is oblique."""
+    dims = volume.dicom.dims
+    direction = volume.dicom.direction
+    down, right = (direction[:, dims.index(name)] for name in dims if name != axis)
+
+    def letters(vector: np.ndarray) -> str:
+        first = axis_letters(vector)
+        rest = np.array(vector, np.float64)
+        rest[np.argmax(np.abs(rest))] = 0
+        return first + (axis_letters(rest) if np.abs(rest).max() > 0.2 else "")
+
+    def other(text: str) -> str:
+        return "".join(_OPPOSITE[letter] for letter in text)
+
+    return other(letters(down)), letters(down), other(letters(right)), letters(right)
+
+
+def _place(volume: xr.DataArray, axis: str, index: int) -> str:
+    if axis not in volume.coords:
+        return ""
+    return f"{axis} {float(volume.coords[axis][index]):.1f}"
+
+
+def _title(volume: xr.DataArray) -> str:
+    attributes = volume.attrs
+    parts = [str(attributes[name]) for name in ("Modality", "SeriesNumber", "SeriesDescription") if name in attributes]
+    return " ".join(parts) or "volume"
+
+
+def _facts(volume: xr.DataArray) -> str:
+    size = " × ".join(f"{length} {name}" for name, length in volume.sizes.items())
+    try:
+        spacing = " × ".join(f"{step:.3g}" for step in volume.dicom.spacing) + " mm"
+        axes = ", ".join(f"{name} {text}" for name, text in volume.dicom.axes.items())
+    except GeometryError as error:
+        return f"{size}   ·   {error.message}"
+    return f"{size}   ·   {spacing}   ·   {axes}"
