@@ -1,9 +1,99 @@
-"""The embedded PACS, for notebooks and tests (SCP side, pynetdicom's acceptor)."""
+"""The embedded PACS, for notebooks and tests (SCP side, pynetdicom's acceptor).
+
+>>> with DemoServer(Holdings.t31()) as server:
+...     server.address
+'DEMO@127.0.0.1:...'
+"""
 
 from __future__ import annotations
 
-from .holdings import Holdings
-from .manners import Manners
-from .server import DemoServer, Request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["DemoServer", "Holdings", "Manners", "Request"]
+if TYPE_CHECKING:
+    from ..net.peer import Peer
+    from .holdings import Holdings
+    from .manners import Manners
+    from .server import DemoServer, Request
+
+__all__ = ["DemoServer", "Holdings", "Manners", "Request", "demo_pacs"]
+
+_HOME = {"DemoServer": ".server", "Request": ".server", "Holdings": ".holdings", "Manners": ".manners"}
+WRITING = ("store", "commit", "perform", "print", "create_media", "update_patient")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name], __name__), name)
+
+
+def demo_pacs(
+    holdings: Holdings | None = None,
+    *,
+    manners: Manners | None = None,
+    calling: str = "DICOMLAB",
+    listen: int | None = None,
+    cache: str | Path | None = None,
+    timeout: float | None = None,
+    seed: int = 0,
+) -> Peer:
+    """A PACS in this process with synthetic and sample studies, and the peer to ask it with.
+
+    It listens on the loopback interface only, and ends with ``close()``, at the end of a ``with`` block, or with
+    Python. All writing services are allowed. Research use, not for diagnosis.
+
+    Parameters
+    ----------
+    holdings
+        What it holds; default the phantoms of :mod:`dicomlab.demo.phantom` and pydicom's 31 sample instances.
+    manners
+        How it behaves where archives differ: ``Manners.dcmqrscp()``, ``Manners.orthanc()``.
+    calling
+        Our AE title.
+    listen
+        Port for C-MOVE; default a free one, known to the PACS as the move destination `calling`.
+    cache
+        Folder of received instances; default a temporary one that goes away with the PACS.
+    timeout
+        Seconds without progress after which a call gives up.
+    seed
+        Of the phantoms, where `holdings` is not given.
+
+    Returns
+    -------
+    Peer
+
+    Examples
+    --------
+    >>> with demo_pacs() as pacs:
+    ...     len(pacs.find("PATIENT"))
+    6
+    """
+    from ..net.peer import connect
+    from .holdings import Holdings
+    from .owner import Owner, free_port
+    from .server import DemoServer
+
+    port = free_port() if listen is None else listen
+    server = DemoServer(
+        Holdings.sample(seed) if holdings is None else holdings,
+        manners=manners,
+        destinations={calling: ("127.0.0.1", port)},
+    )
+    owner = Owner(server, temporary=cache is None)
+    try:
+        return connect(
+            server.address,
+            calling=calling,
+            allow=WRITING,
+            listen=port,
+            cache=owner.folder if cache is None else cache,
+            timeout=timeout,
+            owner=owner,
+        )
+    except BaseException:
+        owner.stop()
+        raise

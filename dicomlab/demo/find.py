@@ -11,7 +11,7 @@ from pynetdicom.dimse_primitives import C_FIND
 
 from . import wire
 from .holdings import UNIQUE, Instance, encode
-from .manners import EXPLICIT
+from .manners import EXPLICIT, words
 from .matching import matches, values
 
 if TYPE_CHECKING:
@@ -30,20 +30,20 @@ DERIVED = {
     "NumberOfSeriesRelatedInstances": "SERIES",
 }
 ATTRIBUTES = {
-    "PATIENT": frozenset(
+    "PATIENT": words(
         "PatientName PatientID IssuerOfPatientID PatientBirthDate PatientBirthTime PatientSex OtherPatientIDs "
-        "OtherPatientNames EthnicGroup PatientComments PatientSpeciesDescription".split()
+        "OtherPatientNames EthnicGroup PatientComments PatientSpeciesDescription"
     ),
-    "STUDY": frozenset(
+    "STUDY": words(
         "StudyInstanceUID StudyDate StudyTime StudyID StudyDescription AccessionNumber PatientAge PatientSize "
         "ReferringPhysicianName InstitutionName NameOfPhysiciansReadingStudy PatientWeight Occupation "
-        "AdmittingDiagnosesDescription AdditionalPatientHistory TimezoneOffsetFromUTC".split()
+        "AdmittingDiagnosesDescription AdditionalPatientHistory TimezoneOffsetFromUTC"
     ),
-    "SERIES": frozenset(
+    "SERIES": words(
         "SeriesInstanceUID Modality SeriesNumber SeriesDescription SeriesDate SeriesTime BodyPartExamined "
         "ProtocolName FrameOfReferenceUID Laterality PatientPosition Manufacturer ManufacturerModelName "
         "StationName InstitutionName PerformedProcedureStepStartDate PerformedProcedureStepStartTime "
-        "RequestAttributesSequence OperatorsName PerformingPhysicianName".split()
+        "RequestAttributesSequence OperatorsName PerformingPhysicianName"
     ),
 }
 NO_KEYS = frozenset(["QueryRetrieveLevel", "SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveView"])
@@ -200,7 +200,7 @@ def respond(call: Call, status: int, record: Dataset | None = None, comment: str
     response.AffectedSOPClassUID = call.message.AffectedSOPClassUID
     response.Status = status
     if comment:
-        response.ErrorComment = comment[:64]
+        response.ErrorComment = comment[:64]  # type: ignore[assignment]
     explicit = call.transfer_syntax == EXPLICIT
     data = None if record is None else encode(record, call.transfer_syntax if explicit else "1.2.840.10008.1.2")
     wire.send(call.assoc, response, call.context_id, data)

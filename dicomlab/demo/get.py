@@ -97,9 +97,7 @@ def store(assoc: Association, instance: Instance, message_id: int, originator: t
     return None
 
 
-def run(
-    call: Call, instances: list[Instance], send: Callable[[Instance, int], int | None], kind: type[Any]
-) -> None:
+def run(call: Call, instances: list[Instance], send: Callable[[Instance, int], int | None], kind: type[Any]) -> None:
     """Send the instances one by one, with pending responses between and the final one."""
     manners, counts = call.server.manners, Counts(len(instances))
     for number, instance in enumerate(instances):

@@ -6,19 +6,25 @@ from dataclasses import dataclass
 
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
 #: What dcmqrscp (DCMTK 3.6.7) knows at each level; it leaves out every other key, asked for or not.
 DCMQRSCP_KEYS: dict[str, frozenset[str]] = {
-    "PATIENT": frozenset(
+    "PATIENT": words(
         "PatientName PatientID PatientBirthDate PatientBirthTime PatientSex OtherPatientNames EthnicGroup "
-        "PatientComments".split()
+        "PatientComments"
     ),
-    "STUDY": frozenset(
+    "STUDY": words(
         "StudyDate StudyTime AccessionNumber StudyID StudyInstanceUID ReferringPhysicianName "
         "StudyDescription NameOfPhysiciansReadingStudy AdmittingDiagnosesDescription PatientAge "
-        "PatientSize PatientWeight Occupation AdditionalPatientHistory".split()
+        "PatientSize PatientWeight Occupation AdditionalPatientHistory"
     ),
-    "SERIES": frozenset(["Modality", "SeriesNumber", "SeriesInstanceUID", "SeriesDescription"]),
-    "IMAGE": frozenset(["InstanceNumber", "SOPInstanceUID"]),
+    "SERIES": words("Modality SeriesNumber SeriesInstanceUID SeriesDescription"),
+    "IMAGE": words("InstanceNumber SOPInstanceUID"),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydicom import DataElement, Dataset
 
-WILD = frozenset("AE CS LO LT PN SH ST UC UR UT".split())  # PS3.4 C.2.2.2.4
+WILD = frozenset(["AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"])  # PS3.4 C.2.2.2.4
 
 
 def values(element: DataElement | None) -> list[Any]:

@@ -61,7 +61,8 @@ def serve(call: Call) -> None:
 def associate(call: Call, address: tuple[str, int], instances: list[Instance]) -> Association | None:
     """An association with the destination for what these instances need; None if it is refused."""
     pairs = {(each.sop_class, each.transfer_syntax): None for each in instances}
-    plain = {(name, syntax): None for name, held in pairs if held in (EXPLICIT, IMPLICIT) for syntax in (EXPLICIT, IMPLICIT)}
+    both = (EXPLICIT, IMPLICIT)
+    plain = {(name, syntax): None for name, held in pairs if held in both for syntax in both}
     contexts = [build_context(name, syntax) for name, syntax in {**pairs, **plain}][:128]
     association = call.server.ae.associate(
         address[0], int(address[1]), contexts=contexts, ae_title=call.destination, max_pdu=1 << 17

@@ -23,7 +23,7 @@ def opened(event: evt.Event) -> None:
     """Before the threads of an association start: small answers go out at once, and none outlives Python."""
     event.assoc.dul.daemon = True
     with contextlib.suppress(OSError, AttributeError):
-        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # type: ignore[union-attr]
 
 
 def is_storage(sop_class: str, held: set[str]) -> bool:
@@ -31,9 +31,7 @@ def is_storage(sop_class: str, held: set[str]) -> bool:
     return sop_class.startswith(STORAGE) or sop_class in held
 
 
-def prepare(
-    assoc: Association, manners: Manners, held: set[str]
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def prepare(assoc: Association, manners: Manners, held: set[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Set what this association is answered; gives the contexts that were proposed."""
     assert assoc.requestor.primitive is not None
     proposed = assoc.requestor.primitive.presentation_context_definition_list

@@ -216,15 +216,15 @@ class DemoServer:
     def _requested(self, event: evt.Event) -> None:
         assoc = event.assoc
         contexts = negotiation.prepare(assoc, self.manners, {each.sop_class for each in self.holdings})
-        calling, called = assoc.requestor.primitive.calling_ae_title, assoc.requestor.primitive.called_ae_title
-        self.transcript.append(
-            Request("A-ASSOCIATE", str(calling).strip(), str(called).strip(), contexts=contexts)
-        )
-        assoc._serve_request = partial(self._serve, assoc)
+        wanted = assoc.requestor.primitive
+        assert wanted is not None
+        titles = str(wanted.calling_ae_title).strip(), str(wanted.called_ae_title).strip()
+        self.transcript.append(Request("A-ASSOCIATE", *titles, contexts=contexts))
+        assoc._serve_request = partial(self._serve, assoc)  # type: ignore[method-assign]
 
     def _extended(self, event: evt.Event) -> dict[Any, bytes]:
-        agreed = negotiation.agree(event.app_info, self.manners)
-        event.assoc.demo_agreed = agreed
+        agreed = negotiation.agree(getattr(event, "app_info"), self.manners)  # noqa: B009
+        setattr(event.assoc, "demo_agreed", agreed)  # noqa: B010
         return agreed
 
     def _serve(self, assoc: Association, message: Any, context_id: int) -> None:
