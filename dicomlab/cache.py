@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import socket
 import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from . import filemeta, whole
+from .cachefolder import ASIDE, QUARANTINE, CacheFolder, inspect, name_of, read_row
 from .errors import BadData, CacheError
 from .index import VERSION, Index, Row
 from .instances import WANTED
@@ -30,12 +28,7 @@ if TYPE_CHECKING:
     from .elements import Elements
     from .tables import Address
 
-_INCOMING, _QUARANTINE, _ASIDE = "incoming", "quarantine", "aside"
 _UID = re.compile(r"[0-9.]*[0-9][0-9.]*\Z")
-_FINAL = re.compile(r"[0-9a-f]{32}\.dcm\Z")
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES, errno.EXDEV}
-_NOFOLLOW = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Outcome(StrEnum):
@@ -105,14 +98,13 @@ class Cache:
         home = Path(platformdirs.user_cache_dir("dicomlab", appauthor=False))
         chosen = root or os.environ.get("DICOMLAB_CACHE") or home / "instances"
         self.root = Path(chosen).expanduser().resolve()
+        self._folder = CacheFolder(self.root)
         if index is None:
             digest = blake2b(os.fsencode(self.root), digest_size=8).hexdigest()
             index = home / "index" / f"{digest}-{VERSION}.sqlite"
-        self._index = Index(Path(index).expanduser().resolve(), self._from_files)
+        self._index = Index(Path(index).expanduser().resolve(), self._folder.rows)
         self._process = 0
         self._opening = threading.Lock()
-        self._numbers = count()
-        self._token = ""
         self._touched: set[str] = set()
 
     def __repr__(self) -> str:
@@ -144,10 +136,7 @@ class Cache:
         if self._process == os.getpid():
             return
         with self._opening:
-            _prepare(self.root)
-            host = blake2b(socket.gethostname().encode(errors="replace"), digest_size=4).hexdigest()
-            self._sweep(host)
-            self._token = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+            self._folder.open()
             self._process = os.getpid()
 
     def receive(
@@ -219,17 +208,17 @@ class Cache:
         return self._keep(arrival, sop_class, transfer_syntax, replace)
 
     def _keep(self, arrival: _Arrival, sop_class: str, transfer_syntax: str, replace: bool) -> Receipt:
-        name = _name(arrival.node, arrival.uid)
-        final = self._path(name)
+        name = name_of(arrival.node, arrival.uid)
+        final = self._folder.path(name)
         elements = arrival.elements
         outcome = Outcome.STORED
         try:
-            temporary, modified = self._write(arrival.head, arrival.data)
+            temporary, modified = self._folder.write(arrival.head, arrival.data)
             try:
                 for _ in range(3):
-                    if self._settle(temporary, final):
+                    if self._folder.settle(temporary, final):
                         break
-                    here = _inspect(final)
+                    here = inspect(final)
                     if here is None:
                         self._expel(name, "damaged, and received again")
                         arrival.remarks.append("the copy that was here is damaged and was put into quarantine")
@@ -237,7 +226,7 @@ class Cache:
                         outcome, modified = Outcome.DUPLICATE, os.lstat(final).st_mtime_ns
                         break
                     elif replace:
-                        self._move_aside(final)
+                        self._folder.move(final)
                         arrival.remarks.append("the copy that was here differs and was put aside")
                     else:
                         return self._put_aside(
@@ -288,7 +277,7 @@ class Cache:
         named: dict[str, Address] = {}
         for address in addresses:
             if address.SOPInstanceUID:
-                named[_name(node, address.SOPInstanceUID)] = address
+                named[name_of(node, address.SOPInstanceUID)] = address
             else:
                 where, values = _condition(address)
                 rows |= {row.name: row for row in self._index.select(f"node = ? AND {where}", [node, *values])}
@@ -314,7 +303,7 @@ class Cache:
         names = [entry.path.stem for entry in self.instances(node, addresses)]
         for name in names:
             with suppress(FileNotFoundError):
-                os.unlink(self._path(name))
+                os.unlink(self._folder.path(name))
         self._index.drop(names)
         return len(names)
 
@@ -335,12 +324,9 @@ class Cache:
                 finally:
                     os.close(handle)
 
-    def _path(self, name: str) -> Path:
-        return self.root / name[:1] / f"{name}.dcm"
-
     def _entry(self, row: Row) -> Entry:
         return Entry(
-            self._path(row.name),
+            self._folder.path(row.name),
             row.SOPInstanceUID,
             row.SOPClassUID,
             row.StudyInstanceUID,
@@ -350,48 +336,8 @@ class Cache:
             row.size,
         )
 
-    def _write(self, head: bytes, data: memoryview) -> tuple[str, int]:
-        """Write a temporary file; gives its path and time of change. Nothing of it is left if that fails."""
-        path = f"{self.root}/{_INCOMING}/{self._token}-{next(self._numbers)}.part"
-        try:
-            handle = os.open(path, _FLAGS, 0o600)
-        except FileNotFoundError:
-            os.makedirs(f"{self.root}/{_INCOMING}", mode=0o700, exist_ok=True)
-            handle = os.open(path, _FLAGS, 0o600)
-        try:
-            try:
-                _write_all(handle, head, data)
-                modified = os.fstat(handle).st_mtime_ns
-            finally:
-                os.close(handle)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(path)
-            raise
-        return path, modified
-
-    def _settle(self, temporary: str, final: Path) -> bool:
-        """Give the temporary file its final name, unless that exists."""
-        for _ in range(2):
-            try:
-                os.link(temporary, final)
-            except FileExistsError:
-                return False
-            except FileNotFoundError:
-                os.makedirs(final.parent, mode=0o700, exist_ok=True)
-                continue
-            except (AttributeError, NotImplementedError, OSError) as error:
-                if isinstance(error, OSError) and error.errno not in _NO_LINKS:
-                    raise
-                os.makedirs(final.parent, mode=0o700, exist_ok=True)
-                if os.path.lexists(final):  # no hard links here: a short race instead of none
-                    return False
-                os.replace(temporary, final)
-            return True
-        raise FileNotFoundError(2, "the folder of the cache disappears", str(final.parent))
-
     def _put_aside(self, arrival: _Arrival, outcome: Outcome, why: str) -> Receipt:
-        path = self._stash(_ASIDE, arrival.head, arrival.data, arrival.node, arrival.digest, why)
+        path = self._folder.stash(ASIDE, arrival.head, arrival.data, arrival.node, arrival.digest, why)
         return arrival.receipt(outcome, path, why)
 
     def _bad(
@@ -406,41 +352,18 @@ class Cache:
         why: str,
     ) -> Receipt:
         head = filemeta.head(sop_class, sop_instance, transfer_syntax, filemeta.Provenance(node, digest, len(data)))
-        path = self._stash(_QUARANTINE, head, data, node, digest, f"{sop_instance!r}: {why}")
+        path = self._folder.stash(QUARANTINE, head, data, node, digest, f"{sop_instance!r}: {why}")
         return Receipt(Outcome.BAD, path, elements, why, len(data), sop_instance)
-
-    def _stash(self, folder: str, head: bytes, data: memoryview, node: str, digest: str, why: str) -> Path | None:
-        """Keep what is no result below `folder`, with a note; None if the disk does not take it."""
-        path = self.root / folder / f"{_name(node, digest)}.dcm"
-        try:
-            temporary, _ = self._write(head, data)
-            try:
-                self._settle(temporary, path)
-            finally:
-                with suppress(OSError):
-                    os.unlink(temporary)
-            _note(path, node, why)
-        except OSError:
-            return None
-        return path
-
-    def _move_aside(self, final: Path, folder: str = _ASIDE, why: str = "replaced by a newer copy") -> None:
-        target = self.root / folder
-        os.makedirs(target, mode=0o700, exist_ok=True)
-        moved = target / f"{final.stem}-{os.urandom(4).hex()}.dcm"
-        os.rename(final, moved)
-        with suppress(OSError):
-            _note(moved, "", why)
 
     def _expel(self, name: str, why: str) -> None:
         """Move what stands under a final name, and is not the instance, to quarantine."""
         with suppress(FileNotFoundError):
-            self._move_aside(self._path(name), _QUARANTINE, why)
+            self._folder.move(self._folder.path(name), QUARANTINE, why)
         self._index.drop([name])
 
     def _sound(self, row: Row, digest: bool) -> bool:
         """Whether the file of a row is what was received; if not, it is dropped."""
-        path = self._path(row.name)
+        path = self._folder.path(row.name)
         try:
             status = os.lstat(path)
         except OSError:
@@ -448,7 +371,7 @@ class Cache:
             return False
         sound = stat.S_ISREG(status.st_mode) and status.st_size == row.size
         if sound and (digest or status.st_mtime_ns != row.modified):
-            here = _inspect(path)
+            here = inspect(path)
             sound = here is not None and here[1] == row.digest
         if not sound:
             with suppress(OSError):
@@ -457,39 +380,16 @@ class Cache:
 
     def _adopt(self, name: str, node: str) -> Row | None:
         """Enter a file that the index does not know: of another host, or of a process that was killed."""
-        path = self._path(name)
+        path = self._folder.path(name)
         if not os.path.lexists(path):
             return None
-        row = _row(path) if _inspect(path) is not None else None
+        row = read_row(path) if inspect(path) is not None else None
         if row is None or row.node != node or row.name != name:
             with suppress(OSError):
                 self._expel(name, "not the instance that its name says")
             return None
         self._index.add(row)
         return row
-
-    def _from_files(self) -> Iterator[Row]:
-        """The rows of all files, for a new index."""
-        with suppress(OSError), os.scandir(self.root) as folders:
-            for folder in folders:
-                if len(folder.name) == 1 and folder.is_dir(follow_symlinks=False):
-                    with os.scandir(folder.path) as files:
-                        for file in files:
-                            row = _row(Path(file.path)) if _FINAL.match(file.name) else None
-                            if row is not None and f"{row.name}.dcm" == file.name:
-                                yield row
-
-    def _sweep(self, host: str) -> None:
-        """Delete temporary files whose process on this host is gone."""
-        with suppress(OSError), os.scandir(self.root / _INCOMING) as files:
-            for file in files:
-                parts = file.name.split("-")
-                if len(parts) != 4 or not parts[1].isdigit():
-                    continue
-                with suppress(OSError):
-                    age = time.time() - file.stat(follow_symlinks=False).st_mtime
-                    if (parts[0] == host and not _alive(int(parts[1]))) or age > 7 * 86400:
-                        os.unlink(file.path)
 
 
 @dataclass
@@ -543,10 +443,6 @@ def _uids(elements: Elements, sop_instance: str) -> tuple[str, str, str]:
     return uids[0], uids[1], uids[2]
 
 
-def _name(node: str, uid: str) -> str:
-    return blake2b(f"{node}\0{uid}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-
-
 def _condition(address: Address) -> tuple[str, Sequence[str]]:
     """The SQL condition of an address above IMAGE level; with a study there, PatientID is not needed."""
     if address.SeriesInstanceUID:
@@ -568,110 +464,5 @@ def _belongs(row: Row, address: Address) -> bool:
     )
 
 
-def _write_all(handle: int, head: bytes, data: memoryview) -> None:
-    """Write both, in one call where the system takes it."""
-    if hasattr(os, "writev"):
-        done = os.writev(handle, (head, data))
-    else:
-        done = os.write(handle, head)
-    while done < len(head):
-        done += os.write(handle, head[done:])
-    done -= len(head)
-    while done < len(data):
-        done += os.write(handle, data[done : done + (1 << 30)])
-
-
-def _inspect(path: Path) -> tuple[str, str, str] | None:
-    """Node, digest and transfer syntax of a file whose bytes are those it was written with; else None."""
-    try:
-        with open(os.open(path, _NOFOLLOW | getattr(os, "O_NONBLOCK", 0)), "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return None
-            head = filemeta.read_head(file.read(1 << 13))
-            if head is None or head.provenance is None:
-                return None
-            file.seek(head.length)
-            digest, size = xxhash.xxh3_128(), 0
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-                size += len(chunk)
-    except OSError:
-        return None
-    stated = head.provenance
-    if size != stated.size or digest.hexdigest() != stated.digest:
-        return None
-    return stated.node, stated.digest, head.transfer_syntax
-
-
-def _row(path: Path) -> Row | None:
-    """The index row of a file of the cache; None where it is damaged or not one."""
-    from .elements import parse_file
-
-    try:
-        status = os.lstat(path)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        with open(path, "rb", buffering=0) as file:
-            head = filemeta.read_head(file.read(1 << 13))
-        if head is None or head.provenance is None or status.st_size != head.length + head.provenance.size:
-            return None
-        _, elements = parse_file(path)
-    except (OSError, BadData):
-        return None
-    uid = elements.text("SOPInstanceUID")
-    return Row(
-        _name(head.provenance.node, uid),
-        head.provenance.node,
-        uid,
-        elements.text("SOPClassUID") or head.sop_class,
-        elements.text("StudyInstanceUID"),
-        elements.text("SeriesInstanceUID"),
-        elements.text("PatientID"),
-        head.transfer_syntax,
-        status.st_size,
-        status.st_mtime_ns,
-        head.provenance.digest,
-        status.st_mtime,
-    )
-
-
-def _note(path: Path, node: str, why: str) -> None:
-    """Say beside a file why it is here."""
-    handle = os.open(f"{path.with_suffix('')}.why.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w", encoding="ascii", errors="backslashreplace") as file:
-        file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {node}\n{why}\n")
-
-
-def _alive(process: int) -> bool:
-    if sys.platform == "win32":
-        return True  # signal 0 would end it; age decides
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
 def _words(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-
-
-def _prepare(root: Path) -> None:
-    """Make the folder of a cache, or check one that is there."""
-    advice = "Give another folder as cache=, or in the environment variable DICOMLAB_CACHE."
-    try:
-        os.makedirs(root, mode=0o700, exist_ok=True)
-        status = os.stat(root)
-        if hasattr(os, "getuid"):
-            if status.st_uid != os.getuid():
-                raise CacheError(f"the cache {root} belongs to another user", advice=advice)
-            if status.st_mode & 0o077:
-                os.chmod(root, 0o700)
-        os.makedirs(root / _INCOMING, mode=0o700, exist_ok=True)
-        probe = root / _INCOMING / f"probe-{os.getpid()}-{os.urandom(4).hex()}"
-        os.close(os.open(probe, _FLAGS, 0o600))
-        os.unlink(probe)
-    except OSError as error:
-        raise CacheError(f"the cache {root} cannot be written ({error.strerror})", advice=advice) from error

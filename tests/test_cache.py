@@ -47,9 +47,7 @@ def element(tag, vr, value, order="<"):
     return struct.pack(order + "HH2sH", group, number, vr.encode(), len(value)) + value
 
 
-def data_set(
-    uid="1.2.3.1", study="1.2.3", series="1.2.3.0", patient="P1", pixels=None, order="<", sop_class=CT
-):
+def data_set(uid="1.2.3.1", study="1.2.3", series="1.2.3.0", patient="P1", pixels=None, order="<", sop_class=CT):
     pixels = bytes(2 * SIDE * SIDE) if pixels is None else pixels
     values = [
         (0x00080016, "UI", sop_class),
@@ -109,9 +107,7 @@ def test_what_was_received_is_found_at_every_level(cache):
     assert len(cache.instances(NODE, [Where("P1")])) == 3
     assert len(cache.instances(NODE, [Where("P1", "1.2.3")])) == 3
     assert cache.known(NODE, [Where("", "1.2.3", "1.2.3.0.0")]) == {"1.2.3.0", "1.2.3.2"}
-    assert cache.known(NODE, [Where("", "1.2.3", "1.2.3.0.0", "1.2.3.0"), Where(instance="9.9")]) == {
-        "1.2.3.0"
-    }
+    assert cache.known(NODE, [Where("", "1.2.3", "1.2.3.0.0", "1.2.3.0"), Where(instance="9.9")]) == {"1.2.3.0"}
     assert cache.known(NODE, [Where("", "1.2.4", "", "1.2.3.0")]) == set()  # of another study than was said
     assert cache.known(NODE, [Where("P1"), Where("", "1.2.3")]) == {"1.2.3.0", "1.2.3.1", "1.2.3.2"}
 
@@ -158,9 +154,7 @@ def test_other_bytes_under_the_same_uid_are_kept_aside_and_reported(cache):  # R
 
 
 def test_what_was_not_asked_for_is_set_aside(cache):  # R5.16
-    receipt = receive(
-        cache, accept=lambda elements: f"study {elements.text('StudyInstanceUID')} was not asked for"
-    )
+    receipt = receive(cache, accept=lambda elements: f"study {elements.text('StudyInstanceUID')} was not asked for")
     assert receipt.outcome is Outcome.FOREIGN and "not asked for" in receipt.why
     assert receipt.path.parent == cache.root / "aside" and not finals(cache)
     assert "not asked for" in receipt.path.with_name(receipt.path.stem + ".why.txt").read_text()
@@ -236,9 +230,7 @@ def test_big_endian_is_read_and_kept_as_it_came(cache):
     data = data_set(order=">")
     receipt = receive(cache, data, syntax=BIG)
     assert receipt.outcome is Outcome.STORED and receipt.elements.text("PatientID") == "P1"
-    assert (
-        receive(cache, data_set("1.2.3.2", order=">")[:-10], uid="1.2.3.2", syntax=BIG).outcome is Outcome.BAD
-    )
+    assert receive(cache, data_set("1.2.3.2", order=">")[:-10], uid="1.2.3.2", syntax=BIG).outcome is Outcome.BAD
 
 
 def test_the_uid_of_the_data_set_decides_and_the_difference_is_flagged(cache):  # R5.16
@@ -273,16 +265,12 @@ class Failing:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-def test_a_full_disk_at_any_call_loses_nothing_and_leaves_no_damaged_file(
-    cache, code, monkeypatch
-):  # F1, R14.6
+def test_a_full_disk_at_any_call_loses_nothing_and_leaves_no_damaged_file(cache, code, monkeypatch):  # F1, R14.6
     receive(cache, data_set("1.2.3.99"), uid="1.2.3.99")
     for number in range(1, 40):
         uid = f"1.2.3.{number}"
         with monkeypatch.context() as patch:
-            failing = Failing(
-                patch, ["open", "writev", "write", "link", "replace", "fstat", "close"], number, code
-            )
+            failing = Failing(patch, ["open", "writev", "write", "link", "replace", "fstat", "close"], number, code)
             receipt = receive(cache, data_set(uid), uid=uid)
         if receipt.outcome is not Outcome.STORED:
             assert receipt.outcome is Outcome.FULL and receipt.error.errno == code and receipt.path is None
@@ -341,9 +329,7 @@ def test_a_damaged_copy_that_was_not_looked_at_is_replaced_when_it_comes_again(c
     status = path.stat()
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert cache.known(NODE, [Where(study="1.2.3")]) == {
-        "1.2.3.1"
-    }  # size and time are those it was written with
+    assert cache.known(NODE, [Where(study="1.2.3")]) == {"1.2.3.1"}  # size and time are those it was written with
     receipt = receive(cache)
     assert receipt.outcome is Outcome.STORED and "quarantine" in receipt.why
     assert cache.verify() == []
@@ -410,14 +396,14 @@ def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_stay(cac
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[3]); from dicomlab.cache import Cache\n"
         "cache = Cache(sys.argv[1], index=sys.argv[2]); cache.open()\n"
-        "cache._write(b'head', memoryview(b'data')); os._exit(9)"
+        "cache._folder.write(b'head', memoryview(b'data')); os._exit(9)"
     )
     root = str(Path(__file__).resolve().parents[1])
     subprocess.run([sys.executable, "-c", code, str(cache.root), str(cache._index.path), root], check=False)
     assert len(temporary(cache)) == 1
     cache.open()
     assert temporary(cache) == []
-    cache._write(b"head", memoryview(b"data"))
+    cache._folder.write(b"head", memoryview(b"data"))
     again(cache).open()
     assert len(temporary(cache)) == 1
 
@@ -499,9 +485,7 @@ def test_a_forked_child_opens_its_own_index(cache):  # F12
     receive(cache)
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
-    child = context.Process(
-        target=lambda: queue.put((receive(cache, uid="1.2.3.2").outcome.value, len(finals(cache))))
-    )
+    child = context.Process(target=lambda: queue.put((receive(cache, uid="1.2.3.2").outcome.value, len(finals(cache)))))
     child.start()
     assert queue.get(timeout=30) == ("stored", 2)
     child.join(30)

@@ -1,0 +1,249 @@
+"""The folder of a cache: files that get their final name when they are whole, and what is set aside."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from hashlib import blake2b
+from itertools import count
+from pathlib import Path
+
+import xxhash
+
+from . import filemeta
+from .errors import BadData, CacheError
+from .index import Row
+from .instances import WANTED
+
+_INCOMING, QUARANTINE, ASIDE = "incoming", "quarantine", "aside"
+_FINAL = re.compile(r"[0-9a-f]{32}\.dcm\Z")
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES, errno.EXDEV}
+_NOFOLLOW = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+class CacheFolder:
+    """The files of a cache below ``root``: final ones in folders of one digit, the others in folders that say so."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._numbers = count()
+        self._token = ""
+
+    def open(self) -> None:
+        """Make the folder, check that it is ours and can be written, sweep what dead processes left.
+
+        Raises
+        ------
+        CacheError
+            It cannot be made, belongs to another user or cannot be written.
+        """
+        _prepare(self.root)
+        host = blake2b(socket.gethostname().encode(errors="replace"), digest_size=4).hexdigest()
+        self._sweep(host)
+        self._token = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+
+    def path(self, name: str) -> Path:
+        return self.root / name[:1] / f"{name}.dcm"
+
+    def write(self, head: bytes, data: memoryview) -> tuple[str, int]:
+        """Write a temporary file; gives its path and time of change. Nothing of it is left if that fails."""
+        path = f"{self.root}/{_INCOMING}/{self._token}-{next(self._numbers)}.part"
+        try:
+            handle = os.open(path, _FLAGS, 0o600)
+        except FileNotFoundError:
+            os.makedirs(f"{self.root}/{_INCOMING}", mode=0o700, exist_ok=True)
+            handle = os.open(path, _FLAGS, 0o600)
+        try:
+            try:
+                _write_all(handle, head, data)
+                modified = os.fstat(handle).st_mtime_ns
+            finally:
+                os.close(handle)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(path)
+            raise
+        return path, modified
+
+    def settle(self, temporary: str, final: Path) -> bool:
+        """Give the temporary file its final name, unless that exists."""
+        for _ in range(2):
+            try:
+                os.link(temporary, final)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:
+                os.makedirs(final.parent, mode=0o700, exist_ok=True)
+                continue
+            except (AttributeError, NotImplementedError, OSError) as error:
+                if isinstance(error, OSError) and error.errno not in _NO_LINKS:
+                    raise
+                os.makedirs(final.parent, mode=0o700, exist_ok=True)
+                if os.path.lexists(final):  # no hard links here: a short race instead of none
+                    return False
+                os.replace(temporary, final)
+            return True
+        raise FileNotFoundError(2, "the folder of the cache disappears", str(final.parent))
+
+    def stash(self, folder: str, head: bytes, data: memoryview, node: str, digest: str, why: str) -> Path | None:
+        """Keep what is no result below `folder`, with a note; None if the disk does not take it."""
+        path = self.root / folder / f"{name_of(node, digest)}.dcm"
+        try:
+            temporary, _ = self.write(head, data)
+            try:
+                self.settle(temporary, path)
+            finally:
+                with suppress(OSError):
+                    os.unlink(temporary)
+            _note(path, node, why)
+        except OSError:
+            return None
+        return path
+
+    def move(self, final: Path, folder: str = ASIDE, why: str = "replaced by a newer copy") -> None:
+        target = self.root / folder
+        os.makedirs(target, mode=0o700, exist_ok=True)
+        moved = target / f"{final.stem}-{os.urandom(4).hex()}.dcm"
+        os.rename(final, moved)
+        with suppress(OSError):
+            _note(moved, "", why)
+
+    def rows(self) -> Iterator[Row]:
+        """The rows of all files, for a new index."""
+        with suppress(OSError), os.scandir(self.root) as folders:
+            for folder in folders:
+                if len(folder.name) == 1 and folder.is_dir(follow_symlinks=False):
+                    with os.scandir(folder.path) as files:
+                        for file in files:
+                            row = read_row(Path(file.path)) if _FINAL.match(file.name) else None
+                            if row is not None and f"{row.name}.dcm" == file.name:
+                                yield row
+
+    def _sweep(self, host: str) -> None:
+        """Delete temporary files whose process on this host is gone."""
+        with suppress(OSError), os.scandir(self.root / _INCOMING) as files:
+            for file in files:
+                parts = file.name.split("-")
+                if len(parts) != 4 or not parts[1].isdigit():
+                    continue
+                with suppress(OSError):
+                    age = time.time() - file.stat(follow_symlinks=False).st_mtime
+                    if (parts[0] == host and not _alive(int(parts[1]))) or age > 7 * 86400:
+                        os.unlink(file.path)
+
+
+def name_of(node: str, uid: str) -> str:
+    return blake2b(f"{node}\0{uid}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _write_all(handle: int, head: bytes, data: memoryview) -> None:
+    """Write both, in one call where the system takes it."""
+    if hasattr(os, "writev"):
+        done = os.writev(handle, (head, data))
+    else:
+        done = os.write(handle, head)
+    while done < len(head):
+        done += os.write(handle, head[done:])
+    done -= len(head)
+    while done < len(data):
+        done += os.write(handle, data[done : done + (1 << 30)])
+
+
+def inspect(path: Path) -> tuple[str, str, str] | None:
+    """Node, digest and transfer syntax of a file whose bytes are those it was written with; else None."""
+    try:
+        with open(os.open(path, _NOFOLLOW | getattr(os, "O_NONBLOCK", 0)), "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
+            head = filemeta.read_head(file.read(1 << 13))
+            if head is None or head.provenance is None:
+                return None
+            file.seek(head.length)
+            digest, size = xxhash.xxh3_128(), 0
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+                size += len(chunk)
+    except OSError:
+        return None
+    stated = head.provenance
+    if size != stated.size or digest.hexdigest() != stated.digest:
+        return None
+    return stated.node, stated.digest, head.transfer_syntax
+
+
+def read_row(path: Path) -> Row | None:
+    """The index row of a file of the cache; None where it is damaged or not one."""
+    from .elements import parse_file
+
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        with open(path, "rb", buffering=0) as file:
+            head = filemeta.read_head(file.read(1 << 13))
+        if head is None or head.provenance is None or status.st_size != head.length + head.provenance.size:
+            return None
+        _, elements = parse_file(path, wanted=WANTED)
+    except (OSError, BadData):
+        return None
+    uid = elements.text("SOPInstanceUID")
+    return Row(
+        name_of(head.provenance.node, uid),
+        head.provenance.node,
+        uid,
+        elements.text("SOPClassUID") or head.sop_class,
+        elements.text("StudyInstanceUID"),
+        elements.text("SeriesInstanceUID"),
+        elements.text("PatientID"),
+        head.transfer_syntax,
+        status.st_size,
+        status.st_mtime_ns,
+        head.provenance.digest,
+        status.st_mtime,
+    )
+
+
+def _note(path: Path, node: str, why: str) -> None:
+    """Say beside a file why it is here."""
+    handle = os.open(f"{path.with_suffix('')}.why.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(handle, "w", encoding="ascii", errors="backslashreplace") as file:
+        file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {node}\n{why}\n")
+
+
+def _alive(process: int) -> bool:
+    if sys.platform == "win32":
+        return True  # signal 0 would end it; age decides
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _prepare(root: Path) -> None:
+    """Make the folder of a cache, or check one that is there."""
+    advice = "Give another folder as cache=, or in the environment variable DICOMLAB_CACHE."
+    try:
+        os.makedirs(root, mode=0o700, exist_ok=True)
+        status = os.stat(root)
+        if hasattr(os, "getuid"):
+            if status.st_uid != os.getuid():
+                raise CacheError(f"the cache {root} belongs to another user", advice=advice)
+            if status.st_mode & 0o077:
+                os.chmod(root, 0o700)
+        os.makedirs(root / _INCOMING, mode=0o700, exist_ok=True)
+        probe = root / _INCOMING / f"probe-{os.getpid()}-{os.urandom(4).hex()}"
+        os.close(os.open(probe, _FLAGS, 0o600))
+        os.unlink(probe)
+    except OSError as error:
+        raise CacheError(f"the cache {root} cannot be written ({error.strerror})", advice=advice) from error
