@@ -18,7 +18,7 @@ def is_directory_file(path: str) -> bool:
         return True
     try:
         with open(path, "rb", buffering=0) as file:
-            return b"1.2.840.10008.1.3.10\0" in file.read(1024)[132:]
+            return b"UI\x14\x001.2.840.10008.1.3.10" in file.read(1024)[132:]
     except OSError:
         return False
 

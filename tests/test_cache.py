@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import random
 import sqlite3
 import struct
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import pytest
 
 from dicomlab import filemeta
 from dicomlab.cache import Cache, Outcome
+from dicomlab.cachefolder import inspect
 from dicomlab.errors import CacheError
 
 NODE = "ARCHIVE@localhost:11112"
@@ -504,3 +507,41 @@ def test_a_head_of_another_program_has_no_provenance():
     assert filemeta.read_head(written).provenance == filemeta.Provenance(NODE, "00", 8)
     assert filemeta.read_head(written.replace(b"2.25.", b"2.26.")).provenance is None
     assert filemeta.read_head(written[:-1]) is None and filemeta.read_head(b"") is None
+
+
+KILLED = """
+import os, sys
+sys.path[:0] = [sys.argv[3], os.path.join(sys.argv[3], "tests")]
+from dicomlab.cache import Cache
+import test_cache
+with Cache(sys.argv[1], index=sys.argv[2]) as cache:
+    for number in range(100000):
+        uid = f"1.2.3.{number}"
+        data = test_cache.data_set(uid, pixels=bytes(20480))
+        if test_cache.receive(cache, data, uid=uid).outcome in ("stored", "duplicate"):
+            print(uid, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "kill") or sys.platform == "win32", reason="no signals here")
+@pytest.mark.parametrize("times", [8, pytest.param(200, marks=pytest.mark.soak)])
+def test_a_kill_at_any_moment_leaves_whole_files_and_loses_no_answered_one(cache, times):  # F5, R14.6
+    root = Path(__file__).resolve().parents[1]
+    chance = random.Random(1)
+    for _ in range(times):
+        command = [sys.executable, "-c", KILLED, str(cache.root), str(cache._index.path), str(root)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        lines = [process.stdout.readline() for _ in range(3)]
+        time.sleep(chance.random() / 20)
+        process.kill()
+        answered = {line.strip() for line in [*lines, *process.stdout] if line.endswith("\n")} - {""}
+        process.stdout.close()
+        process.wait(30)
+        other = again(cache)
+        other.open()
+        assert temporary(other) == []
+        assert answered and answered <= other.known(NODE, [Where(study="1.2.3")])
+        assert other.verify() == []
+        for path in finals(other):
+            assert inspect(path) is not None
+        other.close()
