@@ -19,7 +19,7 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
     if path.name != "__main__.py"  # `python -m` uses the package as a notebook does; nothing imports it
 }
-FILES = {"assemble", "cache", "dicomdir", "folder", "geometry", "index", "instances", "montage"}
+FILES = {"assemble", "cache", "cachefolder", "dicomdir", "folder", "geometry", "index", "instances", "montage"}
 FILES |= {"pixels", "planes", "readers", "report", "series", "stacks", "volume"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},

@@ -17,13 +17,11 @@ def main() -> int:
     whole = perf_counter()
     print("dicomlab: query, filter, retrieve, volume, picture. Synthetic patients; not a medical device.")
 
-    began = perf_counter()
     import pandas as pd
 
     import dicomlab as dl
 
     pd.set_option("display.width", 120, "display.max_columns", 12, "display.max_colwidth", 28)
-    step("import dicomlab as dl", began)
 
     began = perf_counter()
     with dl.demo_pacs() as pacs:
