@@ -17,6 +17,7 @@ def main() -> int:
     whole = perf_counter()
     print("dicomlab: query, filter, retrieve, volume, picture. Synthetic patients; not a medical device.")
 
+    import numpy as np
     import pandas as pd
 
     import dicomlab as dl
@@ -25,11 +26,14 @@ def main() -> int:
 
     began = perf_counter()
     with dl.demo_pacs() as pacs:
-        step(f"pacs = dl.demo_pacs()    a PACS in this process: {pacs.node.identity}", began)
+        seconds = pacs.echo()
+        step("pacs = dl.demo_pacs()", began)
+        print(f"a PACS in this process, with {seconds * 1000:.1f} ms to an answer: {pacs}")
 
         began = perf_counter()
-        series = pacs.find("SERIES")
-        step(f'series = pacs.find("SERIES")    {len(series)} series, a pandas DataFrame', began)
+        series = pacs.find("SERIES", StudyDate="20230101-20241231")
+        step('series = pacs.find("SERIES", StudyDate="20230101-20241231")', began)
+        print(f"{len(series)} series, one row each, in a pandas DataFrame; some of its {series.shape[1]} columns:")
         columns = ["PatientName", "StudyDate", "Modality", "SeriesDescription"]
         counts = ["NumberOfSeriesRelatedInstances"]
         print(series[columns + counts].rename(columns={counts[0]: "instances"}).head(12).to_string())
@@ -41,13 +45,16 @@ def main() -> int:
 
         began = perf_counter()
         instances = pacs.retrieve(ct.head(1))
-        step(f"instances = pacs.retrieve(ct.head(1))    {len(instances)} instances by DICOM, checked", began)
-        print(instances[["SOPInstanceUID", "InstanceNumber", "ImagePositionPatient"]].head(3).to_string())
+        step("instances = pacs.retrieve(ct.head(1))", began)
+        print(f"{len(instances)} instances came by DICOM and were checked, again one row each; the first three:")
+        print(instances[["InstanceNumber", "ImagePositionPatient", "Rows", "Columns"]].head(3).to_string())
 
         began = perf_counter()
         volume = dl.load(instances)
-        step("volume = dl.load(instances)    an xarray.DataArray in patient coordinates", began)
-        print(volume)
+        step("volume = dl.load(instances)", began)
+        print("an array with the patient's coordinates in mm and values in their unit:")
+        with np.printoptions(threshold=1, edgeitems=1):
+            print(volume)
 
         began = perf_counter()
         OUTPUT.mkdir(exist_ok=True)
