@@ -66,9 +66,7 @@ def _grid(found: Stack) -> Grid:
     points = np.array([[plane.position for plane in row] for row in planes], np.float64)
     apart = float(np.linalg.norm(points - points[0], axis=-1).max())
     if apart > STRAIGHT:
-        raise GeometryError(
-            f"the volumes along {found.front[0]} do not lie on each other ({apart:.2f} mm apart)"
-        )
+        raise GeometryError(f"the volumes along {found.front[0]} do not lie on each other ({apart:.2f} mm apart)")
     first = found.first
     assert first.spacing is not None and first.orientation is not None
     thick = first.value("SpacingBetweenSlices") or first.value("SliceThickness")

@@ -224,16 +224,12 @@ def stack(
         if np.linalg.norm(beside) > REGULAR:
             line = along / np.linalg.norm(along)
             angle = np.degrees(np.arccos(min(1.0, float(line @ across))))
-            problems.append(
-                f"planes are tilted by {angle:.2f} degrees against their stack (sheared direction)"
-            )
+            problems.append(f"planes are tilted by {angle:.2f} degrees against their stack (sheared direction)")
             if angle > 60:
                 raise GeometryError(f"the planes are stacked {angle:.0f} degrees away from their normal")
     matrix = canonical(np.stack([six[:3], six[3:], line], axis=1))
     local = np.linalg.solve(matrix, points.T)  # (3, planes): x, y of the first voxel and z of each plane
-    off = points.T - matrix @ np.stack(
-        [np.full(len(points), local[0, 0]), np.full(len(points), local[1, 0]), local[2]]
-    )
+    off = points.T - matrix @ np.stack([np.full(len(points), local[0, 0]), np.full(len(points), local[1, 0]), local[2]])
     worst = float(np.linalg.norm(off, axis=0).max())
     if worst > STRAIGHT:
         raise GeometryError(f"the planes do not lie on a straight line (one is {worst:.2f} mm beside it)")

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def grey(
-    values: NDArray[np.generic], window: tuple[float, float], inverted: bool = False
-) -> NDArray[np.uint8]:
+def grey(values: NDArray[np.generic], window: tuple[float, float], inverted: bool = False) -> NDArray[np.uint8]:
     """8-bit grey of values through a window, exactly linear; colour passes.
 
     Examples
@@ -38,9 +36,7 @@ def grey(
 def slices_of(volume: xr.DataArray, axis: str, slices: int) -> tuple[list[int], xr.DataArray]:
     """Which slices are shown, evenly spread, and the volume with that axis in front (of 4-D the first)."""
     if axis not in volume.dims:
-        raise InvalidRequest(
-            f"the array has no dimension {axis!r}, it has {', '.join(map(str, volume.dims))}"
-        )
+        raise InvalidRequest(f"the array has no dimension {axis!r}, it has {', '.join(map(str, volume.dims))}")
     for name in volume.dims:
         if name not in (*AXES, "channel"):
             volume = volume.isel({name: 0})
@@ -58,9 +54,7 @@ def aspect(volume: xr.DataArray, axis: str) -> float:
     steps = []
     for name in (rows, columns):
         values = np.asarray(volume.coords[name].values, np.float64)
-        steps.append(
-            abs(values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else volume.dicom._step(name)
-        )
+        steps.append(abs(values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else volume.dicom._step(name))
     return float(steps[0] / steps[1])
 
 

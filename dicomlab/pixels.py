@@ -77,11 +77,7 @@ class Format:
     @property
     def range(self) -> tuple[int, int]:
         """The smallest and the largest stored value."""
-        return (
-            (-(2 ** (self.stored - 1)), 2 ** (self.stored - 1) - 1)
-            if self.signed
-            else (0, 2**self.stored - 1)
-        )
+        return (-(2 ** (self.stored - 1)), 2 ** (self.stored - 1) - 1) if self.signed else (0, 2**self.stored - 1)
 
     def check(self) -> str:
         """ "" or what is wrong with it."""
@@ -231,9 +227,7 @@ def decode(path: str, transfer_syntax: str, form: Format, encapsulated: tuple[in
             array = np.asarray(quick(_fragments(path, *encapsulated)))
             if array.shape == form.shape:
                 return tidy(np.ascontiguousarray(array).view(form.dtype).reshape(form.shape), form)
-        except (
-            Exception
-        ):  # its own error classes are not importable by name; the decoders below say what is wrong
+        except Exception:  # its own error classes are not importable by name; the decoders below say what is wrong
             pass
     return _by_pydicom(path, transfer_syntax, form)
 
@@ -245,9 +239,7 @@ def _by_pydicom(path: str, transfer_syntax: str, form: Format) -> Array:
     try:
         decoder = get_decoder(pydicom.uid.UID(transfer_syntax))
     except NotImplementedError:
-        raise MissingCodec(
-            f"{path}: no decoder is known for transfer syntax {name_of(transfer_syntax)}"
-        ) from None
+        raise MissingCodec(f"{path}: no decoder is known for transfer syntax {name_of(transfer_syntax)}") from None
     plugins: list[str] = []
     if decoder.is_encapsulated:
         plugins = [name for name in ORDER if name in decoder.available_plugins]
@@ -321,9 +313,7 @@ def _fragments(path: str, offset: int, length: int) -> bytes:
         if tag == 0xE0DDFFFE:
             return b"".join(parts[1:])
         if tag != 0xE000FFFE or at + size > len(data):
-            raise BadData(
-                "a fragment of the pixel data runs over its end", tag="7FE00010", offset=offset + at
-            )
+            raise BadData("a fragment of the pixel data runs over its end", tag="7FE00010", offset=offset + at)
         parts.append(data[at : at + size])
         at += size
     raise BadData("the pixel data has no end", tag="7FE00010")

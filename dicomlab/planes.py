@@ -145,9 +145,7 @@ def _plane(path: str, transfer_syntax: str, meta_class: str, elements: Elements)
         samples=_whole(elements, "SamplesPerPixel", 1),
         allocated=_whole(elements, "BitsAllocated"),
         stored=_whole(elements, "BitsStored", _whole(elements, "BitsAllocated")),
-        high=_whole(
-            elements, "HighBit", _whole(elements, "BitsStored", _whole(elements, "BitsAllocated")) - 1
-        ),
+        high=_whole(elements, "HighBit", _whole(elements, "BitsStored", _whole(elements, "BitsAllocated")) - 1),
         signed=_whole(elements, "PixelRepresentation", 0) == 1,
         photometric=text("PhotometricInterpretation"),
         planar=_whole(elements, "PlanarConfiguration", 0) == 1,

@@ -141,7 +141,7 @@ def _load(paths: Sequence[str], chunks: Any, *, one: bool) -> Volumes:
             parts = arrange(members, why)
         except GeometryError as error:
             failed.append(error)
-            table.append(row(members, error.message))
+            table.append(row(members, f"{why}; {error.message}" if why else error.message))
             report.append(_line("error", _title(members[0]), error.message, members))
             continue
         for part in parts:

@@ -105,9 +105,7 @@ def arrange(planes: list[Plane], why: str = "") -> list[Stack]:
     GeometryError
         A plane has no position, or several lie at one position and nothing tells them apart.
     """
-    planes = sorted(
-        planes, key=lambda plane: (plane.number or 0, plane.sop_instance)
-    )  # input order never counts
+    planes = sorted(planes, key=lambda plane: (plane.number or 0, plane.sop_instance))  # input order never counts
     if not planes[0].lies:
         if planes[0].sop_class in PLANES:
             raise GeometryError(
@@ -144,16 +142,10 @@ def _repeated(planes: list[Plane], place: np.ndarray[Any, Any], count: int, why:
             numbers = np.array(values, np.float64)
             if any(len(set(numbers[place == p])) > 1 for p in range(count)):
                 varying[keyword] = (axis, numbers)
-    if (
-        count == 1
-    ):  # an acquisition number alone makes no volume of one position (nothing says what it counts)
+    if count == 1:  # an acquisition number alone makes no volume of one position (nothing says what it counts)
         varying.pop("AcquisitionNumber", None)
     for keyword, (axis, numbers) in varying.items():
-        ranks = (
-            _ranks(numbers, place, count)
-            if keyword in _BY_RANK
-            else np.unique(numbers, return_inverse=True)[1]
-        )
+        ranks = _ranks(numbers, place, count) if keyword in _BY_RANK else np.unique(numbers, return_inverse=True)[1]
         stack = _lay_out(planes, place, count, [(axis, ranks, numbers)], complete=True)
         if stack:
             return [stack]
@@ -266,9 +258,7 @@ def _by_number(planes: list[Plane], place: np.ndarray[Any, Any], count: int) -> 
     stack.coordinates[axis] = (axis, values if axis == "b_value" else np.arange(times))
     directions = [plane.value("DiffusionGradientOrientation") for plane in stack.planes[:, 0]]
     if axis == "b_value" and any(isinstance(direction, tuple) for direction in directions):
-        vectors = np.array(
-            [d if isinstance(d, tuple) and len(d) == 3 else (0.0, 0.0, 0.0) for d in directions]
-        )
+        vectors = np.array([d if isinstance(d, tuple) and len(d) == 3 else (0.0, 0.0, 0.0) for d in directions])
         for column, name in enumerate("xyz"):
             stack.coordinates[f"gradient_{name}"] = (axis, vectors[:, column])
     stack.warnings.append(

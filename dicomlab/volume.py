@@ -142,13 +142,12 @@ class DicomAccessor:
         GeometryError
             Spacing is not uniform, or a spatial dimension is gone.
         """
-        dims = self.dims
+        matrix, dims = self.matrix, self.dims
         if len(dims) != 3:
             raise GeometryError(
                 f"an affine needs the dimensions x, y and z, here are {', '.join(dims) or 'none'}",
                 advice="Keep a dimension of length 1: isel(z=[k]) instead of isel(z=k).",
             )
-        matrix = self.matrix
         affine = np.eye(4)
         for column, name in enumerate(dims):
             affine[:3, column] = matrix[:, AXES.index(name)] * self._step(name)
@@ -305,13 +304,10 @@ class DicomAccessor:
         array, coordinates = self._array, self._array.coords
         if "padding" not in coordinates:
             return xr.zeros_like(array, dtype=bool)
-        first = coordinates["padding"].reset_coords(drop=True).drop_vars(list(coordinates["padding"].coords))
-        last = first
-        if "padding_limit" in coordinates:
-            last = coordinates["padding_limit"].drop_vars(list(coordinates["padding_limit"].coords))
-        low, high = np.minimum(first, last), np.maximum(first, last)
-        values = array.astype(np.float32) if array.dtype == np.float32 else array
-        mask = (values >= low.astype(values.dtype)) & (values <= high.astype(values.dtype))
+        first = coordinates["padding"].variable
+        last = coordinates["padding_limit"].variable if "padding_limit" in coordinates else first
+        kind = array.dtype if array.dtype.kind == "f" else np.float64  # rounded as the values were
+        mask = (array >= np.minimum(first, last).astype(kind)) & (array <= np.maximum(first, last).astype(kind))
         mask.attrs = {}
         return mask.transpose(*array.dims)
 

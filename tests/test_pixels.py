@@ -1,0 +1,197 @@
+"""Stored values to modality values: types, rescale, padding, codecs, limits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+
+import numpy as np
+import pytest
+import slices
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from support import ROOT, shared
+
+from dicomlab import load, pixels
+from dicomlab.errors import BadFile, InvalidRequest, MissingCodec
+from dicomlab.planes import describe
+
+CODECS = ROOT.parent / "shared" / "data" / "truth" / "_codecs.json"
+
+
+def one(tmp_path, stored, **attributes):
+    return load(
+        slices.write(
+            tmp_path, [slices.image(np.array(stored, getattr(stored, "dtype", np.int16)), (0, 0, 0), 1, **attributes)]
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("stored", "slope", "intercept", "dtype"),
+    [
+        (np.array([[0, 4095]], np.uint16), 1, -1024, "int16"),
+        (np.array([[-32768, 32767]], np.int16), 1, 0, "int16"),
+        (np.array([[-100, 32767]], np.int16), 1, -1024, "int16"),
+        (np.array([[-32768, 32767]], np.int16), 1, -1024, "int32"),
+        (np.array([[0, 65535]], np.uint16), 1, 0, "uint16"),
+        (np.array([[0, 65535]], np.uint16), 1, -1024, "int32"),
+        (np.array([[0, 30000]], np.uint16), 2, -4096, "int32"),
+        (np.array([[0, 255]], np.uint8), 1, -1024, "int16"),
+        (np.array([[0, 255]], np.uint8), 1, 0, "int16"),
+        (np.array([[1, 2]], np.uint16), 0.5, 0, "float32"),
+        (np.array([[1, 2]], np.uint16), 1, 0.25, "float32"),
+        (np.array([[1, 2**31]], np.uint32), 1, 0, "uint32"),
+    ],
+)
+def test_values_take_int16_or_the_smallest_type_that_holds_them(tmp_path, stored, slope, intercept, dtype):  # R12.7
+    volume = one(tmp_path, stored, RescaleSlope=slope, RescaleIntercept=intercept)
+    assert volume.dtype == dtype
+    assert volume.values[0].tolist() == (stored.astype(float) * slope + intercept).tolist()
+
+
+def test_each_slice_has_its_own_slope(tmp_path):  # R12.7
+    datasets = slices.stack([0, 1], RescaleIntercept=0, SOPClassUID=slices.PET, Modality="PT", Units="BQML")
+    datasets[1].RescaleSlope = "0.5"
+    volume = load(slices.write(tmp_path, datasets))
+    assert volume.values[:, 0, 1].tolist() == [1, 50.5] and volume.dtype == np.float32
+    assert volume.attrs["units"] == "BQML"
+
+
+def test_units_are_hu_for_ct_else_the_rescale_type(tmp_path):
+    assert one(tmp_path / "a", [[1]]).attrs["units"] == "HU"
+    assert one(tmp_path / "b", [[1]], Modality="MR", RescaleType="HZ").attrs["units"] == "HZ"
+    assert one(tmp_path / "c", [[1]], RescaleType="US").attrs["units"] == ""
+
+
+def test_padding_is_a_mask_whatever_the_sign_of_its_vr(tmp_path):  # R12.7
+    stored = np.array([[-2000, 5, 7]], np.int16)
+    for value in (-2000, 65536 - 2000):
+        dataset = slices.image(stored, (0, 0, 0), 1)
+        dataset.add_new("PixelPaddingValue", "SS" if value < 0 else "US", value)
+        volume = load(slices.write(tmp_path / str(value), [dataset]))
+        assert volume.dicom.padding.values.tolist() == [[[True, False, False]]]
+    dataset.PixelRepresentation = 1
+    assert not one(tmp_path / "none", stored).dicom.padding.any()
+
+
+def test_bits_above_the_high_bit_are_no_part_of_the_value(tmp_path):  # PS3.5 8.1.1
+    stored = np.array([[0x8001, 0x0FFF]], np.uint16)
+    assert one(tmp_path, stored, BitsStored=12, HighBit=11, RescaleIntercept=0).values.tolist() == [[[1, 4095]]]
+    signed = np.array([[0x0FFF, 1]], np.int16)
+    volume = one(tmp_path / "s", signed, BitsStored=12, HighBit=11, RescaleIntercept=0)
+    assert volume.values.tolist() == [[[-1, 1]]]
+
+
+def test_monochrome1_is_marked_and_not_inverted(tmp_path):  # R12.8
+    volume = one(tmp_path, np.array([[1, 2]], np.int16), PhotometricInterpretation="MONOCHROME1", RescaleIntercept=0)
+    assert volume.attrs["PhotometricInterpretation"] == "MONOCHROME1" and volume.values.tolist() == [[[1, 2]]]
+    bright = np.asarray(volume.dicom.montage(window=(1.5, 1), width=2))
+    assert bright[0, 0] > bright[0, -1]
+
+
+def test_a_modality_lut_is_applied(tmp_path):
+    item = Dataset()
+    item.LUTDescriptor, item.ModalityLUTType = [3, 0, 16], "OD"
+    item.add_new("LUTData", "US", [10, 20, 40])
+    stored = np.array([[0, 1, 2, 9]], np.uint16)
+    volume = one(tmp_path, stored, ModalityLUTSequence=[item], RescaleSlope=None, RescaleIntercept=None)
+    assert volume.values.tolist() == [[[10, 20, 40, 40]]]
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+def test_colour_has_a_channel_behind(tmp_path, planar):  # R12.8
+    picture = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    laid = picture.transpose(2, 0, 1) if planar else picture
+    dataset = slices.image(picture, (0, 0, 0), 1, SamplesPerPixel=3, PlanarConfiguration=planar)
+    dataset.PhotometricInterpretation, dataset.PixelData = "RGB", np.ascontiguousarray(laid).tobytes()
+    dataset.RescaleSlope = dataset.RescaleIntercept = None
+    volume = load(slices.write(tmp_path, [dataset]))
+    assert volume.dims == ("z", "y", "x", "channel") and (volume.values[0] == picture).all()
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless])
+def test_every_encoding_gives_the_same_values(tmp_path, syntax):
+    datasets = slices.stack([0, 2], rows=64, columns=64)
+    plain = load(slices.write(tmp_path / "plain", datasets))
+    other = slices.stack([0, 2], rows=64, columns=64)
+    if syntax == RLELossless:
+        for dataset in other:
+            slices.write(tmp_path / "temporary", [dataset])
+            dataset.compress(RLELossless, generate_instance_uid=False)
+    if syntax == ExplicitVRBigEndian:
+        for dataset in other:
+            dataset.PixelData = np.frombuffer(dataset.PixelData, "<i2").astype(">i2").tobytes()
+    assert (load(slices.write(tmp_path / "other", other, syntax)).values == plain.values).all()
+
+
+def test_reading_falls_back_where_preadv_is_missing(tmp_path, monkeypatch):
+    paths = slices.write(tmp_path, slices.stack([0, 2]))
+    plain = load(paths)
+    monkeypatch.delattr(os, "preadv", raising=False)
+    assert load(paths).identical(plain)
+
+
+def test_many_slices_are_read_in_threads_and_stay_in_order(tmp_path):
+    paths = slices.write(tmp_path, slices.stack(range(40), rows=256, columns=256, RescaleIntercept=0))
+    volume = load(paths)
+    assert volume.values[:, 0, 0].tolist() == list(range(0, 4000, 100))
+
+
+def test_a_volume_above_the_limit_is_refused_before_it_is_allocated(tmp_path, monkeypatch):  # R0.8
+    paths = slices.write(tmp_path, slices.stack([0, 2]))
+    for limit, fits in ((47, False), (48, True), (49, True)):  # 2 planes of 4 x 3 values of 2 bytes
+        monkeypatch.setattr(pixels, "PIXEL_LIMIT", limit)
+        if fits:
+            assert load(paths).size == 24
+        else:
+            with pytest.raises(InvalidRequest, match="limit"):
+                load(paths)
+
+
+def test_a_codec_that_is_absent_is_named_with_its_pip_line(tmp_path, monkeypatch):  # R12.13
+    from pydicom.pixels.decoders import RLELosslessDecoder
+
+    (dataset,) = slices.stack([0], rows=64, columns=64)
+    slices.write(tmp_path, [dataset])
+    dataset.compress(RLELossless)
+    paths = slices.write(tmp_path, [dataset], RLELossless)
+    monkeypatch.setattr(RLELosslessDecoder, "_available", {})
+    with pytest.raises(MissingCodec, match=r"RLE Lossless .*pip install pylibjpeg pylibjpeg-rle"):
+        load(paths)
+
+
+def test_a_broken_compressed_frame_is_a_bad_file(tmp_path):
+    (dataset,) = slices.stack([0], rows=64, columns=64)
+    slices.write(tmp_path, [dataset])
+    dataset.compress(RLELossless)
+    (path,) = slices.write(tmp_path, [dataset], RLELossless)
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"\xe0\x7f\x10\x00")
+    data[at + 28 : at + 60] = bytes(32)
+    path.write_bytes(data)
+    with pytest.raises(BadFile, match="cannot be decoded"):
+        load(path)
+
+
+def test_stored_values_equal_those_of_independent_decoders():  # R12.13
+    truth = json.loads(shared("data/truth/_codecs.json").read_text())["files"]
+    checked = 0
+    for name, facts in truth.items():
+        if facts["frames"] != 1 or not facts.get("agree") or not facts["decoders"]:
+            continue
+        try:
+            plane = describe(str(shared("data") / name))
+        except (InvalidRequest, BadFile):
+            continue
+        if plane.form.samples > 1:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's remarks about odd files
+            values = pixels.decode(plane.path, plane.transfer_syntax, plane.form, plane.place)
+        wanted = {decoder.get("sha256") for decoder in facts["decoders"].values()}
+        assert hashlib.sha256(values.tobytes()).hexdigest() in wanted, name
+        checked += 1
+    assert checked > 100
