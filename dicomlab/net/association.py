@@ -311,7 +311,7 @@ def _negotiate(node: Node, contexts: Sequence[Context], deadline: Deadline, scp_
                 diagnostic=reason,
                 peer=node.identity,
                 phase="association",
-                elapsed=own.elapsed,
+                elapsed=deadline.elapsed,
                 advice=advice,
             )
         if kind == PduType.ABORT:

@@ -128,6 +128,11 @@ class Plan:
 
     def __init__(self, model: str, level: QueryLevel | None, keys: dict[str, Any], template: Any) -> None:
         self.model, self.level, self.keys, self.template = model, level, keys, template
+        if not keys and template is None:
+            raise InvalidRequest(
+                "nothing was requested",
+                advice='Give a key, such as PatientName="DOE*", or PatientName="" for all.',
+            )
         self.steps: list[tuple[QueryLevel | None, dict[str, Any]]]
         if level is None or template is not None:
             self.steps = [(level, keys)]

@@ -18,6 +18,7 @@ from ..errors import (
     NoAcceptedContext,
     StatusError,
 )
+from ..identifier import PATIENT_ROOT, STUDY_ROOT
 from ..level import QueryLevel
 from ..options import options
 from ..progress import reporter
@@ -132,8 +133,7 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], due: int, method: str | Non
     def enough() -> bool:
         return receiver.full is not None or bool(wanted and receiver.kept.keys() >= wanted)
 
-    patient = not requests[0].keys.get("StudyInstanceUID")
-    root = "patient" if patient else "study"
+    root = _root(requests)
     try:
         run.method, run.reason = _choose(run.node, method)
         if run.method == "get":
@@ -165,6 +165,11 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], due: int, method: str | Non
             run.cache.sync()
 
 
+def _root(requests: Sequence[Unit]) -> str:
+    """Patient Root where a request names no study, else Study Root."""
+    return STUDY_ROOT if requests[0].keys.get("StudyInstanceUID") else PATIENT_ROOT
+
+
 def _choose(node: Node, method: str | None) -> tuple[str, str]:
     if method is not None:
         return method, "asked for"
@@ -178,9 +183,7 @@ def _send_elsewhere(run: Retrieval, requests: Sequence[Unit], destination: str) 
     import pandas as pd
 
     if requests:
-        patient = not requests[0].keys.get("StudyInstanceUID")
-        model = transfer.MOVE["patient" if patient else "study"]
-        transfer.move_to(run.node, model, requests, destination, run.deadline, run.tally)
+        transfer.move_to(run.node, transfer.MOVE[_root(requests)], requests, destination, run.deadline, run.tally)
     failures = [item for item in run.tally.statuses if item.category in (Category.FAILURE, Category.WARNING)]
     counts = run.tally.counts
     if failures:
@@ -261,10 +264,7 @@ def _result(run: Retrieval, errors: str) -> pd.DataFrame:
         order += [uid for uid in kept if uid in here and uid not in run.holdings.instances]
     else:
         order = [uid for uid in kept if uid in here]
-    known = {uid: receipt.elements for uid, receipt in kept.items() if receipt.elements is not None}
-    paths = [here[uid].path for uid in order]
-    records = [known.get(uid) for uid in order]
-    frame = instances(paths, records)
+    frame = instances([here[uid].path for uid in order])
     missing = [uid for uid in run.holdings.instances if uid not in here]
     remarks = _remarks(run, missing)
     frame.attrs.update(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import DicomlabError, InvalidRequest, ResultWarning, StatusError
-from ..identifier import encode, identifiers
+from ..identifier import PATIENT_ROOT, STUDY_ROOT, encode, identifiers
 from ..level import QueryLevel
 from ..status import Category, Status
 from . import contexts
@@ -22,8 +22,10 @@ from .listener import Listener
 from .node import Node
 from .receiver import Receiver
 
-GET = {"study": "1.2.840.10008.5.1.4.1.2.2.3", "patient": "1.2.840.10008.5.1.4.1.2.1.3"}
-MOVE = {"study": "1.2.840.10008.5.1.4.1.2.2.2", "patient": "1.2.840.10008.5.1.4.1.2.1.2"}
+#: By the FIND model of the same root: the C-GET and C-MOVE SOP classes (PS3.4 C.6).
+GET = {STUDY_ROOT: "1.2.840.10008.5.1.4.1.2.2.3", PATIENT_ROOT: "1.2.840.10008.5.1.4.1.2.1.3"}
+MOVE = {STUDY_ROOT: "1.2.840.10008.5.1.4.1.2.2.2", PATIENT_ROOT: "1.2.840.10008.5.1.4.1.2.1.2"}
+_ROOTS = {uid: root for kind in (GET, MOVE) for root, uid in kind.items()}
 UIDS_PER_REQUEST = 500  # of a list in one IMAGE-level identifier
 STOP_GRACE = 0.6  # seconds for the final response after Ctrl-C or cancel (R1.19: back within 1 s)
 
@@ -113,7 +115,7 @@ def _get_one(association: Association, model: str, unit: Unit, receiver: Receive
     _, syntax = association.context(model)
     message_id = 0
     try:
-        for identifier in identifiers(unit.level, unit.keys, model=model, return_keys=()):
+        for identifier in identifiers(unit.level, unit.keys, model=_ROOTS[model], return_keys=()):
             data = encode(identifier, implicit=syntax == IMPLICIT)
             message_id = association.send(CommandField.C_GET_RQ, model, data)
             _take(association, model, message_id, receiver, tally, syntax == IMPLICIT)
@@ -193,7 +195,7 @@ def _move_one(association: Association, model: str, unit: Unit, destination: str
     _, syntax = association.context(model)
     message_id = 0
     try:
-        for identifier in identifiers(unit.level, unit.keys, model=model, return_keys=()):
+        for identifier in identifiers(unit.level, unit.keys, model=_ROOTS[model], return_keys=()):
             data = encode(identifier, implicit=syntax == IMPLICIT)
             message_id = association.send(CommandField.C_MOVE_RQ, model, data, destination=destination)
             before: dict[str, int] = {}
