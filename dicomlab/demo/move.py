@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pynetdicom.ae import ApplicationEntity as AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_MOVE
 from pynetdicom.presentation import build_context
+from pynetdicom.transport import AssociationSocket
 
 from . import wire
 from .find import Refused
@@ -19,6 +21,23 @@ from .manners import EXPLICIT, IMPLICIT
 
 if TYPE_CHECKING:
     from .server import Call
+
+
+class Requestor(AE):
+    """Knows its sockets: pynetdicom leaves one that never connected open."""
+
+    sockets: tuple[socket.socket | None, ...] = ()
+
+    def _create_socket(self, *args: Any) -> AssociationSocket:
+        made = super()._create_socket(*args)
+        self.sockets += (made.socket,)
+        return made
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for each in self.sockets:
+            if each is not None:
+                each.close()
 
 
 def serve(call: Call) -> None:
@@ -64,13 +83,14 @@ def associate(call: Call, address: tuple[str, int], instances: list[Instance]) -
     both = (EXPLICIT, IMPLICIT)
     plain = {(name, syntax): None for name, held in pairs if held in both for syntax in both}
     contexts = [build_context(name, syntax) for name, syntax in {**pairs, **plain}][:128]
-    association = call.server.ae.associate(
+    requestor = Requestor(call.server.ae_title)
+    requestor.connection_timeout = 5
+    association = requestor.associate(
         address[0], int(address[1]), contexts=contexts, ae_title=call.destination, max_pdu=1 << 17
     )
     held = association.dul.socket
     if not association.is_established:
-        if held is not None:
-            held.close()
+        requestor.close()
         return None
     if held is not None and held.socket is not None:
         with contextlib.suppress(OSError):
