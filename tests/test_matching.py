@@ -1,0 +1,105 @@
+"""Matching on our side, by the rules of PS3.4 C.2.2.2."""
+
+from __future__ import annotations
+
+import doctest
+from typing import Any
+
+import pandas as pd
+import pytest
+from pydicom.dataset import Dataset
+
+import dicomlab.matching
+from dicomlab.elements import Elements, parse
+from dicomlab.errors import InvalidRequest
+from dicomlab.identifier import encode
+from dicomlab.matching import matches, mismatched
+from dicomlab.tables import table
+
+
+def record() -> Elements:
+    data_set = Dataset()
+    data_set.PatientName, data_set.PatientID = "Doe^Peter=山田^太郎", "00123"
+    data_set.SpecificCharacterSet = "ISO_IR 192"
+    data_set.StudyDate, data_set.StudyTime, data_set.PatientBirthDate = "20240131", "143000", ""
+    data_set.StudyInstanceUID, data_set.ModalitiesInStudy = "1.2.3", ["CT", "MR"]
+    data_set.StudyDescription, data_set.SeriesNumber, data_set.Rows = "Thorax (1)", 3, 512
+    data_set.SliceThickness, data_set.AcquisitionDateTime = "2.50", "20240131143000"
+    step = Dataset()
+    step.Modality = "CT"
+    data_set.ScheduledProcedureStepSequence = [step]
+    return parse(encode(data_set, implicit=False), implicit=False)
+
+
+CASES: list[tuple[dict[str, Any], bool]] = [
+    ({}, True),
+    ({"PatientID": ""}, True),
+    ({"PatientID": "00123"}, True),
+    ({"PatientID": "123"}, False),
+    ({"PatientID": ["1", "00123"]}, True),
+    ({"PatientName": "doe^p*"}, True),
+    ({"PatientName": "Doe^Peter"}, True),
+    ({"PatientName": "山田*"}, True),
+    ({"PatientName": "Do?^Peter"}, True),
+    ({"PatientName": "oe"}, False),
+    ({"StudyDescription": "Thorax (?)"}, True),
+    ({"StudyDescription": "thorax*"}, False),
+    ({"StudyDate": "20240131"}, True),
+    ({"StudyDate": "20240101-20240131"}, True),
+    ({"StudyDate": "20240201-"}, False),
+    ({"StudyDate": "-20240131"}, True),
+    ({"StudyTime": "14"}, True),
+    ({"StudyTime": "1200-1430"}, True),
+    ({"StudyTime": "1200-1429"}, False),
+    ({"StudyTime": "2200-1500"}, True),
+    ({"AcquisitionDateTime": "202401"}, True),
+    ({"AcquisitionDateTime": "2024013114-20240201"}, True),
+    ({"AcquisitionDateTime": "20240201-"}, False),
+    ({"PatientBirthDate": "19700101"}, False),
+    ({"AccessionNumber": "1"}, False),
+    ({"AccessionNumber": "*"}, True),
+    ({"StudyInstanceUID": ["1.2.4", "1.2.3"]}, True),
+    ({"StudyInstanceUID": "1.2"}, False),
+    ({"ModalitiesInStudy": "MR"}, True),
+    ({"ModalitiesInStudy": "M?"}, True),
+    ({"ModalitiesInStudy": "US"}, False),
+    ({"SeriesNumber": 3}, True),
+    ({"SeriesNumber": "03"}, True),
+    ({"SeriesNumber": 4}, False),
+    ({"SliceThickness": 2.5}, True),
+    ({"Rows": 512}, True),
+]
+
+
+def test_the_examples_run() -> None:
+    assert doctest.testmod(dicomlab.matching).failed == 0
+
+
+@pytest.mark.parametrize(("keys", "fits"), CASES)
+def test_a_data_set_matches_by_the_vr_of_each_key(keys: dict[str, Any], fits: bool) -> None:  # R3.5 to R3.7
+    assert matches(record(), keys) is fits
+
+
+@pytest.mark.parametrize(("keys", "fits"), CASES)
+def test_a_row_of_a_table_matches_as_its_data_set_does(keys: dict[str, Any], fits: bool) -> None:  # R3.15
+    words = [*keys, "PatientID"]
+    assert mismatched(table([record()], words), keys) == ({} if fits else {next(iter(keys)): [0]})
+
+
+def test_a_key_inside_a_sequence_matches_where_an_item_does() -> None:
+    name = "ScheduledProcedureStepSequence[0].Modality"
+    assert matches(record(), {name: "CT"}) and not matches(record(), {name: "MR"})
+
+
+def test_rows_that_cannot_match_are_given_by_key() -> None:  # R3.15
+    frame = pd.DataFrame({"PatientID": ["1", "2", None], "Modality": ["CT", "CT", "CT"]})
+    keys = {"PatientID": "1", "Modality": "CT", "StudyDate": "20240101", "StudyID": ""}
+    assert mismatched(frame, keys) == {"PatientID": [1, 2], "StudyDate": [0, 1, 2]}
+    assert mismatched(frame.iloc[:0], keys) == {}
+
+
+def test_keys_that_are_none_are_refused() -> None:  # R3.4
+    with pytest.raises(InvalidRequest):
+        matches(record(), {"PatientNmae": "1"})
+    with pytest.raises(InvalidRequest, match="nothing is selected"):
+        mismatched(pd.DataFrame({"PatientID": ["1"]}), {"PatientID": []})
