@@ -94,8 +94,8 @@ def walk(
     size, at = len(data), start
     if total - at >= 8 and size - at >= 8:
         implicit = really_implicit(data, at, implicit)
-    heads = _heads
-    while at + 8 <= size:
+    heads, last = _heads, size - 8
+    while at <= last:
         if implicit:
             known = _tags.get(data[at : at + 4]) or _implicit_head(data, at)
             tag, vr = known
@@ -112,6 +112,12 @@ def walk(
             else:
                 length = data[at + 6] | data[at + 7] << 8
                 value = at + 8
+        after = value + length
+        if after <= size and tag < 0x7FE00008 and length != UNDEFINED:  # most elements
+            if wanted is None or tag in wanted:
+                raw[tag] = (vr, data[value:after])
+            at = after
+            continue
         if tag in PIXELS and top:
             if length != UNDEFINED and value + length > total:
                 raise BadData(
@@ -126,7 +132,7 @@ def walk(
             if vr in ("UN", "SQ"):
                 vr = "SQ"
         else:
-            stop = after = value + length
+            stop = after
             if after > size:
                 if after > total:
                     raise BadData(
