@@ -111,9 +111,7 @@ class Index:
     def _using(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
         """Give a function that runs a statement; a damaged index is made anew, and the statement repeated."""
         if os.getpid() != self._process:
-            self._inherited = (
-                self._connection
-            )  # of the parent: kept, for closing it would drop the parent's locks
+            self._inherited = self._connection  # of the parent: kept, for closing it would drop the parent's locks
             self._forget()
 
         def run(statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:

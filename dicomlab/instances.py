@@ -97,13 +97,16 @@ def describe(path: Place, wanted: frozenset[int] = WANTED) -> Elements:
     for tag, uid in ((0x00080016, meta.sop_class), (0x00080018, meta.sop_instance)):
         if uid and tag not in elements.raw:
             elements.raw[tag] = ("UI", uid.encode("ascii", "replace"))
+    _finish(path, elements)
+    return elements
+
+
+def _finish(path: Place, elements: Elements) -> None:
+    """Refuse a file whose pixel data is not all there."""
     try:
-        whole.check_file(path, elements, meta.transfer_syntax)
-    except BadFile:
-        raise
+        whole.check_file(path, elements, elements.text(0x00020010))
     except BadData as error:
         raise BadFile(path, error.why, tag=error.tag) from None
-    return elements
 
 
 def instances(paths: Sequence[Place], records: Sequence[Elements] | None = None) -> pd.DataFrame:

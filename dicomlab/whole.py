@@ -126,9 +126,7 @@ def read_big_endian(data: bytes | memoryview, wanted: frozenset[int]) -> tuple[E
         _, offset, length = elements.pixels
         missing = offset + length - len(head) - len(data)
         if missing > 0:
-            raise BadData(
-                f"the pixel data is {missing} bytes short of its length of {length}", tag="7FE00010"
-            )
+            raise BadData(f"the pixel data is {missing} bytes short of its length of {length}", tag="7FE00010")
         check_native(elements, length)
     return elements, ""
 
@@ -213,9 +211,7 @@ def check_native(elements: Elements, length: int) -> None:
     """
     expected = expected_length(elements)
     if expected is not None and length < expected:
-        raise BadData(
-            f"the pixel data has {length} bytes, but the image described needs {expected}", tag="7FE00010"
-        )
+        raise BadData(f"the pixel data has {length} bytes, but the image described needs {expected}", tag="7FE00010")
 
 
 def trailing(data: bytes | memoryview, start: int, implicit: bool) -> str:
