@@ -67,11 +67,14 @@ class Instance:
         return dataset
 
 
-def encode(dataset: Dataset, transfer_syntax: str) -> bytes:
-    """The bytes of a data set in explicit or implicit VR little endian."""
+def encode(dataset: Dataset, transfer_syntax: str, encodings: str | list[str] = "iso8859") -> bytes:
+    """The bytes of a data set in explicit or implicit VR little endian.
+
+    `encodings` are those of its text where it names none itself.
+    """
     out = DicomBytesIO()
     out.is_little_endian, out.is_implicit_VR = True, transfer_syntax == IMPLICIT
-    write_dataset(out, dataset)
+    write_dataset(out, dataset, encodings)
     return out.getvalue()
 
 

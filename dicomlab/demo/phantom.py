@@ -7,13 +7,14 @@ known SUV, an MR that is measured several times. Attributes are made at once, pi
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.charset import convert_encodings
 from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage, generate_uid
 
@@ -68,35 +69,48 @@ class Truth:
 
     def points(self) -> np.ndarray:
         """Centres of all voxels: float64, (planes, rows, columns, 3), LPS, mm."""
-        k, j, i = np.meshgrid(*(np.arange(count, dtype=float) for count in self.shape), indexing="ij")
-        found = np.asarray(self.position, dtype=float)
-        steps = zip((k, j, i), (self.normal, self.column, self.row), self.spacing, strict=True)
-        return found + sum(index[..., None] * np.asarray(axis) * step for index, axis, step in steps)
+        return np.stack(_coordinates(self), axis=-1)
 
     def inside(self, name: str) -> np.ndarray:
         """The voxels of one insert (or "body"): bool, (planes, rows, columns)."""
         sphere = next(each for each in (self.body, *self.inserts) if each.name == name)
-        return _distance(self.points(), sphere.centre, cylinder=name == "body") <= sphere.radius
+        return _inside(_coordinates(self), sphere, cylinder=name == "body")
 
     def values(self) -> np.ndarray:
         """The series in its unit at factor 1: float64, (planes, rows, columns)."""
         return _values(self)
 
 
-def _distance(points: np.ndarray, centre: Vector, *, cylinder: bool = False) -> np.ndarray:
-    offset = points - np.asarray(centre, dtype=float)
-    return np.linalg.norm(offset[..., :2] if cylinder else offset, axis=-1)
+def _coordinates(truth: Truth) -> list[np.ndarray]:
+    """x, y and z of all voxel centres, each (planes, rows, columns)."""
+    k, j, i = np.ogrid[tuple(slice(0.0, count) for count in truth.shape)]
+    step, row_step, column_step = truth.spacing
+    return [
+        truth.position[n]
+        + k * (truth.normal[n] * step)
+        + j * (truth.column[n] * row_step)
+        + i * (truth.row[n] * column_step)
+        for n in range(3)
+    ]
+
+
+def _inside(points: list[np.ndarray], sphere: Sphere, *, cylinder: bool = False) -> np.ndarray:
+    """The voxels of a sphere, or of the cylinder along z of that radius."""
+    squared = np.zeros(points[0].shape)
+    for have, centre in list(zip(points, sphere.centre, strict=True))[: 2 if cylinder else 3]:
+        squared += (have - centre) ** 2
+    return squared <= sphere.radius**2
 
 
 @lru_cache(maxsize=8)
 def _values(truth: Truth) -> np.ndarray:
-    points = truth.points()
+    points = _coordinates(truth)
     found = np.full(truth.shape, truth.outside)
-    inner = _distance(points, truth.body.centre, cylinder=True) <= truth.body.radius
+    inner = _inside(points, truth.body, cylinder=True)
     texture = np.random.default_rng(truth.seed).standard_normal(int(inner.sum())) * truth.noise
     found[inner] = truth.background + texture
     for insert in truth.inserts:
-        found[_distance(points, insert.centre) <= insert.radius] = insert.value
+        found[_inside(points, insert)] = insert.value
     found.flags.writeable = False
     return found
 
@@ -297,14 +311,33 @@ def instances(seed: int = 0) -> Iterator[Instance]:
     """All instances of the phantoms, explicit VR little endian."""
     for each in truths(seed).values():
         common, number = _common(each, seed), 0
+        shared = lru_cache(maxsize=1)(partial(_pieces, common))
         for moment, factor in enumerate(each.factors):
             for plane in range(each.shape[0]):
                 number += 1
-                yield _instance(each, common, seed, number, plane, moment, factor)
+                yield _instance(each, common, shared, seed, number, plane, moment, factor)
+
+
+def _pieces(dataset: Dataset, known: Container[int] = ()) -> dict[int, bytes]:
+    """Each element of a data set, encoded, except those known already."""
+    charset, found = dataset.SpecificCharacterSet, {}
+    for element in dataset:
+        if element.tag not in known:
+            alone = Dataset()
+            alone.add(element)
+            found[int(element.tag)] = encode(alone, EXPLICIT, convert_encodings(charset))
+    return found
 
 
 def _instance(
-    truth: Truth, common: Dataset, seed: int, number: int, plane: int, moment: int, factor: float
+    truth: Truth,
+    common: Dataset,
+    shared: Callable[[], dict[int, bytes]],
+    seed: int,
+    number: int,
+    plane: int,
+    moment: int,
+    factor: float,
 ) -> Instance:
     header = Dataset()
     header.update(common)
@@ -322,13 +355,13 @@ def _instance(
         header.ImageIndex = plane + 1
     if len(truth.factors) > 1:
         header.TemporalPositionIdentifier = moment + 1
-    pixels: Callable[[], bytes] = lambda: _stored(truth, plane, factor)[0].tobytes()  # noqa: E731
 
     def load() -> bytes:
-        whole = Dataset()
-        whole.update(header)
-        whole.add_new(0x7FE00010, "OW", pixels())
-        return encode(whole, EXPLICIT)
+        pieces = dict(shared())
+        pieces.update(_pieces(header, set(pieces)))
+        pixels = _stored(truth, plane, factor)[0].tobytes()
+        pieces[0x7FE00010] = b"\xe0\x7f\x10\0OW\0\0" + len(pixels).to_bytes(4, "little") + pixels
+        return b"".join(pieces[tag] for tag in sorted(pieces))
 
     return Instance(header, EXPLICIT, load)
 

@@ -7,6 +7,7 @@ import pytest
 from pydicom import Dataset
 
 from dicomlab.demo import Holdings, phantom
+from dicomlab.demo.holdings import encode
 from dicomlab.demo.matching import matches
 
 
@@ -118,11 +119,12 @@ def test_names_are_in_five_scripts_and_one_patient_has_a_prior(phantoms):
 
 
 def test_what_is_encoded_is_read_back_the_same(phantoms):
-    for each in phantoms:
+    for each in list(phantoms)[::15]:
         again = each.dataset()
         assert all(again[element.tag] == element for element in each.header)
+        assert len(again) == len(each.header) + 1
         assert len(again.PixelData) == again.Rows * again.Columns * 2
-        break
+        assert encode(again, each.transfer_syntax) == each.data
 
 
 def test_implicit_vr_is_made_on_demand(phantoms):
