@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -273,6 +274,7 @@ def _by_pydicom(path: str, transfer_syntax: str, form: Format) -> Array:
     )
 
 
+@lru_cache(maxsize=256)
 def name_of(uid: str) -> str:
     """Name of a UID in PS3.6 Annex A, with the UID; the UID alone if it has none.
 

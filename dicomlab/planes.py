@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,7 @@ _OTHER = (
     "RescaleType", "ModalityLUTSequence", "SharedFunctionalGroupsSequence", "DiffusionGradientOrientation",
 )  # fmt: skip
 WANTED = frozenset(tag_of(keyword) for keyword in (*SERIES, *(key for key, _ in KEYS), *_OTHER))
+_IMAGE_TYPE = tag_of("ImageType")
 _UIH_FRAMES = 0x00651051  # sequence of the planes tiled into one image, with creator "Image Private Header"
 
 
@@ -139,17 +142,7 @@ def _plane(path: str, transfer_syntax: str, meta_class: str, elements: Elements)
     sop_class = text("SOPClassUID") or meta_class
     refuse(path, sop_class, elements)
     assert elements.pixels is not None
-    form = Format(
-        rows=_whole(elements, "Rows"),
-        columns=_whole(elements, "Columns"),
-        samples=_whole(elements, "SamplesPerPixel", 1),
-        allocated=_whole(elements, "BitsAllocated"),
-        stored=_whole(elements, "BitsStored", _whole(elements, "BitsAllocated")),
-        high=_whole(elements, "HighBit", _whole(elements, "BitsStored", _whole(elements, "BitsAllocated")) - 1),
-        signed=_whole(elements, "PixelRepresentation", 0) == 1,
-        photometric=text("PhotometricInterpretation"),
-        planar=_whole(elements, "PlanarConfiguration", 0) == 1,
-    )
+    form = _format(elements)
     wrong = form.check()
     if wrong:
         raise BadFile(path, wrong)
@@ -192,8 +185,8 @@ def refuse(path: str, sop_class: str, elements: Elements) -> None:
     frames = _whole(elements, "NumberOfFrames", 1)
     if frames > 1 or "SharedFunctionalGroupsSequence" in elements:
         raise InvalidRequest(f"{path}: {name} of {frames} frames; multi-frame images are not loaded")
-    kind = elements.get("ImageType", ())
-    if "MOSAIC" in (kind if isinstance(kind, tuple) else (kind,)) or _UIH_FRAMES in elements.raw:
+    kind = elements.raw.get(_IMAGE_TYPE, ("", b""))[1]
+    if b"MOSAIC" in kind.replace(b" ", b"").split(b"\\") or _UIH_FRAMES in elements.raw:
         raise InvalidRequest(f"{path}: {name}, many planes tiled into one image (mosaic); it is not loaded")
 
 
@@ -203,12 +196,50 @@ def _whole(elements: Elements, keyword: str, default: int = 0) -> int:
 
 
 def _numbers(elements: Elements, keyword: str, count: int) -> tuple[float, ...] | None:
-    """`count` finite numbers, or None."""
+    """`count` finite numbers of a decimal string, or None."""
+    found = elements.raw.get(tag_of(keyword))
+    return _decimals(found[1], count) if found else None
+
+
+@lru_cache(maxsize=1024)  # most planes of a series say the same
+def _decimals(value: bytes, count: int) -> tuple[float, ...] | None:
     try:
-        value = elements.get(keyword)
-    except BadData:
+        many = tuple(map(float, value.decode("ascii").rstrip(" \0").split("\\")))
+    except ValueError:
         return None
-    many = value if isinstance(value, tuple) else (value,)
-    if len(many) != count or not all(isinstance(number, float | int) for number in many):
-        return None
-    return tuple(map(float, many)) if np.isfinite(many).all() else None
+    return many if len(many) == count and all(map(isfinite, many)) else None
+
+
+def _format(elements: Elements) -> Format:
+    key = tuple(elements.raw.get(tag, _ABSENT)[1] for tag in _FORMAT)
+    found = _formats.get(key)
+    if found is None:
+        if len(_formats) > 1000:
+            _formats.clear()
+        found = _formats[key] = _read_format(elements)
+    return found
+
+
+_FORMAT_KEYWORDS = (
+    "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "PhotometricInterpretation", "PlanarConfiguration",
+)  # fmt: skip
+_FORMAT = tuple(tag_of(keyword) for keyword in _FORMAT_KEYWORDS)
+_ABSENT = ("", b"")
+_formats: dict[tuple[bytes, ...], Format] = {}
+
+
+def _read_format(elements: Elements) -> Format:
+    allocated = _whole(elements, "BitsAllocated")
+    stored = _whole(elements, "BitsStored", allocated)
+    return Format(
+        rows=_whole(elements, "Rows"),
+        columns=_whole(elements, "Columns"),
+        samples=_whole(elements, "SamplesPerPixel", 1),
+        allocated=allocated,
+        stored=stored,
+        high=_whole(elements, "HighBit", stored - 1),
+        signed=_whole(elements, "PixelRepresentation", 0) == 1,
+        photometric=elements.text("PhotometricInterpretation"),
+        planar=_whole(elements, "PlanarConfiguration", 0) == 1,
+    )
