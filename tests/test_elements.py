@@ -36,7 +36,7 @@ REFUSED = {
     "no_meta.dcm": "no DICOM",  # its first byte is missing
     "README": "no DICOM",
 }
-#: Refused when the value is asked for, not before: NumberOfFrames "1A", on which pydicom fails too; and a sequence
+#: Refused when the value is asked for, not before: NumberOfFrames "1A", which pydicom gives as text; and a sequence
 #: whose last item is longer than the sequence, which pydicom cuts without a word.
 REFUSED_LATER = {"badVR.dcm": "IS value", "DICOMDIR-nooffset": "an item of 248 bytes"}
 
