@@ -81,7 +81,8 @@ class Cache:
         The folder; made when first needed, mode 0700. Default: environment variable ``DICOMLAB_CACHE``, else
         the user's cache folder.
     index
-        The SQLite file that says what lies where. Default: in the user's cache folder, one for each root.
+        The SQLite file that says what lies where. Default: one for each root in the folder of the environment
+        variable ``DICOMLAB_INDEX``, else in the user's cache folder.
 
     Examples
     --------
@@ -101,7 +102,8 @@ class Cache:
         self._folder = CacheFolder(self.root)
         if index is None:
             digest = blake2b(os.fsencode(self.root), digest_size=8).hexdigest()
-            index = home / "index" / f"{digest}-{VERSION}.sqlite"
+            folder = os.environ.get("DICOMLAB_INDEX") or home / "index"
+            index = Path(folder) / f"{digest}-{VERSION}.sqlite"
         self._index = Index(Path(index).expanduser().resolve(), self._folder.rows)
         self._process = 0
         self._opening = threading.Lock()

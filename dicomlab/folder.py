@@ -105,6 +105,8 @@ class Folder:
         InvalidRequest
             Nothing is selected, a key is unknown or its value is none.
         """
+        import pandas as pd
+
         from .matching import matches
         from .tables import table
 
@@ -119,12 +121,11 @@ class Folder:
         frame = table(records, columns)
         problems = frame.attrs.get("problems", [])
         if raw:
-            frame["dataset"] = [record.dataset() for record in records]
+            frame["dataset"] = pd.Series([record.dataset() for record in records], dtype="object")
         by = [name for name in _ORDER if name in frame]
         frame = frame.sort_values(by, kind="stable", na_position="last").reset_index(drop=True)
         cut = limit is not None and len(frame) > limit
-        if cut:
-            frame = frame.head(limit)
+        frame = frame.iloc[:limit]
         frame.attrs = {
             "problems": problems,
             "peer": None,

@@ -72,7 +72,7 @@ WANTED: frozenset[int] = frozenset(
     int(tag) for tag in (tag_for_keyword(keyword) for keyword in (*COLUMNS, *_ALSO)) if tag and tag >= 0x00080000
 )
 
-_DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
+_DIRECTORY = b"1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 
 Place = str | os.PathLike[str]
 
@@ -217,6 +217,7 @@ def gather(
     for place in _each(places):
         files.add(place)
     rows: list[tuple[tuple[Any, ...], str, Elements]] = []
+    known: dict[Any, tuple[Any, ...]] = {}
     skipped = 0
     for done, path in enumerate(files.paths, 1):
         try:
@@ -227,8 +228,8 @@ def gather(
             else:
                 skipped += 1
         else:
-            if elements.text("SOPClassUID") != _DIRECTORY:
-                rows.append((_order(elements, path), path, elements))
+            if elements.raw.get(0x00080016, ("", b""))[1].rstrip(b"\0 ") != _DIRECTORY:
+                rows.append((_order(elements, path, known), path, elements))
         if progress is not None:
             progress(done, len(files.paths))
     rows.sort(key=lambda row: row[0])
@@ -354,20 +355,22 @@ def _is_dicom(path: str) -> bool:
         return True  # cannot be read: that is no reason to be silent
 
 
-def _order(elements: Elements, path: str) -> tuple[Any, ...]:
-    """Study by date, series by number, planes along their normal, then by number."""
-    number = _numbers(elements, "SeriesNumber")
+_SERIES = (0x00080020, 0x00080030, 0x0020000D, 0x00200011, 0x0020000E)  # what a study and series are sorted by
+
+
+def _order(elements: Elements, path: str, known: dict[Any, tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Study by date, series by number, planes along their normal, then by number.
+
+    `known` keeps what was made of the bytes of study and series before.
+    """
+    key = tuple(map(elements.raw.get, _SERIES))
+    series = known.get(key)
+    if series is None:
+        number = _numbers(elements, "SeriesNumber")
+        date, time, study, _, uid = (elements.text(tag) for tag in _SERIES)
+        series = known[key] = (date, time, study, number[0] if number else math.inf, uid)
     instance = _numbers(elements, "InstanceNumber")
-    return (
-        elements.text("StudyDate"),
-        elements.text("StudyTime"),
-        elements.text("StudyInstanceUID"),
-        number[0] if number else math.inf,
-        elements.text("SeriesInstanceUID"),
-        _place(elements),
-        instance[0] if instance else math.inf,
-        path,
-    )
+    return (*series, _place(elements), instance[0] if instance else math.inf, path)
 
 
 def _place(elements: Elements) -> tuple[float, ...]:

@@ -440,6 +440,9 @@ def test_making_a_cache_object_touches_nothing(tmp_path):
 def test_the_environment_names_the_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("DICOMLAB_CACHE", str(tmp_path / "elsewhere"))
     assert Cache(index=tmp_path / "index.sqlite").root == tmp_path / "elsewhere"
+    monkeypatch.setenv("DICOMLAB_INDEX", str(tmp_path / "indexes"))
+    one, other = Cache(tmp_path / "one"), Cache(tmp_path / "other")
+    assert one._index.path.parent == tmp_path / "indexes" and one._index.path != other._index.path
 
 
 def test_threads_receive_at_once(cache):
