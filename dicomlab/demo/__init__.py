@@ -1,8 +1,9 @@
 """The embedded PACS, for notebooks and tests (SCP side, pynetdicom's acceptor).
 
+>>> from dicomlab.demo import DemoServer, Holdings
 >>> with DemoServer(Holdings.t31()) as server:
-...     server.address
-'DEMO@127.0.0.1:...'
+...     server.ae_title, len(server.holdings)
+('DEMO', 31)
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def demo_pacs(
     Examples
     --------
     >>> with demo_pacs() as pacs:
-    ...     len(pacs.find("PATIENT"))
+    ...     len(pacs.find("PATIENT", PatientID=""))
     6
     """
     from ..net.peer import connect
