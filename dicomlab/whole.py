@@ -191,8 +191,11 @@ def encapsulated(data: bytes | memoryview | mmap, offset: int) -> int:
 
 def expected_length(elements: Elements) -> int | None:
     """Bytes of native pixel data by Rows, Columns and their like; None where one is absent (PS3.5 8.1)."""
-    values = [elements.get(keyword) for keyword in ("Rows", "Columns", "BitsAllocated")]
-    samples, frames = elements.get("SamplesPerPixel", 1), elements.get("NumberOfFrames", 1)
+    try:
+        values = [elements.get(keyword) for keyword in ("Rows", "Columns", "BitsAllocated")]
+        samples, frames = elements.get("SamplesPerPixel", 1), elements.get("NumberOfFrames", 1)
+    except BadData:  # "1A" frames: then nothing can be expected
+        return None
     if not all(isinstance(value, int) for value in (*values, samples, frames)):
         return None
     rows, columns, bits = values

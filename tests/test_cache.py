@@ -196,6 +196,13 @@ def test_every_cut_of_a_data_set_is_noticed(cache):  # B2
         assert receipt.outcome is Outcome.BAD or end == elements_end or receipt.why, end
 
 
+def test_a_number_of_frames_that_is_none_does_not_make_an_instance_bad(cache):
+    data = data_set()
+    at = data.index(element(0x00280010, "US", SIDE))
+    receipt = receive(cache, data[:at] + element(0x00280008, "IS", "1A") + data[at:])
+    assert receipt.outcome is Outcome.STORED
+
+
 def test_explicit_vr_where_implicit_was_agreed_is_bad(cache):
     assert receive(cache, syntax=IMPLICIT).outcome is Outcome.BAD
 
