@@ -45,6 +45,17 @@ class Context(NamedTuple):
     transfer_syntaxes: tuple[str, ...]
 
 
+def preferred(first: Sequence[str]) -> tuple[str, ...]:
+    """`STORABLE` with those transfer syntaxes first (R1.6).
+
+    Examples
+    --------
+    >>> preferred([IMPLICIT])[:2] == (IMPLICIT, EXPLICIT)
+    True
+    """
+    return tuple(dict.fromkeys((*first, *STORABLE)))
+
+
 def query(model: str) -> list[Context]:
     """The context of a C-FIND, C-MOVE or C-GET model; identifiers may come in either encoding (R1.7)."""
     return [Context(model, (EXPLICIT, IMPLICIT))]

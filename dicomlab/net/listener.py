@@ -6,29 +6,41 @@ import contextlib
 import ipaddress
 import socket
 import threading
-from time import monotonic, sleep
+from time import monotonic
 from types import TracebackType
 
 from ..errors import DicomlabError, InvalidRequest
 from . import negotiation
 from .association import DATA_LIMIT, Association
-from .contexts import IMPLICIT, STORABLE, storage_classes
+from .contexts import IMPLICIT, preferred, storage_classes
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
+from .doorway import Doorway
 from .node import Node
 from .pdu import RELEASE_RP, PduType, Released, ReleaseRequested, Wire, abort_pdu
 from .receiver import Receiver
 from .verification import VERIFICATION
 
-HALF_OPEN = 5.0  # seconds for a connection to send its A-ASSOCIATE-RQ
-CONNECTIONS = 64  # at once; more are closed as they come
+CONNECTIONS = 64  # associations at once; more are rejected as "local limit exceeded"
+
+
+class _Moving(Deadline):
+    """The deadline of an inbound association: bytes that move there are progress of the whole call (R1.5)."""
+
+    def __init__(self, call: Deadline) -> None:
+        super().__init__(call.progress)
+        self._call = call
+
+    def progressed(self) -> None:
+        super().progressed()
+        self._call.progressed()
 
 
 class Listener:
     """Accepts the archive's C-STOREs while its ``with`` block runs.
 
     Binds to the local address of the route to the peer, admits the peer's AE title and address alone, and hands every
-    data set to the receiver. One thread for each accepted association.
+    data set to the receiver. One thread for each association, one for all connections that ask for none.
 
     Raises
     ------
@@ -39,26 +51,17 @@ class Listener:
     def __init__(self, node: Node, receiver: Receiver, deadline: Deadline) -> None:
         self._node, self._receiver, self._deadline = node, receiver, deadline
         self._addresses = _addresses(node.host)
-        self._stop = threading.Event()
-        self._wires: set[Wire] = set()
-        self._threads: set[threading.Thread] = set()
+        self._stopped = False
+        self._serving: dict[threading.Thread, Wire] = {}
         self._lock = threading.Lock()
         self.rejected: list[str] = []  # who was turned away and why
         self.troubles: list[str] = []  # associations that ended badly, in words
         self.busy = 0  # associations that stand now
         host = node.listen_host or local_address(node)
         check_route(node, host)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
         try:
-            if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-            else:
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((host, node.listen))
-            self._socket.listen(128)
+            self._door = Doorway(host, node.listen, self._admits, self._came)
         except OSError as error:
-            self._socket.close()
             raise InvalidRequest(
                 f"the port {node.listen} of {host} cannot be used for receiving ({error.strerror})",
                 peer=node.identity,
@@ -66,12 +69,10 @@ class Listener:
                 advice="Another program, perhaps another notebook, holds it. Stop that, or choose another port with "
                 "connect(..., listen=port) and tell the PACS administrator.",
             ) from error
-        self.address = self._socket.getsockname()[:2]
+        self.address = self._door.address
 
     def __enter__(self) -> Listener:
-        self._socket.settimeout(0.25)
-        self._acceptor = threading.Thread(target=self._accept, name="dicomlab listener", daemon=True)
-        self._acceptor.start()
+        self._door.open()
         return self
 
     def __exit__(
@@ -81,60 +82,66 @@ class Listener:
 
     def close(self) -> None:
         """Stop listening, end what still comes and free the port; may be called twice."""
-        self._stop.set()
-        with contextlib.suppress(OSError):
-            self._socket.close()
-        with self._lock:
-            wires, threads = list(self._wires), list(self._threads)
-        for wire in wires:
-            wire.deadline.cancel()
+        try:
+            self._door.close()
+        finally:
+            with self._lock:
+                self._stopped = True
+                serving = list(self._serving.items())
+            for _, wire in serving:
+                wire.deadline.cancel()  # it aborts at its next look at the flag
+        self._join(serving, 0.6)
+        for _, wire in serving:
             wire.shutdown()
-        for thread in (*threads, self._acceptor):
-            thread.join(2.0)
+        self._join(serving, 1.0)
+
+    @staticmethod
+    def _join(serving: list[tuple[threading.Thread, Wire]], seconds: float) -> None:
+        end = monotonic() + seconds
+        for thread, _ in serving:
+            thread.join(max(0.0, end - monotonic()))
 
     def settle(self, seconds: float, done: threading.Event) -> None:
-        """Wait for late instances: until `done`, or until nothing came for `seconds` (R5.12)."""
-        last, end = -1, monotonic() + seconds
-        while not done.is_set() and monotonic() < end:
-            count = len(self._receiver.kept) + len(self._receiver.refused)
-            if count != last:
-                last, end = count, monotonic() + seconds
+        """Wait for late instances: until `done`, or until nothing moved for `seconds` (R5.12)."""
+        began = monotonic()
+        while not done.is_set() and self._deadline.remaining > 0:
             if self._deadline.stopped:
                 raise Cancelled
+            if min(monotonic() - began, self._deadline.idle) >= seconds:
+                return
             done.wait(0.05)
 
     # -- threads ---------------------------------------------------------------------------------------------------
 
-    def _accept(self) -> None:
-        while not self._stop.is_set():
-            try:
-                connection, address = self._socket.accept()
-            except TimeoutError:
-                continue
-            except OSError:
-                if self._stop.is_set():
-                    return
-                sleep(0.05)
-                continue
-            with self._lock:
-                crowded = len(self._threads) >= CONNECTIONS
-            if address[0] not in self._addresses or crowded:
-                why = "too many connections" if crowded else "not the address of the archive"
-                self.rejected.append(f"{address[0]}: {why}")
-                connection.close()
-                continue
-            thread = threading.Thread(target=self._serve, args=(connection,), name="dicomlab store", daemon=True)
-            with self._lock:
-                self._threads.add(thread)
-            thread.start()
+    def _admits(self, host: str) -> bool:
+        if host in self._addresses:
+            return True
+        self.rejected.append(f"{host}: not the address of the archive")
+        return False
 
-    def _serve(self, connection: socket.socket) -> None:
-        wire = Wire(connection, self._node.identity)
-        wire.deadline = Deadline(HALF_OPEN, HALF_OPEN)
-        with self._lock:
-            self._wires.add(wire)
+    def _came(self, connection: socket.socket, first: bytes) -> None:
+        """Give a connection that has spoken a thread of its own."""
         try:
-            association = self._admit(wire)
+            wire = Wire(connection, self._node.identity)
+        except OSError:  # it is gone already
+            connection.close()
+            return
+        wire.deadline = _Moving(self._deadline)
+        thread = threading.Thread(target=self._serve, args=(wire, first), name="dicomlab store", daemon=True)
+        with self._lock:
+            crowded = self._stopped or len(self._serving) >= CONNECTIONS
+            if not crowded:
+                self._serving[thread] = wire
+                thread.start()
+        if crowded:
+            with contextlib.suppress(DicomlabError, Cancelled):
+                wire.send(negotiation.reject_pdu(2, 3, 2))
+            wire.close()
+            self.rejected.append("an association beyond the limit of what we take at once")
+
+    def _serve(self, wire: Wire, first: bytes) -> None:
+        try:
+            association = self._admit(wire, first)
             if association is not None:
                 with self._lock:
                     self.busy += 1
@@ -147,21 +154,29 @@ class Listener:
             with contextlib.suppress(DicomlabError, Cancelled):
                 wire.send(RELEASE_RP)
         except (Cancelled, Released):
-            pass
+            self._abort(wire)
         except DicomlabError as error:
+            self._abort(wire)
             self.troubles.append(str(error))
         except Exception as error:  # kept for the caller: an exception in a thread is seen by nobody
+            self._abort(wire)
             self.troubles.append(f"{type(error).__name__}: {error}")
         finally:
             wire.close()
             with self._lock:
-                self._wires.discard(wire)
-                self._threads.discard(threading.current_thread())
+                self._serving.pop(threading.current_thread(), None)
 
-    def _admit(self, wire: Wire) -> Association | None:
-        kind, body = wire.read_pdu()
-        if kind != PduType.ASSOCIATE_RQ:
+    @staticmethod
+    def _abort(wire: Wire) -> None:
+        wire.deadline = Deadline(0.1, 0.1)
+        with contextlib.suppress(DicomlabError, Cancelled):
+            wire.send(abort_pdu(2))
+
+    def _admit(self, wire: Wire, first: bytes) -> Association | None:
+        body = first[6:]
+        if first[0] != PduType.ASSOCIATE_RQ or len(body) != int.from_bytes(first[2:6], "big"):
             wire.send(abort_pdu(2, 2))
+            self.rejected.append("a connection that did not begin with an A-ASSOCIATE-RQ")
             return None
         try:
             asked = negotiation.requested(body)
@@ -177,9 +192,8 @@ class Listener:
             self.rejected.append(f"{wrong} was not expected")
             return None
         wanted = frozenset((*storage_classes(), VERIFICATION))
-        answer, accepted = negotiation.acceptance(asked, wanted, STORABLE)
+        answer, accepted = negotiation.acceptance(asked, wanted, preferred(self._node.quirks.syntaxes))
         wire.send(answer)
-        wire.deadline = Deadline(self._node.timeouts.progress)
         wire.phase = "C-STORE"
         return Association(wire, self._node, accepted, wire.deadline)
 
@@ -189,7 +203,7 @@ class Listener:
             if message.command.command_field == CommandField.C_STORE_RQ:
                 _, syntax = association.accepted.contexts.get(message.context_id, ("", IMPLICIT))
                 status = self._receiver.receive(syntax, message)
-                self._deadline.progressed()
+                association.deadline.progressed()  # what the disk took is no silence of the archive's
             elif message.command.command_field == CommandField.C_ECHO_RQ:
                 status = 0x0000
             elif message.command.command_field == CommandField.C_CANCEL_RQ:

@@ -38,6 +38,7 @@ class Timeouts:
 class Quirks:
     """How a peer differs from the standard; data, not code (R1.23)."""
 
+    syntaxes: tuple[str, ...] = ()  # transfer syntax UIDs to receive in first, before our own order
     charset: str = ""  # Specific Character Set of text that comes without one, e.g. "ISO_IR 100"
     result_limit: int = 0  # matches after which this archive cuts a query, 0 unknown
     no_get: bool = False  # never try C-GET
@@ -75,10 +76,10 @@ class Node:
         for name in ("ae_title", "calling"):
             object.__setattr__(self, name, ae_title(getattr(self, name), name))
         object.__setattr__(self, "move_ae", ae_title(self.move_ae or self.calling, "move_ae"))
-        host = self.host.strip() if isinstance(self.host, str) else ""
+        host = self.host.strip().strip("[]") if isinstance(self.host, str) else ""
         if not host or re.search(r"[\s/@\\]", host):
             raise InvalidRequest(f"{self.host!r} is no host name or IP address")
-        object.__setattr__(self, "host", host.strip("[]"))
+        object.__setattr__(self, "host", host)
         _port(self.port, "port", 1)
         _port(self.listen, "listen", 0)
         if isinstance(self.associations, bool) or not isinstance(self.associations, int) or self.associations < 1:
@@ -263,8 +264,7 @@ def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
         for inner in given:
             if inner not in known:
                 raise wrong(inner, f"is no key of {key}{did_you_mean(inner, sorted(known))}")
-        if "stores_from" in given:
-            given = dict(given, stores_from=tuple(given["stores_from"]))
+        given = {key: tuple(item) if isinstance(item, list) else item for key, item in given.items()}
         values[key] = kind(**given)
     values["allow"] = frozenset(values.get("allow", ()))
     try:

@@ -98,7 +98,7 @@ def get(
     NoAcceptedContext
         The peer has no C-GET.
     """
-    for batch in contexts.storage_batches(classes, LIMIT - 1):
+    for batch in contexts.storage_batches(classes, LIMIT - 1, contexts.preferred(node.quirks.syntaxes)):
         proposed = [*contexts.query(model), *batch]
         roles = list(dict.fromkeys(context.abstract_syntax for context in batch))
         with associate(node, proposed, deadline, phase="C-GET", scp_roles=roles) as association:
