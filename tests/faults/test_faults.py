@@ -257,7 +257,8 @@ def test_calling_again_fetches_only_what_is_missing(  # R5.13
     fault: str, faulty_scp: ModuleType, tmp_path: Path, threads_end: None
 ) -> None:
     with faulty_scp.FaultySCP(fault, hold=20, times=1) as scp:
-        node = Node("FAULTY", "127.0.0.1", scp.port, timeouts=Timeouts(TIMEOUT, TIMEOUT, TIMEOUT), quirks=syntaxes(fault))
+        times = Timeouts(TIMEOUT, TIMEOUT, TIMEOUT)
+        node = Node("FAULTY", "127.0.0.1", scp.port, timeouts=times, quirks=syntaxes(fault))
         cache = Cache(tmp_path / "cache", index=tmp_path / "index.sqlite")
         with dl.connect(node, cache=cache) as peer:
             with pytest.raises(errors.IncompleteRetrieve) as caught:
