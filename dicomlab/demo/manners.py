@@ -23,7 +23,7 @@ DCMQRSCP_KEYS: dict[str, frozenset[str]] = {
         "StudyDescription NameOfPhysiciansReadingStudy AdmittingDiagnosesDescription PatientAge "
         "PatientSize PatientWeight Occupation AdditionalPatientHistory"
     ),
-    "SERIES": words("Modality SeriesNumber SeriesInstanceUID SeriesDescription"),
+    "SERIES": words("Modality SeriesNumber SeriesInstanceUID"),
     "IMAGE": words("InstanceNumber SOPInstanceUID"),
 }
 
