@@ -84,7 +84,9 @@ class DicomlabError(Exception):
         text = f"{where}: {self.message}" if where else self.message
         if self.elapsed is not None:
             text += f" (after {self.elapsed:.1f} s)"
-        return f"{text}. {self.advice}" if self.advice else text
+        if not self.advice:
+            return text
+        return f"{text} {self.advice}" if text[-1:] in "?.!" else f"{text}. {self.advice}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__.copy())
