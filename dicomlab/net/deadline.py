@@ -47,6 +47,11 @@ class Deadline:
         return left if self._end is None else min(left, self._end - now)
 
     @property
+    def idle(self) -> float:
+        """Seconds since data moved last."""
+        return monotonic() - self._last
+
+    @property
     def stopped(self) -> bool:
         """Whether somebody asked for the call to stop."""
         return self._stop.is_set()
@@ -54,6 +59,10 @@ class Deadline:
     def progressed(self) -> None:
         """Data moved: the no-progress deadline starts anew."""
         self._last = monotonic()
+
+    def excuse(self, seconds: float) -> None:
+        """Leave time that our own side took out of the no-progress deadline: no silence of the peer's."""
+        self._last += seconds
 
     def cancel(self) -> None:
         """Ask the call to stop; it looks at least every 0.25 s. May be called from any thread."""

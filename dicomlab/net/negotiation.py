@@ -251,7 +251,7 @@ def acceptance(asked: Requested, wanted: frozenset[str], syntaxes: Sequence[str]
     answers = []
     for context_id, abstract, offered in asked.contexts:
         choice = next((uid for uid in syntaxes if uid in offered), "")
-        answer = build_context(abstract, choice or offered[0])
+        answer = build_context(abstract, choice or (offered or syntaxes)[0])
         answer.context_id = context_id
         answer.result = 3 if abstract not in wanted else 0 if choice else 4
         if answer.result == 0:

@@ -95,6 +95,7 @@ class Wire:
         self._view = memoryview(self._buffer)
         self._start = self._stop = 0  # what of the buffer is filled and not yet taken
         self._left = 0  # bytes of the present P-DATA-TF after the present PDV
+        self._torn = False  # a read ended in the middle of a PDU: what follows has no beginning
         self._plain = not hasattr(sock, "context") and hasattr(sock, "recvmsg_into")
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -123,8 +124,9 @@ class Wire:
                     raise self._lost(error) from error
                 while pending and sent >= len(pending[0]):
                     sent -= len(pending.pop(0))
-                if sent:
+                if pending:
                     pending[0] = memoryview(pending[0])[sent:]
+                    self.deadline.check(self._late)
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -136,6 +138,10 @@ class Wire:
         ProtocolError
             The peer does not speak DICOM, or announces more than `limit` bytes.
         """
+        if self._left:  # values that nobody took, of the P-DATA-TF before
+            self._torn, rest = True, bytearray(self._left)
+            self._fill(memoryview(rest), 0)
+            self._torn, self._left = False, 0
         self._need(6)
         kind = self._buffer[self._start]
         length = int.from_bytes(self._view[self._start + 2 : self._start + 6], "big")
@@ -143,9 +149,11 @@ class Wire:
             raise self._broken(self._strange(bytes(self._view[self._start : self._start + 6])))
         if length > limit:
             raise self._broken(f"a PDU of {length:,} bytes was announced, at most {limit:,} are taken")
+        self._torn = True
         self._start += 6
         body = bytearray(length)
         self._fill(memoryview(body), 0)
+        self._torn = False
         return kind, bytes(body)
 
     def read_fragment(self, place: Callable[[Fragment], memoryview]) -> Fragment:
@@ -168,6 +176,7 @@ class Wire:
             pdv = self._view[self._start : self._start + 6]
             length = int.from_bytes(pdv[:4], "big")
             context_id, control = pdv[4], pdv[5]
+            self._torn = True
             self._start += 6
             self._left -= 6
         else:
@@ -184,6 +193,7 @@ class Wire:
                 raise self._broken(f"a P-DATA-TF of {announced} bytes holds no value")
             self._need(12)
             _, announced, length, context_id, control = _HEAD.unpack_from(self._buffer, self._start)
+            self._torn = True
             self._start += 12
             self._left = announced - 6
         size = length - 2
@@ -193,10 +203,11 @@ class Wire:
         if 0 < self._left < 6:
             raise self._broken("the rest of a P-DATA-TF is too short for a PDV")
         fragment = Fragment(context_id, bool(control & 1), bool(control & 2), size)
-        # The next header is read with this body only where it must follow; else the read would wait for it.
+        # The next header is read with this body only where one is due; else the read would wait for it.
         follows = 12 if not self._left and control == 0 else 0
         self._fill(place(fragment), follows)
-        if not fragment.command:
+        self._torn = False
+        if size and not fragment.command:
             self.deadline.progressed()
         return fragment
 
@@ -226,6 +237,8 @@ class Wire:
 
     def _need(self, count: int) -> None:
         """Have at least `count` bytes in the buffer, reading as much as there is."""
+        if self._torn:
+            raise ConnectionLost("a read before this one was stopped in the middle of a PDU", **self._context())
         have = self._stop - self._start
         if have >= count:
             return
@@ -236,7 +249,7 @@ class Wire:
             self._stop += self._receive([self._view[self._stop :]], 0)
 
     def _fill(self, target: memoryview, follows: int) -> None:
-        """Fill `target`, then have `follows` more bytes in the buffer."""
+        """Fill `target`, and take up to `follows` more bytes into the buffer if they come along."""
         size = len(target)
         done = min(size, self._stop - self._start)
         target[:done] = self._view[self._start : self._start + done]
@@ -244,17 +257,14 @@ class Wire:
         if done == size:
             return  # the next header is read when it is asked for
         self._start = self._stop = 0
-        total = size + follows
         steps = done // STEP
-        while done < total:
-            rest = [target[done:], self._view[self._stop : follows]] if follows else [target[done:]]
-            if done >= size:
-                rest = [self._view[done - size : follows]]
-            done += self._receive([part for part in rest if len(part)], _WAITALL)
-            if done // STEP > steps and done < total:
+        while done < size:
+            rest = [target[done:], self._view[:follows]] if follows else [target[done:]]
+            done += self._receive(rest, _WAITALL)
+            if done // STEP > steps and done < size:
                 steps = done // STEP
                 self.deadline.progressed()
-        self._stop = follows
+        self._stop = done - size
 
     def _receive(self, views: Sequence[memoryview], flags: int) -> int:
         """One read of at least one byte, within the deadline."""
