@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicomlab import geometry, load
-from dicomlab.errors import GeometryError, InvalidRequest
+from dicomlab.errors import GeometryError, InvalidRequest, MissingCodec
 from dicomlab.volume import geometry_coordinate
 
 ORDERS = list(itertools.product(itertools.permutations("zyx"), itertools.product((1, -1), repeat=3)))
@@ -170,3 +170,22 @@ def test_the_window_is_that_of_the_images_or_fits_the_values(tmp_path):
     given_ = load(slices.write(tmp_path / "a", slices.stack([0, 1], WindowCenter=[50, 1], WindowWidth=[350, 2])))
     assert given_.dicom.window == (50, 350)
     assert load(slices.write(tmp_path / "b", slices.stack([0, 1], Modality="MR"))).dicom.window[1] > 10
+
+
+def test_three_sides_name_the_nearest_voxel_of_an_oblique_volume():
+    volume = oblique()
+    left, back, up = volume.dicom.position(2, 3, 4)
+    assert volume.dicom.sel(R=-left, P=back, S=up).item() == volume.values[2, 3, 4]
+    assert volume.dicom.sel(L=left, A=-back, I=-up).item() == volume.values[2, 3, 4]
+
+
+def test_a_lazy_volume_is_the_same_or_names_the_extra(tmp_path):
+    paths = slices.write(tmp_path, slices.stack([0, 2, 4]))
+    try:
+        import dask  # noqa: F401
+    except ImportError:
+        with pytest.raises(MissingCodec, match="pip install"):
+            load(paths, chunks={})
+        return
+    lazy = load(paths, chunks={"z": 2})
+    assert lazy.chunks is not None and np.array_equal(lazy.compute().values, load(paths).values)
