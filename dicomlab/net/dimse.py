@@ -31,7 +31,7 @@ RESPONSE = 0x8000
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command set; ``raw`` maps the element number of group 0000 to its bytes."""
+    """One command set; ``raw`` maps each tag, of group 0000 the element number, to its bytes."""
 
     raw: dict[int, bytes] = field(default_factory=dict)
 
@@ -95,10 +95,12 @@ class Command:
 def decode(data: bytes) -> Command:
     """The command set in those bytes.
 
+    Elements of other groups are kept by their whole tag: Orthanc puts FailedSOPInstanceUIDList (0008,0058) there.
+
     Raises
     ------
     BadData
-        It does not follow implicit VR little endian, or holds an element of another group.
+        It does not follow implicit VR little endian.
     """
     raw: dict[int, bytes] = {}
     at, end = 0, len(data)
@@ -107,11 +109,9 @@ def decode(data: bytes) -> Command:
             raise BadData("a command set ends in the middle of an element", offset=at)
         group, element, length = _ELEMENT.unpack_from(data, at)
         at += 8
-        if group != 0:
-            raise BadData("a command set holds an element of another group", tag=f"{group:04X}{element:04X}")
         if length > end - at:
-            raise BadData("an element is longer than its command set", tag=f"0000{element:04X}", offset=at)
-        raw[element] = data[at : at + length]
+            raise BadData("an element is longer than its command set", tag=f"{group:04X}{element:04X}", offset=at)
+        raw[group << 16 | element] = data[at : at + length]
         at += length
     return Command(raw)
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..elements import Elements, parse
+from ..elements import Elements, parse, tag_of
 from ..errors import BadData, DicomlabError, InvalidRequest, ResultWarning, StatusError
 from ..identifier import PATIENT_ROOT, RETURN_KEYS, STUDY_ROOT, describe_keys, encode, identifiers, split_keys
 from ..level import QueryLevel
+from ..matching import matches as matches_keys
 from ..matching import mismatched
 from ..status import Category, Status
 from ..tables import table
@@ -85,6 +86,8 @@ def find(
                     records.append(record)
                     if on_match is not None:
                         on_match({name: record.get(name) for name in plan.columns})
+                if level is QueryLevel.STUDY:
+                    records = _decide_modalities(association, records, plan, uid)
                 if counts and level is not None:
                     _count(association, level, records, uid)
             except (KeyboardInterrupt, Cancelled):
@@ -308,10 +311,23 @@ def _stop(association: Association, model: str, message_id: int, course: Course)
         course.cut = f"cut at the limit of {course.limit:,} rows"
 
 
+def _decide_modalities(
+    association: Association, records: list[Elements], plan: Plan, model: str
+) -> list[Elements]:
+    """Where the archive says nothing of ModalitiesInStudy, the series of each study decide (R3.15)."""
+    asked = plan.keys.get("ModalitiesInStudy")
+    if not asked or not records or any(record.get("ModalitiesInStudy") for record in records):
+        return records
+    for record in records:
+        below = Plan(model, QueryLevel.SERIES, {"StudyInstanceUID": record.text("StudyInstanceUID")}, None)
+        found = {series.text("Modality") for series in below.run(association, Course(10**9))}
+        value = "\\".join(sorted(found - {""})).encode()
+        record.raw[tag_of("ModalitiesInStudy")] = ("CS", value)
+    return [record for record in records if matches_keys(record, {"ModalitiesInStudy": asked})]
+
+
 def _count(association: Association, level: QueryLevel, records: Sequence[Elements], model: str) -> None:
     """Fill NumberOf...RelatedInstances where the peer does not give it, by counting at IMAGE level."""
-    from ..elements import tag_of
-
     name = {
         QueryLevel.STUDY: "NumberOfStudyRelatedInstances",
         QueryLevel.SERIES: "NumberOfSeriesRelatedInstances",
@@ -347,6 +363,8 @@ def _frame(
     raw: bool = False,
     quiet: bool = False,
 ) -> pd.DataFrame:
+    import pandas as pd
+
     with warnings.catch_warnings():
         if quiet:
             warnings.simplefilter("ignore", ResultWarning)
@@ -358,7 +376,7 @@ def _frame(
     ignored = sorted(name for name in wrong if name not in unknown)
     drop = sorted({row for name in ignored for row in wrong[name]})
     if raw:
-        frame["dataset"] = [record.dataset() for record in records]
+        frame = frame.assign(dataset=pd.Series([record.dataset() for record in records], dtype=object))
     by = [name for name in _ORDER if name in frame]
     if drop:
         frame = frame.drop(index=frame.index[drop])

@@ -110,7 +110,7 @@ def retrieve(
 
 def _requests(run: Retrieval, missing: list[Any], here: set[str]) -> list[Unit]:
     if run.holdings.known:
-        return transfer.units(missing, here, run.holdings)
+        return transfer.units(missing, here, run.holdings, run.addresses)
     return [
         Unit(item.level, {level.unique_key: uid for level in QueryLevel if (uid := getattr(item, level.unique_key))})
         for item in run.addresses

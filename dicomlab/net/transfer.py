@@ -12,6 +12,7 @@ from ..errors import DicomlabError, InvalidRequest, ResultWarning, StatusError
 from ..identifier import PATIENT_ROOT, STUDY_ROOT, encode, identifiers
 from ..level import QueryLevel
 from ..status import Category, Status
+from ..tables import Address
 from . import contexts
 from .association import DATA_LIMIT, Association, Message, associate
 from .contexts import IMPLICIT, LIMIT
@@ -51,6 +52,7 @@ class Tally:
         self.statuses.append(status)
         for name, value in message.command.counts().items():
             self.counts[name] = self.counts.get(name, 0) + value
+        self.failed += [uid for uid in message.command.text(0x00080058).split("\\") if uid]
         if message.data:
             from ..elements import parse
             from ..errors import BadData
@@ -60,8 +62,8 @@ class Tally:
                 self.failed += [str(uid) for uid in (failed if isinstance(failed, tuple) else (failed,)) if uid]
 
 
-def units(missing: Sequence[Held], here: set[str], holdings: Holdings) -> list[Unit]:
-    """The fewest requests for what is missing: whole studies and series where nothing of them is here.
+def units(missing: Sequence[Held], here: set[str], holdings: Holdings, addresses: Sequence[Address]) -> list[Unit]:
+    """The requests for what is missing: whole series where all of it was asked for and nothing of it is here.
 
     Parameters
     ----------
@@ -69,11 +71,14 @@ def units(missing: Sequence[Held], here: set[str], holdings: Holdings) -> list[U
         Instances to fetch.
     here
         SOP Instance UIDs that are here already.
+    addresses
+        What was asked for.
     """
     asked: dict[str, dict[str, list[str]]] = {}
     for held in missing:
         asked.setdefault(held.StudyInstanceUID, {}).setdefault(held.SeriesInstanceUID, []).append(held.SOPInstanceUID)
     partial = {held.SeriesInstanceUID for held in holdings.instances.values() if held.SOPInstanceUID in here}
+    partial |= {item.SeriesInstanceUID for item in addresses if item.level is QueryLevel.IMAGE}
     wanted: list[Unit] = []
     for study, series in asked.items():
         for uid, instances in series.items():
