@@ -224,14 +224,19 @@ def local_address(node: Node) -> str:
 
 def check_route(node: Node, host: str) -> None:
     """Refuse a loopback address for a peer that is elsewhere: it could never reach us."""
-    with contextlib.suppress(ValueError):
-        loopback = ipaddress.ip_address(host).is_loopback
-        if loopback and not any(ipaddress.ip_address(item).is_loopback for item in _addresses(node.host)):
-            raise InvalidRequest(
-                f"listen_host={host!r} cannot be reached from {node.host}",
-                peer=node.identity,
-                advice="Leave listen_host out: the address of the route to the peer is used then.",
-            )
+    if _loopback(host) and not any(_loopback(item) for item in _addresses(node.host)):
+        raise InvalidRequest(
+            f"listen_host={host!r} cannot be reached from {node.host}",
+            peer=node.identity,
+            advice="Leave listen_host out: the address of the route to the peer is used then.",
+        )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
 
 
 def _addresses(host: str) -> frozenset[str]:

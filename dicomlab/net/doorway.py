@@ -1,0 +1,153 @@
+"""The door of the listener: a bound port, and the connections that have not asked for an association yet.
+
+One thread waits for all of them, so that connections which say nothing take no place from those that do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import selectors
+import socket
+import threading
+from collections.abc import Callable
+from time import monotonic, sleep
+
+from .pdu import PduType
+
+HALF_OPEN = 5.0  # seconds for a connection to send its A-ASSOCIATE-RQ
+WAITING = 400  # connections that may be in that state; beyond it the oldest is closed
+REQUEST_LIMIT = 1 << 18  # bytes of an A-ASSOCIATE-RQ: 128 contexts with 20 syntaxes each take a quarter of it
+
+
+class _Visitor:
+    """One connection that has not asked yet."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.until = monotonic() + HALF_OPEN
+        self.heard = bytearray()
+
+    def listen(self) -> bool:
+        """Take what there is; whether the request is whole, or can be none."""
+        try:
+            part = self.connection.recv(1 << 16)
+        except BlockingIOError:
+            return False
+        if not part:
+            raise ConnectionResetError
+        self.heard += part
+        if self.heard[0] != PduType.ASSOCIATE_RQ:
+            return True
+        if len(self.heard) < 6:
+            return False
+        length = int.from_bytes(self.heard[2:6], "big")
+        return length > REQUEST_LIMIT or len(self.heard) >= 6 + length
+
+
+class Doorway:
+    """A bound port; calls back, in its own thread, for every first PDU.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; port 0 is one that the system chooses.
+    admits
+        Whether a connection from that address may stay.
+    came
+        Called with the connection and the bytes of its first PDU; owns the connection from then on.
+
+    Raises
+    ------
+    OSError
+        The port is in use or may not be bound.
+    """
+
+    def __init__(
+        self, host: str, port: int, admits: Callable[[str], bool], came: Callable[[socket.socket, bytes], None]
+    ) -> None:
+        self._admits, self._came = admits, came
+        self._stop = False
+        self._thread: threading.Thread | None = None
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+            else:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind((host, port))
+            self._socket.listen(128)
+            self._socket.setblocking(False)
+        except BaseException:
+            self._socket.close()
+            raise
+        self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self._waker, self._woken = socket.socketpair()
+
+    def open(self) -> None:
+        """Begin to accept."""
+        self._thread = threading.Thread(target=self._watch, name="dicomlab listener", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Free the port and close whoever has not asked; may be called twice."""
+        self._stop = True
+        with contextlib.suppress(OSError):
+            self._waker.send(b"\0")
+        if self._thread is not None:
+            self._thread.join(2.0)
+        for item in (self._socket, self._waker, self._woken):
+            item.close()
+
+    def _watch(self) -> None:
+        visitors: dict[socket.socket, _Visitor] = {}  # in the order in which they came
+
+        def dismiss(connection: socket.socket) -> None:
+            selector.unregister(connection)
+            del visitors[connection]
+
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            while not self._stop:
+                first = next(iter(visitors.values()), None)
+                for key, _ in selector.select(None if first is None else max(0.0, first.until - monotonic())):
+                    ready = key.fileobj
+                    assert isinstance(ready, socket.socket)
+                    if ready is self._socket:
+                        if visitor := self._accept():
+                            visitors[visitor.connection] = visitor
+                            selector.register(visitor.connection, selectors.EVENT_READ)
+                    elif ready in visitors:
+                        visitor = visitors[ready]
+                        try:
+                            whole = visitor.listen()
+                        except OSError:
+                            dismiss(ready)
+                            ready.close()
+                            continue
+                        if whole:
+                            dismiss(ready)
+                            self._came(ready, bytes(visitor.heard))
+                while visitors:
+                    oldest = next(iter(visitors.values()))
+                    if oldest.until > monotonic() and len(visitors) <= WAITING:
+                        break
+                    dismiss(oldest.connection)
+                    oldest.connection.close()
+            for connection in visitors:
+                connection.close()
+
+    def _accept(self) -> _Visitor | None:
+        try:
+            connection, address = self._socket.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                sleep(0.05)  # no descriptor is free: wait instead of turning in a circle
+            return None
+        host = str(address[0]).removeprefix("::ffff:")
+        if not self._admits(host):
+            connection.close()
+            return None
+        connection.setblocking(False)
+        return _Visitor(connection)
