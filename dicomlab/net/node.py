@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -45,6 +46,11 @@ class Quirks:
     relational: bool = False  # answers relational queries without negotiating them
     stores_from: tuple[str, ...] = ()  # other AE titles that it stores from
     move_grace: float = 5.0  # seconds that instances may come after the final C-MOVE response
+
+    def __post_init__(self) -> None:
+        for name in ("result_limit", "move_grace"):
+            if not 0 <= getattr(self, name) < 1e6:
+                raise InvalidRequest(f"quirk {name} takes 0 or more, not {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -171,10 +177,10 @@ class Nodes(Mapping[str, Node]):
         self.path = path
         self._nodes: dict[str, Node] = {}
         if path.exists():
-            text = path.read_text(encoding="utf-8")
             try:
+                text = path.read_text(encoding="utf-8")
                 tables = tomllib.loads(text)
-            except tomllib.TOMLDecodeError as error:
+            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
                 raise InvalidRequest(f"{path}: {error}") from error
             for name, entry in tables.items():
                 self._nodes[name] = _entry(path, text, name, entry)
@@ -217,9 +223,12 @@ class Nodes(Mapping[str, Node]):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = "\n".join(_toml(name, node) for name, node in self._nodes.items())
         temporary = self.path.with_name(self.path.name + f".{os.getpid()}.tmp")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, self.path)
+        try:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(temporary, self.path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def nodes() -> Nodes:
@@ -227,62 +236,79 @@ def nodes() -> Nodes:
     return Nodes(nodes_file())
 
 
-_KEYS: dict[str, tuple[type, ...]] = {
-    "ae_title": (str,),
-    "host": (str,),
-    "port": (int,),
-    "calling": (str,),
-    "move_ae": (str,),
-    "listen": (int,),
-    "listen_host": (str,),
-    "associations": (int,),
-    "allow": (list,),
-    "timeouts": (dict,),
-    "quirks": (dict,),
+_KEYS: dict[str, type] = {
+    "ae_title": str,
+    "host": str,
+    "port": int,
+    "calling": str,
+    "move_ae": str,
+    "listen": int,
+    "listen_host": str,
+    "associations": int,
+    "allow": list,
+    "timeouts": Timeouts,
+    "quirks": Quirks,
 }
 
 
 def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
     def wrong(key: str, why: str, advice: str = "") -> InvalidRequest:
-        line = _line(text, name, key)
+        line = _line(text, name, *key.split("."))
         return InvalidRequest(f"{path}, line {line}: node {name!r}, {key}: {why}", advice=advice)
 
+    def typed(key: str, value: Any, kind: type) -> Any:
+        if kind in (Timeouts, Quirks):
+            if not isinstance(value, dict):
+                raise wrong(key, "takes a table")
+            kinds = {item.name: type(item.default) if kind is Quirks else float for item in fields(kind)}
+            return kind(**{inner: known(f"{key}.{inner}", item, kinds) for inner, item in value.items()})
+        if kind in (list, tuple):
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise wrong(key, f"takes a list of str, not {value!r}")
+            return tuple(value)
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise wrong(key, f"takes a {kind.__name__}, not {value!r}")
+        return value
+
+    def known(key: str, value: Any, kinds: Mapping[str, type]) -> Any:
+        table, _, last = key.rpartition(".")
+        if last not in kinds:
+            raise wrong(
+                key,
+                f"is no key of {table or 'a node'}{did_you_mean(last, list(kinds))}",
+                f"Keys are {', '.join(kinds)}.",
+            )
+        return typed(key, value, kinds[last])
+
     if not isinstance(entry, dict):
-        raise wrong(name, "is no table", f"Write [{name}] and below it ae_title, host and port.")
-    for key, value in entry.items():
-        if key not in _KEYS:
-            raise wrong(key, f"is no key of a node{did_you_mean(key, list(_KEYS))}", f"Keys are {', '.join(_KEYS)}.")
-        if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
-            raise wrong(key, f"takes a {_KEYS[key][0].__name__}, not {value!r}")
+        raise wrong("", "is no table", f"Write [{name}] and below it ae_title, host and port.")
     for key in ("ae_title", "host", "port"):
         if key not in entry:
             raise wrong(key, "is missing")
-    values = dict(entry, name=name)
-    for key, kind in (("timeouts", Timeouts), ("quirks", Quirks)):
-        given = values.get(key, {})
-        known = {item.name for item in fields(kind)}
-        for inner in given:
-            if inner not in known:
-                raise wrong(inner, f"is no key of {key}{did_you_mean(inner, sorted(known))}")
-        given = {key: tuple(item) if isinstance(item, list) else item for key, item in given.items()}
-        values[key] = kind(**given)
-    values["allow"] = frozenset(values.get("allow", ()))
-    try:
-        return Node(**values)
-    except InvalidRequest as error:
-        raise InvalidRequest(f"{path}, node {name!r}: {error}") from error
+    values = {}
+    plain = Node("A", "localhost", 1)
+    for key, value in entry.items():
+        try:
+            values[key] = known(key, value, _KEYS)
+            replace(plain, **{key: values[key]})  # refuses what this key may not be
+        except InvalidRequest as error:
+            raise error if str(path) in error.message else wrong(key, error.message, error.advice) from error
+    return Node(name=name, **values)
 
 
-def _line(text: str, name: str, key: str) -> int:
-    """Number of the line of that key in the node's table; of the table where the key is not there."""
-    inside, found = False, 1
+def _line(text: str, name: str, *keys: str) -> int:
+    """Number of the line of the innermost of those keys in the node's table; of the table where there is none."""
+    inside, found, depth = name in keys, 1, 0
     for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[\s*\"?([^\"\].]+)", line)
+        header = re.match(r"\s*\[\s*\"?([^\"\].]+)\"?\.?([^\]]*)", line)
         if header:
             inside = header[1].strip() == name
-            found = number if inside else found
-        elif inside and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
-            return number
+            if inside and not depth:
+                found = number
+        elif inside:
+            for level, key in enumerate(keys, 1):
+                if level > depth and key and re.search(rf"(^|[{{,.])\s*\"?{re.escape(key)}\"?\s*[=.]", line):
+                    found, depth = number, level
     return found
 
 
@@ -293,11 +319,11 @@ def _toml(name: str, node: Node) -> str:
         if isinstance(item, frozenset | tuple):
             return "[" + ", ".join(value(part) for part in sorted(item)) + "]"
         if isinstance(item, str):
-            return '"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            return json.dumps(item, ensure_ascii=False).replace("\x7f", "\\u007f")
         return repr(item)
 
     lines = [f"[{value(name)}]"]
-    plain = Node(node.ae_title, node.host, node.port)
+    plain = replace(Node(node.ae_title, node.host, node.port), move_ae=node.calling)
     for key in _KEYS:
         item = getattr(node, key)
         if isinstance(item, Timeouts | Quirks):

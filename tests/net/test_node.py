@@ -1,0 +1,196 @@
+"""Nodes: addresses, AE titles, ports, deadlines, and the file they live in."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dicomlab.errors import InvalidRequest
+from dicomlab.net.node import Node, Nodes, Quirks, Timeouts, nodes, nodes_file
+
+TITLES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="\\"), max_size=16).filter(
+    lambda title: title.strip(" ")
+)
+
+
+@pytest.mark.parametrize(
+    ("address", "title", "host", "port", "identity"),
+    [
+        ("ARCHIVE@localhost:11112", "ARCHIVE", "localhost", 11112, "ARCHIVE@localhost:11112"),
+        (" MY PACS@10.0.0.5:104 ", "MY PACS", "10.0.0.5", 104, "MY PACS@10.0.0.5:104"),
+        ("A:B@host.example:65535", "A:B", "host.example", 65535, "A:B@host.example:65535"),
+        ("SIX@[2001:db8::1]:1", "SIX", "2001:db8::1", 1, "SIX@[2001:db8::1]:1"),
+    ],
+)
+def test_an_address_is_all_that_is_needed(address, title, host, port, identity):  # R1.1, R1.2
+    node = Node.of(address)
+    assert (node.ae_title, node.host, node.port, node.identity) == (title, host, port, identity)
+    assert (node.calling, node.move_ae, node.listen, node.allow) == ("DICOMLAB", "DICOMLAB", 0, frozenset())
+    assert Node.of(node) is node
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "   ", "@host:104", "A@host", "A@host:", "A@:104", "A@host:x", "A@host:0", "A@host:65536", "A@host:-1",
+        "A@host:104/x", "A@two words:104", "A@[]:104", "A@::1:104", "SEVENTEEN LETTERS@host:104", "  @host:104",
+        "A\\B@host:104", "TAB\t@host:104", "ÄRCHIV@host:104", 104, None,
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused_before_connecting(address):  # R1.2
+    with pytest.raises(InvalidRequest):
+        Node.of(address)
+
+
+@pytest.mark.parametrize("field", ["ae_title", "calling", "move_ae"])
+@pytest.mark.parametrize("title", ["", "    ", "A" * 17, "A\\B", "A\nB", "A\x7f", "Ä", 5, None])
+def test_a_title_that_is_none_is_refused(field, title):  # R1.2
+    if field == "move_ae" and not title:
+        pytest.skip("that is the calling AE title")
+    with pytest.raises(InvalidRequest, match=field):
+        Node(**{"ae_title": "A", "host": "host", "port": 104, field: title})
+
+
+@given(TITLES)
+def test_every_other_title_is_taken_without_the_spaces_around_it(title):  # R1.2
+    node = Node(title, "host", 104, calling=title)
+    assert node.ae_title == node.calling == node.move_ae == title.strip(" ")
+
+
+@pytest.mark.parametrize("field", ["port", "listen"])
+@pytest.mark.parametrize("value", [-1, 65536, "104", 104.0, True, None])
+def test_a_port_that_is_none_is_refused(field, value):  # R1.2
+    with pytest.raises(InvalidRequest, match=field):
+        Node(**{"ae_title": "A", "host": "host", "port": 104, field: value})
+
+
+def test_a_node_is_read_only_unless_a_writing_service_is_named():  # R1.0
+    assert Node("A", "host", 104, allow="store").allow == {"store"}
+    with pytest.raises(InvalidRequest, match=r"did you mean.*store"):
+        Node("A", "host", 104, allow=frozenset({"stor"}))
+
+
+@pytest.mark.parametrize("name", ["connect", "association", "progress", "total"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "5", True])
+def test_no_deadline_is_without_end_or_sense(name, value):  # R1.4
+    with pytest.raises(InvalidRequest, match=name):
+        Timeouts(**{name: value})
+
+
+def test_only_the_total_deadline_may_be_absent():  # R1.4
+    assert Timeouts(total=None).total is None
+    for name in ("connect", "association", "progress"):
+        with pytest.raises(InvalidRequest, match=name):
+            Timeouts(**{name: None})
+
+
+# -- nodes.toml ------------------------------------------------------------------------------------------------
+
+
+FULL = Node(
+    "ARCHIVE",
+    "2001:db8::1",
+    104,
+    calling="LAB",
+    move_ae="DICOMLAB",  # the default of another field
+    listen=11113,
+    listen_host="2001:db8::2",
+    associations=3,
+    allow=frozenset({"store", "commit"}),
+    timeouts=Timeouts(connect=2.5, progress=60, total=1e-3),
+    quirks=Quirks(charset="ISO_IR 100", result_limit=500, no_get=True, stores_from=('ST"1', "ST2"), move_grace=1.0),
+)
+
+
+def test_nodes_are_read_as_they_were_saved():  # R1.3
+    book = nodes()
+    assert len(book) == 0
+    book.add("research", FULL)
+    book.add('odd "name\\ ü', Node("A", "host", 1))
+    book.add("gone", Node("B", "host", 2))
+    book.remove("gone")
+    book.save()
+    again = nodes()
+    assert list(again) == ["research", 'odd "name\\ ü']
+    for name in again:
+        assert again[name] == book[name]
+        assert again[name].name == name
+    assert Node.of("research") == again["research"]
+    assert "research: ARCHIVE@[2001:db8::1]:104" in repr(again)
+
+
+@given(TITLES, TITLES, TITLES, st.integers(0, 65535), st.text(min_size=1, max_size=12).filter(lambda n: "@" not in n))
+def test_any_node_is_read_as_it_was_saved(tmp_path_factory, title, calling, move_ae, port, name):  # R1.3
+    if not name.strip() or any("\ud800" <= char <= "\udfff" for char in name):
+        return
+    book = Nodes(tmp_path_factory.mktemp("nodes") / "nodes.toml")
+    book.add(name, Node(title, "host", 104, calling=calling, move_ae=move_ae, listen=port))
+    book.save()
+    assert dict(Nodes(book.path)) == dict(book)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are another thing there")
+def test_the_file_is_its_owners_alone_and_nothing_is_left_beside_it():  # R1.3: mode 0600
+    book = nodes()
+    book.add("a", Node("A", "host", 1))
+    for _ in range(2):
+        book.save()
+    assert stat.S_IMODE(nodes_file().stat().st_mode) == 0o600
+    assert [path.name for path in nodes_file().parent.glob("nodes.toml*")] == ["nodes.toml"]
+
+
+HEAD = '# ours\n[other]\nae_title = "B"\nhost = "h"\nport = 1\n\n[research]\nae_title = "A"\nhost = "h"\nport = 104\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (HEAD + 'calling = "X"\nlissten = 5\n', 12, "lissten: is no key of a node"),
+        (HEAD + 'listen = "5"\n', 11, "listen: takes a int"),
+        (HEAD + "listen = true\n", 11, "listen: takes a int"),
+        (HEAD + "timeouts = { connct = 5 }\n", 11, "timeouts.connct: is no key of timeouts"),
+        (HEAD + "timeouts = { connect = 0 }\n", 11, "timeouts: timeout connect takes seconds above 0"),
+        (HEAD + "timeouts.progress = 'x'\n", 11, "timeouts.progress: takes a float"),
+        (HEAD + "\n[research.quirks]\nno_gett = true\n", 13, "quirks.no_gett: is no key of quirks"),
+        (HEAD + '\n[research.quirks]\nno_get = "yes"\n', 13, "no_get: takes a bool"),
+        (HEAD + 'quirks = { stores_from = "ABC" }\n', 11, "stores_from: takes a list of str"),
+        (HEAD + "quirks = { stores_from = [1] }\n", 11, "stores_from: takes a list of str"),
+        (HEAD + "quirks = { move_grace = -1 }\n", 11, "move_grace"),
+        (HEAD + 'allow = ["stor"]\n', 11, "allow='stor' is no writing service"),
+        (HEAD + "allow = [1]\n", 11, "allow: takes a list of str"),
+        (HEAD + 'calling = "A name far too long"\n', 11, "calling"),
+        (HEAD.replace("port = 104", "port = 0"), 10, "port 0 is no port"),
+        (HEAD.replace("port = 104\n", ""), 7, "port: is missing"),
+        ('research = "A@h:1"\n', 1, "is no table"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_key_and_line(text, line, words):  # R1.3
+    nodes_file().write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidRequest) as caught:
+        nodes()
+    assert words in str(caught.value)
+    assert f"nodes.toml, line {line}: " in str(caught.value)
+    assert "'research'" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[research\n", b"\xff\xfe", b"[a]\n[a]\n"])
+def test_a_file_that_is_no_toml_is_refused_by_name(content):  # R1.3
+    nodes_file().write_bytes(content)
+    with pytest.raises(InvalidRequest, match=r"nodes\.toml"):
+        nodes()
+
+
+def test_a_name_that_is_not_there_gives_the_names_that_are():  # R1.3
+    book = nodes()
+    book.add("research", Node("A", "host", 1))
+    with pytest.raises(InvalidRequest, match=r"did you mean.*research"):
+        book["reserch"]
+    with pytest.raises(InvalidRequest):
+        book.remove("clinic")
+    with pytest.raises(InvalidRequest):
+        book.add("A@host", Node("A", "host", 1))
+    assert "clinic" not in book
