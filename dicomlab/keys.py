@@ -20,6 +20,7 @@ BINARY: Final = frozenset(("US", "SS", "UL", "SL", "FL", "FD", "SV", "UV"))
 _STEP = re.compile(
     r"([A-Za-z][A-Za-z0-9]*|\([0-9A-Fa-f]{4},\s*[0-9A-Fa-f]{4}\)|[0-9A-Fa-f]{8})(?:\[(\d+)\])?$"
 )
+_UID = re.compile(r"[0-9.]{1,64}$")
 _DA = re.compile(r"\d{8}$")
 _TM = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?|60)?)?$")
 _DT = re.compile(r"\d{4}(\d\d(\d\d(\d\d(\d\d(\d\d(\.\d{1,6})?)?)?)?)?)?([+-]\d{4})?$")
@@ -208,6 +209,8 @@ def _encoded(key: Key, value: Any) -> tuple[str | int | float, ...]:
         raise InvalidRequest(f"nothing is selected: {key.name} holds an empty value in {text!r}")
     if vr not in WILD and re.search(r"[*?]", text):
         raise InvalidRequest(f"{key.name} ({vr}) takes no wild cards: {text!r}")
+    if vr == "UI" and not all(_UID.match(part) for part in parts):
+        raise InvalidRequest(f"{key.name}: {text!r} is no UID", advice="A UID has digits and dots, 64 at most.")
     return tuple(dict.fromkeys(parts))
 
 
