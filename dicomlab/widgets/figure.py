@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from io import BytesIO
 
 import numpy as np
 import xarray as xr
+from matplotlib.figure import Figure
 
 from ..errors import GeometryError, InvalidRequest
 from ..geometry import axis_letters
 from ..montage import aspect, grey, slices_of
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 _BACK, _INK, _FAINT = "#101418", "#e8eef2", "#93a4b1"
 _OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
 FOOTER = "research use, not for diagnosis"
+
+
+class Picture(Figure):
+    """A figure made without pyplot that a notebook shows all the same."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png", facecolor=self.get_facecolor())
+        return buffer.getvalue()
 
 
 def view(
@@ -53,8 +60,6 @@ def view(
     InvalidRequest
         It is no array of a volume, or has no such dimension.
     """
-    from matplotlib.figure import Figure
-
     if not isinstance(volume, xr.DataArray):
         raise InvalidRequest(f"view takes a volume, not {type(volume).__name__}", advice="dl.view(dl.load(instances))")
     if "z" not in volume.dims and {"y", "x"} <= set(volume.dims) and axis == "z":
@@ -73,7 +78,7 @@ def view(
     tile = width / across
     head, foot = 0.62, 0.34
     high = down * tile * tall + head + foot
-    figure = Figure(figsize=(width, high), facecolor=_BACK, dpi=110)
+    figure = Picture(figsize=(width, high), facecolor=_BACK, dpi=110)
     inverted = volume.attrs.get("PhotometricInterpretation") == "MONOCHROME1"
     gap = 0.03
     size = max(5.5, min(9.0, tile * 4.2))
