@@ -22,8 +22,19 @@ STORAGE = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.7", "1.2.840.1000
 def opened(event: evt.Event) -> None:
     """Before the threads of an association start: small answers go out at once, and none outlives Python."""
     event.assoc.dul.daemon = True
+    transport = event.assoc.dul.socket
+    assert transport is not None
+    connection = transport.socket
+    assert connection is not None
+
+    def close() -> None:  # pynetdicom's own leaves the socket open where the other side has reset it
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+
+    transport._shutdown_socket = close  # type: ignore[method-assign]
     with contextlib.suppress(OSError, AttributeError):
-        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # type: ignore[union-attr]
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def is_storage(sop_class: str, held: set[str]) -> bool:
