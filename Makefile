@@ -17,9 +17,11 @@ demo: $(VENV)/.core
 	@$(BIN)/python -m dicomlab.demo
 
 test: $(VENV)/.dev
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	@failed=; \
+	echo ruff check; $(BIN)/ruff check . || failed="$$failed ruff"; \
+	echo mypy; $(BIN)/mypy || failed="$$failed mypy"; \
+	$(BIN)/python -m pytest || failed="$$failed pytest"; \
+	[ -z "$$failed" ] || { echo "make test failed in:$$failed"; exit 1; }
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab notebooks
