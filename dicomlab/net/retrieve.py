@@ -88,7 +88,12 @@ def retrieve(
     if not dry_run and not elsewhere:
         cache.open()
     run = Retrieval(node, cache, addresses, deadline, refresh)
-    run.holdings = ask(node, addresses, deadline)
+    try:
+        run.holdings = ask(node, addresses, deadline)
+    except (KeyboardInterrupt, Cancelled) as error:
+        run.cause = error
+        run.holdings = Holdings(known=False, why="stopped before it had said so")
+        return _result(run, errors)
     here = {} if refresh or elsewhere else run.here()
     missing = run.due(here)
     if dry_run:
@@ -259,13 +264,11 @@ def _result(run: Retrieval, errors: str) -> pd.DataFrame:
 
     here = run.here()
     kept = run.receiver.kept if run.receiver else {}
-    if run.holdings.instances:
-        order = [uid for uid in run.holdings.instances if uid in here]
-        order += [uid for uid in kept if uid in here and uid not in run.holdings.instances]
-    else:
-        order = [uid for uid in kept if uid in here]
+    due = run.holdings.instances
+    order = [uid for uid in due if uid in here]
+    order += [uid for uid in here if uid not in due and (uid in kept or not run.holdings.known)]
     frame = instances([here[uid].path for uid in order])
-    missing = [uid for uid in run.holdings.instances if uid not in here]
+    missing = [uid for uid in due if uid not in here or (run.refresh and uid not in kept)]
     remarks = _remarks(run, missing)
     frame.attrs.update(
         {
