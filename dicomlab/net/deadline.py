@@ -28,7 +28,7 @@ class Deadline:
     """
 
     def __init__(self, progress: float, total: float | None = None) -> None:
-        self.progress = progress
+        self.progress, self.total = progress, total
         self.started = monotonic()
         self._last = self.started
         self._end = None if total is None else self.started + total
@@ -69,8 +69,15 @@ class Deadline:
         self._stop.set()
 
     def grace(self, seconds: float) -> Deadline:
-        """A fresh, short deadline for what is still to come after a cancel or an end."""
-        return Deadline(seconds, seconds)
+        """A fresh, short deadline for what is still to come after a cancel or an end.
+
+        It ends half a second after this one's total at the latest, and with its cancel unless that was before.
+        """
+        left = seconds if self._end is None else min(seconds, max(0.0, self._end - monotonic()) + 0.5)
+        fresh = Deadline(left, left)
+        if not self.stopped:
+            fresh._stop = self._stop
+        return fresh
 
     def check(self, fail: Callable[[str], DicomlabError]) -> None:
         """Raise what `fail` makes of a sentence if a deadline has passed, `Cancelled` if asked to stop."""
@@ -79,7 +86,8 @@ class Deadline:
         if self.remaining > 0:
             return
         if self._end is not None and monotonic() >= self._end:
-            raise fail(f"not finished within the total deadline of {self._end - self.started:g} s")
+            which = "" if self.total == self.progress else "the total deadline of "
+            raise fail(f"not finished within {which}{self.total:.3g} s")
         raise fail(f"nothing moved for {self.progress:g} s")
 
 

@@ -93,7 +93,7 @@ def test_what_the_archive_stores_reaches_the_receiver():  # R5.8
     assert (door.rejected, door.troubles, door.busy) == ([], [], 0)
 
 
-def test_another_ae_title_is_rejected_as_not_recognised():  # the table of the listener, R5.8: result 1, source 1, reason 3
+def test_another_ae_title_is_rejected_as_not_recognised():  # R5.8: result 1, source 1, reason 3
     with listening() as (door, received):
         assert store(door.address, calling="STRANGER") == (1, 1, 3)
     assert door.rejected == ["calling AE title 'STRANGER' was not expected"]
