@@ -190,6 +190,9 @@ class Listener:
             wire.send(negotiation.reject_pdu(1, 1, reason))
             wrong = f"calling AE title {asked.calling!r}" if reason == 3 else f"called AE title {asked.called!r}"
             self.rejected.append(f"{wrong} was not expected")
+            wire.deadline = Deadline(1.0, 1.0)  # who asked closes the connection, PS3.8 9.2
+            with contextlib.suppress(DicomlabError, Cancelled):
+                wire.read_pdu()
             return None
         wanted = frozenset((*storage_classes(), VERIFICATION))
         answer, accepted = negotiation.acceptance(asked, wanted, preferred(self._node.quirks.syntaxes))
