@@ -267,11 +267,12 @@ def _moment(key: Key, value: Any) -> str:
 
 
 _EXAMPLES = {"DA": "'20240131'", "TM": "'143000'", "DT": "'20240131143000'"}
+_KINDS = {"DA": "date", "TM": "time", "DT": "date with time"}
 
 
 def _checked(key: Key, text: str) -> str:
     """One date or time in DICOM's form; ISO 8601's is taken too."""
-    vr = key.vr
+    vr, given = key.vr, text
     if re.search(r"[*?]", text):
         raise InvalidRequest(f"{key.name} ({vr}) takes no wild cards: {text!r}")
     if vr == "DA":
@@ -292,7 +293,7 @@ def _checked(key: Key, text: str) -> str:
         )
         if _DT.match(text):
             return text
-    raise InvalidRequest(f"{key.name} ({vr}): {text!r} is none", advice=f"Write it as {_EXAMPLES[vr]}.")
+    raise InvalidRequest(f"{key.name}: {given!r} is no {_KINDS[vr]}", advice=f"Write it as {_EXAMPLES[vr]}.")
 
 
 def _text_range(key: Key, text: str) -> tuple[str, ...]:
@@ -325,5 +326,5 @@ def _range(key: Key, first: Any, last: Any) -> tuple[str, ...]:
     if low and high and low[:14] > high.ljust(14, "9")[:14]:
         if key.vr == "TM":
             return f"{low}-{_LAST_MOMENT}", f"000000-{high}"
-        raise InvalidRequest(f"{key.name}: the range {low}-{high} is inverted")
+        raise InvalidRequest(f"{key.name}: the range {low}-{high} is inverted", advice="Give the earlier end first.")
     return (f"{low}-{high}",)

@@ -96,6 +96,9 @@ def _only(found: Volumes) -> xr.DataArray:
     return result
 
 
+_TAKES = "Retrieve or scan first: load takes a table of instances, or paths of files."
+
+
 def _paths(instances: Any) -> list[str]:
     """Paths of an instances table, a row of it, a path or a list of paths.
 
@@ -112,20 +115,20 @@ def _paths(instances: Any) -> list[str]:
         column = instances["path"]
         found = column.tolist() if isinstance(column, pd.Series) else [column]
     elif isinstance(instances, pd.DataFrame):
-        raise InvalidRequest(
-            "the table has no column path", advice="Retrieve or scan first: load takes a table of instances."
-        )
-    else:
+        raise InvalidRequest("the table has no column path", advice=_TAKES)
+    elif isinstance(instances, Iterable):
         found = list(instances)
+    else:
+        raise InvalidRequest(f"{instances!r} is no table of instances and no path", advice=_TAKES)
     paths = []
     for path in found:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-            raise InvalidRequest(f"{path!r} is no path")
+            raise InvalidRequest(f"{path!r} is no path", advice=_TAKES)
         if os.path.isdir(path):
             raise InvalidRequest(f"{path} is a folder", advice="load takes instances: load(scan(folder)).")
         paths.append(os.fspath(path))
     if not paths:
-        raise InvalidRequest("nothing is selected")
+        raise InvalidRequest("nothing is selected", advice="Choose at least one instance.")
     return [str(path) for path in dict.fromkeys(paths)]
 
 
@@ -196,8 +199,10 @@ def _refuse_many(stacks: list[Stack], failed: list[GeometryError], errors: list[
         failed[0].stacks = seen
         raise failed[0]
     reasons = "; ".join(dict.fromkeys(str(why) for why in seen["why"] if why))
+    series = seen["SeriesInstanceUID"].nunique()
+    what = f"{len(seen)} stacks" + (f" of {series} series" if series > 1 else "")
     raise GeometryError(
-        f"the instances are {len(seen)} stacks, not one volume" + (f" ({reasons})" if reasons else ""),
+        f"the instances are {what}, not one volume" + (f" ({reasons})" if reasons else ""),
         stacks=seen,
         advice="Filter the table to one of them (error.stacks lists them), or use load_all.",
     )
