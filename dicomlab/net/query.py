@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 MANY_QUERIES = 200  # C-FINDs of one drill-down above which it is said beforehand
 ROUND_NUMBERS = frozenset({100, 200, 500, 1000, 2000, 5000, 50_000})  # row counts where archives cut without a word
+_CHARSET = 0x00080005  # SpecificCharacterSet
+_TEXT = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})  # VRs that it applies to
 MODELS = {
     "patient": PATIENT_ROOT,
     "study": STUDY_ROOT,
@@ -45,9 +48,15 @@ class Course:
     matches: int = 0
     cut: str = ""  # why the list is not whole, "" where it is
     cancelled: bool = False
+    ended: bool = False  # the association is gone: the archive did not heed the C-CANCEL
     partial_keys: bool = False  # a 0xFF01 came
     unreadable: list[str] = field(default_factory=list)
     status: Status | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is to be asked: the limit is passed."""
+        return bool(self.cut) and (self.ended or self.matches >= self.limit)
 
 
 def model_for(model: str | None, level: QueryLevel | None) -> str:
@@ -85,10 +94,10 @@ def find(
                 for record in plan.run(association, course):
                     records.append(record)
                     if on_match is not None:
-                        on_match({name: record.get(name) for name in plan.columns})
-                if level is QueryLevel.STUDY:
+                        on_match(_row(record, plan.columns))
+                if level is QueryLevel.STUDY and not course.ended:
                     records = _decide_modalities(association, records, plan, uid)
-                if counts and level is not None:
+                if counts and level is not None and not course.ended:
                     _count(association, level, records, uid)
             except (KeyboardInterrupt, Cancelled):
                 course.cancelled = True
@@ -118,8 +127,8 @@ def each(
     course = Course(limit)
     with associate(node, contexts.query(uid), deadline, phase="C-FIND") as association:
         for record in plan.run(association, course):
-            yield {name: record.get(name) for name in plan.columns}
-    _say(course, node)
+            yield _row(record, plan.columns)
+    _say(course, node, stacklevel=4)
 
 
 class Plan:
@@ -187,50 +196,57 @@ class Plan:
         seen: set[str] = set()
         questions = self.first if number == 0 else self._identifiers(number, above)
         for identifier in questions:
-            for record in matches(association, self.model, identifier, course):
-                if level is not None and len(questions) > 1:  # a union has each match once (R3.6)
-                    uid = record.text(level.unique_key)
+            answers = matches(association, self.model, identifier, course)
+            for record in answers:
+                if len(questions) > 1 or not last:  # a union has each match once (R3.6), and a drill-down each parent
+                    uid = record.text(level.unique_key) if level is not None else repr(sorted(record.raw.items()))
                     if uid and uid in seen:
                         continue
                     seen.add(uid)
                 if parent is not None:
-                    for tag, value in parent.raw.items():
-                        if not record.raw.get(tag, ("", b""))[1]:
-                            record.raw[tag] = value
+                    _inherit(record, parent)
                 if not last:
                     parents.append(record)
                     continue
                 if course.matches >= course.limit:
                     course.cut = f"cut at the limit of {course.limit:,} rows"
+                    answers.close()
                     return
                 course.matches += 1
                 yield record
-            if course.cut:
+            if course.full:
                 return
         if last:
             return
         assert level is not None
+        if level is QueryLevel.STUDY:
+            parents = _decide_modalities(association, parents, self, self.model)
         parents = self._kept(level, parents)
         if len(parents) > MANY_QUERIES:
             warnings.warn(
                 f"{association.node.identity}: this question needs a query for each of {len(parents):,} matches "
                 f"at {level.value} level; narrow it by a key of that level",
                 ResultWarning,
-                stacklevel=2,
+                stacklevel=5 + number,
             )
         for record in parents:
             uid = record.text(level.unique_key)
             if not uid:
                 continue
             yield from self._descend(association, course, number + 1, {**above, level.unique_key: uid}, record)
-            if course.cut:
+            if course.full:
                 return
 
     def _kept(self, level: QueryLevel, parents: list[Elements]) -> list[Elements]:
         """The matches above the level asked for that fit its keys, where the peer ignored one."""
         keys = next(keys for step, keys in self.steps if step == level)
         wrong = _wrong_rows(table(parents, list(keys)), keys) if keys and parents else {}
-        drop = {row for rows in wrong.values() if len(rows) < len(parents) for row in rows}
+        drop = {
+            row
+            for name, rows in wrong.items()
+            if len(rows) < len(parents) or any(parents[at].text(name) for at in rows)
+            for row in rows
+        }
         return [record for row, record in enumerate(parents) if row not in drop]
 
 
@@ -239,8 +255,10 @@ def _wrong_rows(frame: pd.DataFrame, keys: Mapping[str, Any]) -> dict[str, list[
     return mismatched(frame, given)
 
 
-def matches(association: Association, model: str, identifier: Dataset, course: Course) -> Iterator[Elements]:
-    """The matches of one C-FIND; ends it by C-CANCEL where the limit is reached."""
+def matches(
+    association: Association, model: str, identifier: Dataset, course: Course
+) -> Generator[Elements, None, None]:
+    """The matches of one C-FIND; closing the iterator once the list is cut ends it by C-CANCEL."""
     _, syntax = association.context(model)
     implicit = syntax == IMPLICIT
     message_id = association.send(CommandField.C_FIND_RQ, model, encode(identifier, implicit=implicit))
@@ -263,10 +281,12 @@ def matches(association: Association, model: str, identifier: Dataset, course: C
         except BadData as error:
             course.unreadable.append(f"match {number} cannot be read ({error.why})")
             continue
-        yield record
-        if course.matches >= course.limit:
-            _stop(association, model, message_id, course)
-            return
+        try:
+            yield record
+        except GeneratorExit:  # one more than the limit came, so that the list is cut for certain
+            if course.cut:
+                _stop(association, message_id, model, course)
+            raise
 
 
 def _final(association: Association, status: Status, course: Course) -> None:
@@ -287,28 +307,22 @@ def _final(association: Association, status: Status, course: Course) -> None:
         )
 
 
-def _stop(association: Association, model: str, message_id: int, course: Course) -> None:
-    """At the limit: C-CANCEL, then the final response for a grace time, then abort (R3.14)."""
+def _stop(association: Association, message_id: int, model: str, course: Course) -> None:
+    """Past the limit: C-CANCEL, then the final response for a grace time, then abort (R3.14)."""
     association.cancel(model, message_id)
     deadline = association.wire.deadline
-    association.wire.deadline = deadline.grace(GRACE)
+    association.wire.deadline = grace = deadline.grace(GRACE)
     try:
-        more = 0
         for message in association.responses(message_id, CommandField.C_FIND_RQ, "C-FIND"):
             status = message.command.status("C-FIND")
-            if status is not None and status.category is Category.PENDING:
-                more += 1
-                if association.wire.deadline.elapsed > GRACE:
-                    association.abort()
-                    break
-            else:
+            if status is not None and status.category is not Category.PENDING:
                 course.status = status
+            elif grace.elapsed > GRACE:
+                raise Cancelled
     except (DicomlabError, Cancelled):
         association.abort()
-        more = 1
+        course.ended = True
     association.wire.deadline = deadline
-    if more or (course.status is not None and course.status.category is Category.CANCEL):
-        course.cut = f"cut at the limit of {course.limit:,} rows"
 
 
 def _decide_modalities(
@@ -316,14 +330,62 @@ def _decide_modalities(
 ) -> list[Elements]:
     """Where the archive says nothing of ModalitiesInStudy, the series of each study decide (R3.15)."""
     asked = plan.keys.get("ModalitiesInStudy")
-    if not asked or not records or any(record.get("ModalitiesInStudy") for record in records):
+    if not asked:
         return records
     for record in records:
-        below = Plan(model, QueryLevel.SERIES, {"StudyInstanceUID": record.text("StudyInstanceUID")}, None)
+        study = record.text("StudyInstanceUID")
+        if record.text("ModalitiesInStudy") or not study:
+            continue
+        below = Plan(model, QueryLevel.SERIES, _named(record, model), None)
         found = {series.text("Modality") for series in below.run(association, Course(10**9))}
         value = "\\".join(sorted(found - {""})).encode()
         record.raw[tag_of("ModalitiesInStudy")] = ("CS", value)
     return [record for record in records if matches_keys(record, {"ModalitiesInStudy": asked})]
+
+
+def _named(record: Elements, model: str) -> dict[str, Any]:
+    """The unique keys of a study, as the model needs them."""
+    patient = {"PatientID": record.text("PatientID")} if model == PATIENT_ROOT else {}
+    return {**patient, "StudyInstanceUID": record.text("StudyInstanceUID")}
+
+
+def _inherit(record: Elements, parent: Elements) -> None:
+    """Give a match what its study and patient say, where it says nothing itself."""
+    own = record.raw.get(_CHARSET)
+    foreign = (own or ("CS", b""))[1] != parent.raw.get(_CHARSET, ("CS", b""))[1]
+    if foreign and any(_beyond_ascii(value) for _, value in parent.raw.values()):
+        for one in (record, parent):  # both in one repertoire, so that each text keeps its meaning
+            _recode(one)
+    for tag, value in parent.raw.items():
+        if tag != _CHARSET and not record.raw.get(tag, ("", b""))[1]:
+            record.raw[tag] = value
+
+
+def _beyond_ascii(value: bytes) -> bool:
+    return not value.isascii() or b"\x1b" in value
+
+
+def _recode(record: Elements) -> None:
+    """Turn the texts of a match into UTF-8."""
+    for tag, (vr, value) in list(record.raw.items()):
+        if record.vr(tag) in _TEXT and _beyond_ascii(value):
+            with contextlib.suppress(BadData):
+                found = record.get(tag, "")
+                text = "\\".join(map(str, found)) if isinstance(found, tuple) else str(found)
+                record.raw[tag] = (vr, text.encode())
+    record.raw[_CHARSET] = ("CS", b"ISO_IR 192")
+    record._codecs = None
+
+
+def _row(record: Elements, columns: Sequence[str]) -> dict[str, Any]:
+    """One match as a dict; a value that is none of its VR stays text."""
+    row: dict[str, Any] = {}
+    for name in columns:
+        try:
+            row[name] = record.get(name)
+        except BadData:
+            row[name] = record.raw[tag_of(name)][1].decode("latin-1").strip(" \0")
+    return row
 
 
 def _count(association: Association, level: QueryLevel, records: Sequence[Elements], model: str) -> None:
@@ -335,9 +397,9 @@ def _count(association: Association, level: QueryLevel, records: Sequence[Elemen
     if name is None:
         return
     for record in records:
-        if record.get(name) is not None:
+        if record.text(name) or not record.text("StudyInstanceUID"):
             continue
-        above = {"StudyInstanceUID": record.text("StudyInstanceUID")}
+        above = _named(record, model)
         if level is QueryLevel.SERIES:
             above["SeriesInstanceUID"] = record.text("SeriesInstanceUID")
         plan = Plan(model, QueryLevel.IMAGE, above, None)
@@ -416,7 +478,7 @@ def _frame(
     return frame
 
 
-def _say(course: Course, node: Node) -> None:
+def _say(course: Course, node: Node, stacklevel: int = 5) -> None:
     """Warn, once, of what its reader must not miss."""
     known = node.quirks.result_limit
     said = [course.cut] if course.cut else []
@@ -430,4 +492,4 @@ def _say(course: Course, node: Node) -> None:
     if len(course.unreadable) > 5:
         said.append(f"and {len(course.unreadable) - 5} more matches cannot be read")
     if said:
-        warnings.warn(f"{node.identity}: {'; '.join(said)}", ResultWarning, stacklevel=5)
+        warnings.warn(f"{node.identity}: {'; '.join(said)}", ResultWarning, stacklevel=stacklevel)
