@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import DicomlabError
+from ..errors import BadData, DicomlabError
 from ..identifier import PATIENT_ROOT, STUDY_ROOT, identifiers
 from ..level import QueryLevel
 from ..tables import Address
@@ -14,7 +14,15 @@ from .association import Association, associate
 from .deadline import Deadline
 from .node import Node
 
-_IMAGE_KEYS = ("SOPInstanceUID", "SOPClassUID", "Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames")
+_IMAGE_KEYS = (
+    "SOPInstanceUID",
+    "SOPClassUID",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "SamplesPerPixel",
+    "NumberOfFrames",
+)
 _SERIES_KEYS = ("SeriesInstanceUID", "Modality", "NumberOfSeriesRelatedInstances")
 _STUDY_KEYS = ("StudyInstanceUID", "ModalitiesInStudy", "SOPClassesInStudy")
 _HEADER = 2_000  # bytes of an instance beside its pixel data, as an estimate
@@ -40,13 +48,22 @@ class Holdings:
     why: str = ""  # why it is not known
     modalities: set[str] = field(default_factory=set)
 
-    @property
-    def classes(self) -> list[str]:
-        """Storage SOP classes to propose, or those of the modalities, or every one (R5.6)."""
+    def doubt(self, why: str) -> None:
+        """What the archive says is not the whole of it."""
+        self.known, self.why = False, self.why or why
+
+    def batches(self, syntaxes: Sequence[str]) -> Iterator[list[contexts.Context]]:
+        """Contexts for the storage SOP classes due; else for those of the modalities, then for every one (R5.6)."""
         found = {held.SOPClassUID for held in self.instances.values()}
-        if found and "" not in found:
-            return sorted(found)
-        return contexts.classes_of(sorted(self.modalities)) or list(contexts.storage_classes())
+        room = contexts.LIMIT - 1
+        if self.known and found and "" not in found:
+            yield from contexts.storage_batches(sorted(found), room, syntaxes)
+            return
+        likely = dict.fromkeys((*sorted(found - {""}), *(contexts.classes_of(sorted(self.modalities)) or ())))
+        if likely:
+            yield from contexts.storage_batches(list(likely), room, syntaxes)
+        others = [uid for uid in contexts.storage_classes() if uid not in likely]
+        yield from contexts.storage_batches(others, room, syntaxes)
 
 
 def ask(node: Node, addresses: Sequence[Address], deadline: Deadline) -> Holdings:
@@ -55,12 +72,17 @@ def ask(node: Node, addresses: Sequence[Address], deadline: Deadline) -> Holding
     An archive that does not answer queries gives `Holdings` that are not known; one that cannot be reached raises.
     """
     holdings = Holdings()
-    model = PATIENT_ROOT if any(item.level is QueryLevel.PATIENT for item in addresses) else STUDY_ROOT
     try:
-        with associate(node, contexts.query(model), deadline, phase="C-FIND") as association:
-            for address in addresses:
-                for held in _below(association, model, address, holdings):
-                    holdings.instances.setdefault(held.SOPInstanceUID, held)
+        for model in (STUDY_ROOT, PATIENT_ROOT):
+            chosen = [
+                item for item in addresses if (item.level is QueryLevel.PATIENT) is (model == PATIENT_ROOT)
+            ]
+            if not chosen:
+                continue
+            with associate(node, contexts.query(model), deadline, phase="C-FIND") as association:
+                for address in chosen:
+                    for held in _below(association, model, address, holdings):
+                        holdings.instances.setdefault(held.SOPInstanceUID, held)
     except DicomlabError as error:
         from ..errors import AssociationRejected, ConnectError, DimseTimeout
 
@@ -76,14 +98,14 @@ def _below(association: Association, model: str, address: Address, holdings: Hol
     if model == PATIENT_ROOT:
         above["PatientID"] = address.PatientID
     if address.level is QueryLevel.PATIENT:
-        found = _find(association, model, QueryLevel.STUDY, above, _STUDY_KEYS)
+        found = _find(association, model, QueryLevel.STUDY, above, _STUDY_KEYS, holdings)
         studies = [uid for record in found if (uid := record.text("StudyInstanceUID"))]
     for study in studies:
         named = {**above, "StudyInstanceUID": study}
         wanted = dict(named)
         if address.SeriesInstanceUID:
             wanted["SeriesInstanceUID"] = address.SeriesInstanceUID
-        for series in _find(association, model, QueryLevel.SERIES, wanted, _SERIES_KEYS):
+        for series in _find(association, model, QueryLevel.SERIES, wanted, _SERIES_KEYS, holdings):
             uid = series.text("SeriesInstanceUID")
             if not uid or (address.SeriesInstanceUID and uid != address.SeriesInstanceUID):
                 continue
@@ -91,27 +113,40 @@ def _below(association: Association, model: str, address: Address, holdings: Hol
             images = {**named, "SeriesInstanceUID": uid}
             if address.SOPInstanceUID:
                 images["SOPInstanceUID"] = address.SOPInstanceUID
-            for image in _find(association, model, QueryLevel.IMAGE, images, _IMAGE_KEYS):
+            found = _find(association, model, QueryLevel.IMAGE, images, _IMAGE_KEYS, holdings)
+            if not found and not address.SOPInstanceUID:
+                holdings.doubt(f"it names series {uid} and none of its instances")
+            for image in found:
                 instance = image.text("SOPInstanceUID")
                 if instance and address.SOPInstanceUID in ("", instance):
                     yield Held(instance, study, uid, image.text("SOPClassUID"), _size(image))
 
 
 def _find(
-    association: Association, model: str, level: QueryLevel, keys: dict[str, str], returned: Sequence[str]
+    association: Association,
+    model: str,
+    level: QueryLevel,
+    keys: dict[str, str],
+    returned: Sequence[str],
+    holdings: Holdings,
 ) -> list[query.Elements]:
     course = query.Course(10**9)
     asked = identifiers(level, keys, model=model, return_keys=[key for key in returned if key not in keys])
     records = [record for item in asked for record in query.matches(association, model, item, course)]
     association.deadline.progressed()
+    if course.cut or course.cancelled or course.unreadable:
+        holdings.doubt(course.cut or (course.unreadable or ["the archive cancelled the query"])[0])
     return records
 
 
 def _size(image: query.Elements) -> int | None:
-    rows, columns, bits = image.get("Rows"), image.get("Columns"), image.get("BitsAllocated")
+    try:
+        rows, columns, bits = (image.get(name) for name in ("Rows", "Columns", "BitsAllocated"))
+        samples, frames = image.get("SamplesPerPixel") or 1, image.get("NumberOfFrames") or 1
+    except BadData:
+        return None
     if not all(isinstance(value, int) for value in (rows, columns, bits)):
         return None
-    samples, frames = image.get("SamplesPerPixel") or 1, image.get("NumberOfFrames") or 1
     if not isinstance(samples, int) or not isinstance(frames, int):
         return None
     return rows * columns * samples * frames * ((bits + 7) // 8) + _HEADER

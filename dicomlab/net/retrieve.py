@@ -24,7 +24,7 @@ from ..options import options
 from ..progress import reporter
 from ..status import Category
 from ..tables import Address
-from . import transfer
+from . import contexts, transfer
 from .deadline import Cancelled, Deadline
 from .holdings import Holdings, ask
 from .node import Node, ae_title
@@ -116,9 +116,18 @@ def retrieve(
 def _requests(run: Retrieval, missing: list[Any], here: set[str]) -> list[Unit]:
     if run.holdings.known:
         return transfer.units(missing, here, run.holdings, run.addresses)
+    study_root = any(item.StudyInstanceUID for item in run.addresses)  # where PatientID is no key above the study
     return [
-        Unit(item.level, {level.unique_key: uid for level in QueryLevel if (uid := getattr(item, level.unique_key))})
+        Unit(
+            item.level,
+            {
+                level.unique_key: uid
+                for level in QueryLevel
+                if (uid := getattr(item, level.unique_key)) and not (study_root and level is QueryLevel.PATIENT)
+            },
+        )
         for item in run.addresses
+        if item.StudyInstanceUID or not study_root
     ]
 
 
@@ -126,7 +135,8 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], due: int, method: str | Non
     """Run the transfers; what goes wrong is kept in `run.cause`, for what arrived decides what it means."""
     arrived = threading.Event()
     bar = reporter(progress, f"{run.node.ae_title}", due or None)
-    wanted = {uid for unit in run.due({} if run.refresh else run.here()) for uid in (unit.SOPInstanceUID,)}
+    missing = run.due({} if run.refresh else run.here())
+    wanted = {held.SOPInstanceUID for held in missing} if run.holdings.known else set()  # set(): take all that comes
 
     def on_instance(size: int) -> None:
         bar.advance(1, size)
@@ -138,6 +148,14 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], due: int, method: str | Non
     def enough() -> bool:
         return receiver.full is not None or bool(wanted and receiver.kept.keys() >= wanted)
 
+    def rest() -> Sequence[Unit]:
+        if not run.holdings.known:  # nothing to measure by but what the archive says of the last round
+            said = run.tally.statuses[-len(requests) :]
+            return [] if all(status.category is Category.SUCCESS for status in said) else requests
+        left = [held for held in missing if held.SOPInstanceUID not in receiver.kept]
+        gone = run.holdings.instances.keys() - {held.SOPInstanceUID for held in left}
+        return transfer.units(left, gone, run.holdings, run.addresses)
+
     root = _root(requests)
     try:
         run.method, run.reason = _choose(run.node, method)
@@ -147,24 +165,25 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], due: int, method: str | Non
                     run.node,
                     transfer.GET[root],
                     requests,
-                    run.holdings.classes,
+                    run.holdings.batches(contexts.preferred(run.node.quirks.syntaxes)),
                     receiver,
                     run.deadline,
                     run.tally,
                     enough,
+                    rest,
                 )
             except NoAcceptedContext as error:
                 if method == "get" or not run.node.listen or error.abstract_syntax != transfer.GET[root]:
                     raise
                 run.method, run.reason = "move", f"the archive has no C-GET ({error.message})"
         if run.method == "move":
-            listener = transfer.move(
+            transfer.move(
                 run.node, transfer.MOVE[root], requests, receiver, run.deadline, run.tally, arrived, bool(wanted)
             )
-            run.remarks += [f"turned away: {who}" for who in listener.rejected] + listener.troubles
     except (DicomlabError, KeyboardInterrupt, Cancelled) as error:
         run.cause = error
     finally:
+        run.remarks += run.tally.troubles
         bar.close()
         with contextlib.suppress(OSError):
             run.cache.sync()

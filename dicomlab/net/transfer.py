@@ -15,7 +15,7 @@ from ..status import Category, Status
 from ..tables import Address
 from . import contexts
 from .association import DATA_LIMIT, Association, Message, associate
-from .contexts import IMPLICIT, LIMIT
+from .contexts import IMPLICIT
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
 from .holdings import Held, Holdings
@@ -46,6 +46,7 @@ class Tally:
     counts: dict[str, int] = field(default_factory=dict)  # of final responses, summed
     statuses: list[Status] = field(default_factory=list)  # final ones, one a request
     failed: list[str] = field(default_factory=list)  # FailedSOPInstanceUIDList (0008,0058)
+    troubles: list[str] = field(default_factory=list)  # who was turned away by our listener, and what broke there
 
     def add(self, message: Message, status: Status, implicit: bool) -> None:
         """Take a final response in."""
@@ -93,17 +94,23 @@ def units(missing: Sequence[Held], here: set[str], holdings: Holdings, addresses
 
 
 def get(
-    node: Node, model: str, requests: Sequence[Unit], classes: Sequence[str], receiver: Receiver,
-    deadline: Deadline, tally: Tally, enough: Callable[[], bool],
+    node: Node, model: str, requests: Sequence[Unit], batches: Iterable[list[contexts.Context]], receiver: Receiver,
+    deadline: Deadline, tally: Tally, enough: Callable[[], bool], rest: Callable[[], Sequence[Unit]],
 ) -> None:  # fmt: skip
     """Fetch by C-GET; more associations with other contexts only while something is missing (R5.6).
+
+    A further association asks for the `rest` only, never again for what has come.
 
     Raises
     ------
     NoAcceptedContext
         The peer has no C-GET.
     """
-    for batch in contexts.storage_batches(classes, LIMIT - 1, contexts.preferred(node.quirks.syntaxes)):
+    for number, batch in enumerate(batches):
+        if number:
+            requests = rest()
+        if not requests:
+            return
         proposed = [*contexts.query(model), *batch]
         roles = list(dict.fromkeys(context.abstract_syntax for context in batch))
         with associate(node, proposed, deadline, phase="C-GET", scp_roles=roles) as association:
@@ -165,7 +172,7 @@ def _stop(
 def move(
     node: Node, model: str, requests: Sequence[Unit], receiver: Receiver, deadline: Deadline, tally: Tally,
     arrived: threading.Event, expected: bool,
-) -> Listener:  # fmt: skip
+) -> None:  # fmt: skip
     """Fetch by C-MOVE to our own listener, which is open for the length of this call."""
     if not node.listen:
         raise InvalidRequest(
@@ -176,15 +183,17 @@ def move(
             f"({node.move_ae}), this machine's address and that port.",
         )
     with Listener(node, receiver, deadline) as listener:
-        with associate(node, contexts.query(model), deadline, phase="C-MOVE") as association:
-            for unit in requests:
-                _move_one(association, model, unit, node.move_ae, tally)
-        final = tally.statuses[-1] if tally.statuses else None
-        sent = tally.counts.get("completed", 0) + tally.counts.get("warning", 0)
-        nothing = final is not None and final.category is Category.FAILURE and not sent and not listener.busy
-        if not nothing and not arrived.is_set() and (expected or sent > len(receiver.kept) or listener.busy):
-            listener.settle(min(node.quirks.move_grace, deadline.progress), arrived)
-    return listener
+        try:
+            with associate(node, contexts.query(model), deadline, phase="C-MOVE") as association:
+                for unit in requests:
+                    _move_one(association, model, unit, node.move_ae, tally)
+            final = tally.statuses[-1] if tally.statuses else None
+            sent = tally.counts.get("completed", 0) + tally.counts.get("warning", 0)
+            nothing = final is not None and final.category is Category.FAILURE and not sent and not listener.busy
+            if not nothing and not arrived.is_set() and (expected or sent > len(receiver.kept) or listener.busy):
+                listener.settle(min(node.quirks.move_grace, deadline.progress), arrived)
+        finally:
+            tally.troubles += [f"turned away: {who}" for who in listener.rejected] + listener.troubles
 
 
 def move_to(
