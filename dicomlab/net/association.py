@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Iterator, Sequence
-from time import sleep
+from time import monotonic
 from typing import Any, NamedTuple
 
 from ..errors import (
@@ -58,6 +58,7 @@ class Association:
     def __init__(self, wire: Wire, node: Node, accepted: negotiation.Accepted, deadline: Deadline) -> None:
         self.wire, self.node, self.accepted, self.deadline = wire, node, accepted, deadline
         self._message_id = 0
+        self._asked_on = 0  # context id of the request that is answered now
         self._hint = 1 << 12
 
     # -- contexts --------------------------------------------------------------------------------------------
@@ -88,6 +89,7 @@ class Association:
         """Send a request; gives its message id."""
         context_id, _ = self.context(sop_class)
         self._message_id = self._message_id % 0xFFFF + 1
+        self._asked_on = context_id
         command = dimse.request(
             command_field,
             sop_class,
@@ -173,24 +175,34 @@ class Association:
         ProtocolError
             A response answers another message, or is of another kind, or has no status (R1.21).
         """
+        stores = command_field == dimse.CommandField.C_GET_RQ
+        asked_on = self._asked_on
         while True:
             message = self.read(limit)
             command = message.command
-            if command.command_field == dimse.CommandField.C_STORE_RQ:
-                yield message
+            if command.command_field == dimse.CommandField.C_STORE_RQ and stores:
+                yield from self._lent(message)
                 continue
             if command.command_field != command_field | dimse.RESPONSE:
                 raise self.broken(
                     f"a message of command field 0x{command.command_field:04X} came, no {service} response"
                 )
+            if message.context_id != asked_on:
+                raise self.broken(f"a response came on context {message.context_id}, {asked_on} was asked on")
             if command.responded_to != message_id:
                 raise self.broken(f"a response to message {command.responded_to} came, {message_id} was asked")
             status = command.status(service)
             if status is None:
                 raise self.broken("a response came without a status (0000,0900)")
-            yield message
+            yield from self._lent(message)
             if status.code not in (0xFF00, 0xFF01):
                 return
+
+    def _lent(self, message: Message) -> Iterator[Message]:
+        """Give a message away; what its taker needs is not the peer's silence."""
+        before = monotonic()
+        yield message
+        self.deadline.excuse(monotonic() - before)
 
     def answer(self, message: Message, status: int) -> None:
         """Answer a request of the peer's (a C-STORE of a C-GET, an N-EVENT-REPORT)."""
@@ -232,7 +244,7 @@ class Association:
                 elif kind != PduType.P_DATA_TF:
                     break
             self.wire.close()
-        except (DicomlabError, Cancelled):
+        except (DicomlabError, Cancelled, KeyboardInterrupt):  # the result stands
             self.abort()
 
     def abort(self) -> None:
@@ -288,15 +300,13 @@ def _open(node: Node, contexts: Sequence[Context], deadline: Deadline, scp_roles
         except AssociationRejected as error:
             if error.result != 2 or pause is None or patience.remaining < pause:
                 raise
-        sleep(pause)
-        if deadline.stopped:
+        if deadline.wait(pause):
             raise Cancelled
     raise AssertionError("unreachable")
 
 
 def _negotiate(node: Node, contexts: Sequence[Context], deadline: Deadline, scp_roles: Sequence[str]) -> Association:
-    own = Deadline(node.timeouts.association, node.timeouts.association)
-    own._stop = deadline._stop  # one abort flag for the whole call
+    own = deadline.grace(node.timeouts.association)  # within the total, and with one abort flag
     wire = Wire(_connect(node, deadline), node.identity)
     wire.deadline = own
     try:
@@ -341,7 +351,8 @@ def _connect(node: Node, deadline: Deadline) -> socket.socket:
     """A TCP connection within the connect deadline; the reason of a failure comes from the socket."""
     context: dict[str, Any] = {"peer": node.identity, "phase": "connection"}
     try:
-        return socket.create_connection((node.host, node.port), node.timeouts.connect)
+        patience = max(0.1, min(node.timeouts.connect, deadline.remaining))
+        return socket.create_connection((node.host, node.port), patience)
     except TimeoutError as error:
         raise AssociationTimeout(
             f"nothing answered at {node.host}:{node.port} within {node.timeouts.connect:g} s",

@@ -68,6 +68,10 @@ class Deadline:
         """Ask the call to stop; it looks at least every 0.25 s. May be called from any thread."""
         self._stop.set()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait so long; True, at once, where somebody asked for the call to stop."""
+        return self._stop.wait(seconds)
+
     def grace(self, seconds: float) -> Deadline:
         """A fresh, short deadline for what is still to come after a cancel or an end.
 

@@ -1,0 +1,66 @@
+"""The association's own rules, against the embedded PACS and silent sockets (SPEC 1)."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import dicomlab as dl
+from dicomlab import errors
+from dicomlab.demo import Holdings
+from dicomlab.net.node import Node, Timeouts
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port where connections are taken and nothing is ever said."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        yield door.getsockname()[1]
+
+
+def test_time_that_the_reader_takes_is_no_silence_of_the_peer() -> None:  # R1.5
+    with dl.demo_pacs(Holdings.t31(), timeout=1.0) as pacs:
+        seen = []
+        for row in pacs.each("STUDY", PatientID="77654033"):
+            seen.append(row["StudyInstanceUID"])
+            time.sleep(1.3)
+    assert len(seen) == 2
+
+
+def test_leaving_the_loop_early_ends_the_association() -> None:  # R3.2, R0.7
+    with dl.demo_pacs(Holdings.t31(), timeout=5) as pacs:
+        for _ in pacs.each("STUDY", PatientID="*"):
+            break
+        assert pacs.echo() < 5
+
+
+def test_the_total_deadline_holds_while_the_association_is_asked_for(silent: int) -> None:  # R1.4
+    node = Node("SILENT", "127.0.0.1", silent, timeouts=Timeouts(5, 5, 5, total=0.5))
+    began = time.monotonic()
+    with pytest.raises(errors.AssociationTimeout, match=r"SILENT@127\.0\.0\.1"):
+        dl.connect(node).echo()
+    assert time.monotonic() - began < 1.6
+
+
+def test_a_closed_port_and_an_unknown_host_have_their_own_words() -> None:  # R2.3
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(errors.ConnectError, match="nothing listens"):
+        dl.connect(f"A@127.0.0.1:{port}").echo()
+    with pytest.raises(errors.ConnectError, match="not known"):
+        dl.connect("A@no-such-host.invalid:104").echo()
+
+
+def test_an_error_survives_being_pickled() -> None:  # R0.4: results travel between processes
+    import pickle
+
+    with pytest.raises(errors.ConnectError) as caught:
+        dl.connect("A@no-such-host.invalid:104").echo()
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value) and again.peer == "A@no-such-host.invalid:104"
