@@ -42,7 +42,7 @@ class Peer:
         self._running: set[Deadline] = set()
 
     def __repr__(self) -> str:
-        rights = ", ".join(sorted(self.node.allow)) or "read-only"
+        rights = f"may {', '.join(sorted(self.node.allow))}" if self.node.allow else "read-only"
         back = f", listens on port {self.node.listen} for C-MOVE" if self.node.listen else ""
         return f"Peer {self.node.identity} as {self.node.calling} ({rights}{back})"
 
