@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .instances import scan
     from .net.node import Node, nodes
     from .net.peer import Peer, connect
+    from .readtable import read_table
     from .series import load, load_all
-    from .tables import read_table
     from .widgets.figure import view
 
 __version__ = "0.1.0.dev0"
@@ -50,7 +50,7 @@ _HOMES = {
     "load_all": ".series",
     "nodes": ".net.node",
     "open_folder": ".folder",
-    "read_table": ".tables",
+    "read_table": ".readtable",
     "scan": ".instances",
     "view": ".widgets.figure",
 }

@@ -1,11 +1,10 @@
-"""Typed tables from data sets, saved tables, and rows as addresses."""
+"""Typed tables from data sets, and rows as addresses."""
 
 from __future__ import annotations
 
 import doctest
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,10 +13,10 @@ from pydicom.dataset import Dataset
 
 import dicomlab.tables
 from dicomlab.elements import Elements, parse
-from dicomlab.errors import BadFile, InvalidRequest, ResultWarning
+from dicomlab.errors import InvalidRequest, ResultWarning
 from dicomlab.identifier import encode
 from dicomlab.level import QueryLevel
-from dicomlab.tables import Address, addresses, read_table, table
+from dicomlab.tables import Address, addresses, table
 
 
 def record(charset: str | None = None, **values: Any) -> Elements:
@@ -149,40 +148,6 @@ def test_ten_thousand_rows_take_a_moment() -> None:
     frame = table(rows, ["PatientID", "StudyDate", "Rows"] * 1)
     assert len(addresses(frame)) == 10_000
     assert time.perf_counter() - before < 3
-
-
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_saved_table_keeps_its_identifiers_and_types(tmp_path: Path, suffix: str) -> None:  # DESIGN 1
-    words = [*DTYPES, "AccessionNumber"]
-    frame = table(
-        [
-            raw(PatientID=b"00123", PatientName=b"NA", StudyDate=b"20240131", StudyTime=b"1430", Rows=b"\0\2",
-                StudyInstanceUID=b"1.2", SliceThickness=b"2.5", AccessionNumber=b"001"),
-            raw(PatientID=b"1e5", PatientName=b"null", StudyInstanceUID=b"1.3"),
-        ],
-        words, extra={"path": pd.array(["a", "b"], dtype="string")},
-    )  # fmt: skip
-    path = tmp_path / f"table.{suffix}"
-    frame.to_csv(path) if suffix == "csv" else frame.to_parquet(path)
-    again = read_table(path)
-    assert again.PatientID.tolist() == ["00123", "1e5"] and again.PatientName.tolist() == ["NA", "null"]
-    assert {name: str(again[name].dtype) for name in DTYPES} == DTYPES
-    pd.testing.assert_frame_equal(again, frame)
-    assert addresses(again) == addresses(frame)
-
-
-def test_tuples_come_back_from_csv(tmp_path: Path) -> None:
-    frame = table([raw(ModalitiesInStudy=b"CT\\MR"), raw(ModalitiesInStudy=b"CT")], ["ModalitiesInStudy"])
-    frame.to_csv(tmp_path / "table.csv", index=False)
-    assert read_table(tmp_path / "table.csv").ModalitiesInStudy.tolist() == [("CT", "MR"), "CT"]
-
-
-def test_a_file_that_is_no_table_is_a_bad_file(tmp_path: Path) -> None:  # R0.4
-    (tmp_path / "empty.csv").touch()
-    (tmp_path / "bad.parquet").write_bytes(b"not parquet")
-    for name in ("absent.csv", "empty.csv", "bad.parquet", "."):
-        with pytest.raises(BadFile):
-            read_table(tmp_path / name)
 
 
 SERIES = pd.DataFrame(
