@@ -104,6 +104,8 @@ def run(call: Call, instances: list[Instance], send: Callable[[Instance, int], i
         if call.message.MessageID in call.assoc.dimse.cancel_req:
             respond(call, kind, 0xFE00, counts)
             return
+        if manners.pause:
+            time.sleep(manners.pause)
         counts.add(instance.uid, send(instance, (call.message.MessageID + number) % 65535 + 1))
         if counts.remaining or manners.pending_last:
             respond(call, kind, 0xFF00, counts)

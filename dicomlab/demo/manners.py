@@ -61,7 +61,8 @@ class Manners:
     store_status: int = 0x0000  # the answer to a C-STORE that could be kept
     store_syntaxes: tuple[str, ...] | None = None  # transfer syntaxes taken for storage; None: all
     character_set: bool = True  # (0008,0005) is in the responses that need it
-    pace: float = 0.0  # seconds between responses of C-FIND and sub-operations
+    pace: float = 0.0  # seconds after each pending response
+    pause: float = 0.0  # seconds each sub-operation of a C-GET or C-MOVE takes, before its C-STORE goes out
 
     @classmethod
     def dcmqrscp(cls) -> Manners:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pydicom
@@ -165,6 +166,16 @@ def test_a_cancelled_get_ends_with_fe00_and_what_was_sent_stays_sent():
                 association.send_c_cancel(9, query_model=STUDY + "3")
     assert answers[-1].Status == 0xFE00 and 2 <= len(received) < 11
     assert answers[-1].NumberOfRemainingSuboperations == 11 - len(received)
+
+
+def test_each_sub_operation_of_a_get_and_of_a_move_takes_the_pause():
+    keys = {"StudyInstanceUID": ST}
+    with Destination() as there, DemoServer(Holdings.t31(), manners=Manners(pause=0.05)) as server:
+        server.destinations["DICOMLAB"] = there.address
+        for ask in (lambda: get(server, "STUDY", **keys), lambda: move(server, "DICOMLAB", **keys)):
+            before = time.monotonic()
+            ask()
+            assert time.monotonic() - before >= 11 * 0.05
 
 
 def ct_small():
