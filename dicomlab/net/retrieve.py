@@ -5,19 +5,10 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..cache import Cache
-from ..errors import (
-    AssociationRejected,
-    ConnectError,
-    DicomlabError,
-    IncompleteRetrieve,
-    InvalidRequest,
-    NoAcceptedContext,
-    StatusError,
-)
+from ..errors import DicomlabError, InvalidRequest, NoAcceptedContext, StatusError
 from ..identifier import PATIENT_ROOT, STUDY_ROOT
 from ..level import QueryLevel
 from ..options import options
@@ -28,39 +19,12 @@ from . import contexts, transfer
 from .deadline import Cancelled, Deadline
 from .holdings import Holdings, ask
 from .node import Node, ae_title
+from .outcome import Retrieval, estimate, result
 from .receiver import Receiver
-from .transfer import Tally, Unit
+from .transfer import Unit
 
 if TYPE_CHECKING:
     import pandas as pd
-
-REFUSED_BEFORE = (ConnectError, AssociationRejected, NoAcceptedContext, InvalidRequest)
-
-
-@dataclass
-class Retrieval:
-    """One retrieval: what is due, what is here, what came, and why not all of it."""
-
-    node: Node
-    cache: Cache
-    addresses: list[Address]
-    deadline: Deadline
-    refresh: bool = False
-    holdings: Holdings = field(default_factory=Holdings)
-    tally: Tally = field(default_factory=Tally)
-    receiver: Receiver | None = None
-    method: str = ""
-    reason: str = ""
-    cause: BaseException | None = None
-    remarks: list[str] = field(default_factory=list)
-
-    def here(self) -> dict[str, Any]:
-        """Cache entries of this node for what is asked, by SOP Instance UID."""
-        return {entry.SOPInstanceUID: entry for entry in self.cache.instances(self.node.identity, self.addresses)}
-
-    def due(self, here: dict[str, Any]) -> list[Any]:
-        """What the archive says it holds and is not here."""
-        return [held for uid, held in self.holdings.instances.items() if uid not in here]
 
 
 def retrieve(
@@ -93,11 +57,11 @@ def retrieve(
     except (KeyboardInterrupt, Cancelled) as error:
         run.cause = error
         run.holdings = Holdings(known=False, why="stopped before it had said so")
-        return _result(run, errors)
+        return result(run, errors)
     here = {} if refresh or elsewhere else run.here()
     missing = run.due(here)
     if dry_run:
-        return _estimate(run, here)
+        return estimate(run, here)
     if (len(missing) > options.retrieve_limit and limit is None) or (limit is not None and len(missing) > limit):
         raise InvalidRequest(
             f"{len(missing):,} instances would be fetched, more than the limit of {limit or options.retrieve_limit:,}",
@@ -110,7 +74,7 @@ def retrieve(
         return _send_elsewhere(run, requests, destination)
     if requests:
         _fetch(run, requests, len(missing), method, progress)
-    return _result(run, errors)
+    return result(run, errors)
 
 
 def _requests(run: Retrieval, missing: list[Any], here: set[str]) -> list[Unit]:
@@ -230,168 +194,3 @@ def _send_elsewhere(run: Retrieval, requests: Sequence[Unit], destination: str) 
     )
     frame.attrs = {"peer": run.node.identity, "destination": destination, "method": "move", "peer_counts": counts}
     return frame
-
-
-def _estimate(run: Retrieval, here: dict[str, Any]) -> pd.DataFrame:
-    """One row a series: how many instances and bytes there are, are here and would be fetched."""
-    import pandas as pd
-
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for held in run.holdings.instances.values():
-        row = rows.setdefault(
-            (held.StudyInstanceUID, held.SeriesInstanceUID),
-            {"classes": set(), "instances": 0, "here": 0, "to_fetch": 0, "bytes": 0, "unknown": 0},
-        )
-        row["classes"].add(held.SOPClassUID)
-        row["instances"] += 1
-        if held.SOPInstanceUID in here:
-            row["here"] += 1
-            continue
-        row["to_fetch"] += 1
-        row["bytes"] += held.size or 0
-        row["unknown"] += held.size is None
-    frame = pd.DataFrame(
-        [
-            (study, series, row["instances"], row["here"], row["to_fetch"], None if row["unknown"] else row["bytes"])
-            for (study, series), row in rows.items()
-        ],
-        columns=["StudyInstanceUID", "SeriesInstanceUID", "instances", "here", "to_fetch", "bytes_to_fetch"],
-    ).astype(
-        {
-            "StudyInstanceUID": "string", "SeriesInstanceUID": "string", "instances": "Int64", "here": "Int64",
-            "to_fetch": "Int64", "bytes_to_fetch": "Int64",
-        }
-    )  # fmt: skip
-    known = bool(len(frame)) and not frame["bytes_to_fetch"].isna().any()
-    frame.attrs = {
-        "peer": run.node.identity,
-        "instances": int(frame["instances"].sum()),
-        "to_fetch": int(frame["to_fetch"].sum()),
-        "bytes_to_fetch": int(frame["bytes_to_fetch"].sum()) if known else None,
-        "known": run.holdings.known,
-        "why": run.holdings.why,
-        "cache": str(run.cache.root),
-    }
-    return frame
-
-
-# -- the result ----------------------------------------------------------------------------------------------------
-
-
-def _result(run: Retrieval, errors: str) -> pd.DataFrame:
-    from ..instances import instances
-
-    here = run.here()
-    kept = run.receiver.kept if run.receiver else {}
-    due = run.holdings.instances
-    order = [uid for uid in due if uid in here]
-    order += [uid for uid in here if uid not in due and (uid in kept or not run.holdings.known)]
-    frame = instances([here[uid].path for uid in order])
-    missing = [uid for uid in due if uid not in here or (run.refresh and uid not in kept)]
-    remarks = _remarks(run, missing)
-    frame.attrs.update(
-        {
-            "peer": run.node.identity,
-            "method": run.method or None,
-            "reason": run.reason or None,
-            "missing": missing,
-            "fetched": len(kept),
-            "bytes": run.receiver.bytes if run.receiver else 0,
-            "cancelled": isinstance(run.cause, KeyboardInterrupt | Cancelled),
-            "peer_status": [status.code for status in run.tally.statuses],
-            "peer_counts": run.tally.counts,
-            "remarks": remarks,
-            "complete": run.holdings.known and not missing,
-            "elapsed": round(run.deadline.elapsed, 3),
-            "cache": str(run.cache.root),
-        }
-    )
-    trouble = _trouble(run, frame, missing)
-    if trouble is None:
-        transfer.say(remarks, run.node.identity)
-        return frame
-    if errors == "report" and isinstance(trouble, IncompleteRetrieve):
-        transfer.say([trouble.message, *remarks], run.node.identity)
-        return frame
-    raise trouble from (run.cause or (run.receiver.full if run.receiver else None))
-
-
-def _remarks(run: Retrieval, missing: list[str]) -> list[str]:
-    remarks: list[str] = []
-    if run.receiver is not None:
-        remarks += [f"{item.SOPInstanceUID} was not kept: {item.why}" for item in run.receiver.refused]
-        remarks += run.receiver.remarks
-    if not run.holdings.instances and run.holdings.known:
-        remarks.append("the archive holds nothing of what was asked for")
-    if not run.holdings.known:
-        remarks.append(f"the archive could not be asked what it holds ({run.holdings.why}); what came may not be all")
-    if run.cause is not None and not missing:
-        remarks.append(f"all instances are here, yet it ended badly: {run.cause or type(run.cause).__name__}")
-    return remarks + run.remarks
-
-
-def _trouble(run: Retrieval, frame: pd.DataFrame, missing: list[str]) -> DicomlabError | None:
-    """The error that this retrieval ends with, None where all is here."""
-    cause = run.cause
-    arrived = len(run.receiver.kept) if run.receiver else 0
-    failures = [item for item in run.tally.statuses if item.category in (Category.FAILURE, Category.CANCEL)]
-    if run.holdings.known and not missing:
-        return None
-    if isinstance(cause, DicomlabError) and not arrived and isinstance(cause, (*REFUSED_BEFORE, StatusError)):
-        return cause
-    if not run.holdings.known and cause is None and not failures and not (run.receiver and run.receiver.refused):
-        return None
-    return _incomplete(run, frame, missing, failures[0] if failures else None)
-
-
-def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status: Any) -> IncompleteRetrieve:
-    import pandas as pd
-
-    cause = run.cause
-    receiver = run.receiver
-    refused = receiver.refused if receiver else []
-    total = len(run.holdings.instances)
-    if run.holdings.known:
-        text = f"{total - len(missing)} of {total} instances are here, {len(missing)} are missing"
-    else:
-        text = f"{len(frame)} instances are here; how many there should be is not known"
-    sent = run.tally.counts.get("completed", 0)
-    if run.method == "move" and sent and not (receiver and receiver.kept):
-        text += f"; the archive says it sent {sent} to {run.node.move_ae}, none arrived here"
-    elif sent and receiver and sent > len(receiver.kept):
-        text += f"; the archive says it sent {sent}, {len(receiver.kept)} arrived whole"
-    if status is not None:
-        text += f"; it ended with {status}"
-    if refused:
-        text += f"; {len(refused)} came and were not kept: {refused[0].why}"
-    if run.remarks:
-        text += f"; {run.remarks[0]}"
-    advice = "Call retrieve again: only what is missing is fetched."
-    if receiver and receiver.full is not None:
-        text += f"; the disk did not take them: {receiver.full}"
-        advice = f"Make room in {run.cache.root}, then call retrieve again: only what is missing is fetched."
-    elif isinstance(cause, KeyboardInterrupt | Cancelled):
-        text = f"stopped on request: {text}"
-    elif cause is not None:
-        text += f"; {cause.message if isinstance(cause, DicomlabError) else cause}"
-    elif run.method == "move" and not (receiver and receiver.kept):
-        advice = (
-            f"Ask the PACS administrator whether {run.node.move_ae} is entered with this machine's address "
-            f"and port {run.node.listen}."
-        )
-    error = IncompleteRetrieve(
-        text,
-        peer=run.node.identity,
-        phase=f"C-{run.method.upper()}" if run.method else "C-FIND",
-        elapsed=run.deadline.elapsed,
-        status=status,
-        advice=advice,
-    )
-    error.instances, error.missing = frame, missing
-    error.failed = pd.DataFrame(
-        [(item.SOPInstanceUID, item.why) for item in refused]
-        + [(uid, "the archive reports it failed") for uid in run.tally.failed],
-        columns=["SOPInstanceUID", "why"],
-        dtype="string",
-    )
-    return error
