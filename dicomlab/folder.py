@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from .cache import Cache
 from .elements import Elements, tag_of
 from .errors import IncompleteRetrieve, InvalidRequest
-from .identifier import PATIENT_ROOT, RETURN_KEYS, STUDY_ROOT, describe_keys, split_keys
+from .identifier import describe_keys
 from .instances import WANTED, Found, Place, gather, instances
 from .keys import key_of, wanted
 from .level import QueryLevel
+from .models import PATIENT_ROOT, RETURN_KEYS, STUDY_ROOT, split_keys
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from test_cache import CT, EXPLICIT, NODE, data_set
 from dicomlab.cache import Cache
 from dicomlab.errors import IncompleteRetrieve, InvalidRequest
 from dicomlab.folder import open_folder
-from dicomlab.identifier import RETURN_KEYS
 from dicomlab.level import QueryLevel
+from dicomlab.models import RETURN_KEYS
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 T31 = FILES / "dicomdirtests"

@@ -19,25 +19,17 @@ from pydicom.filereader import read_dataset
 
 import dicomlab.identifier
 import dicomlab.keys
+import dicomlab.models
 from dicomlab.errors import InvalidRequest
-from dicomlab.identifier import (
-    PATIENT_ROOT,
-    PATIENT_STUDY_ONLY,
-    RETURN_KEYS,
-    WORKLIST,
-    describe_keys,
-    encode,
-    identifiers,
-    split_keys,
-    unique_keys_above,
-)
+from dicomlab.identifier import describe_keys, encode, identifiers
 from dicomlab.level import QueryLevel
+from dicomlab.models import PATIENT_ROOT, PATIENT_STUDY_ONLY, RETURN_KEYS, WORKLIST, split_keys, unique_keys_above
 
 STEP = "ScheduledProcedureStepSequence[0]."
 
 
 def test_the_examples_run() -> None:
-    for module in (dicomlab.identifier, dicomlab.keys):
+    for module in (dicomlab.identifier, dicomlab.keys, dicomlab.models):
         assert doctest.testmod(module).failed == 0
 
 

@@ -11,7 +11,8 @@ import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import Holdings, Manners
 from dicomlab.elements import Elements
-from dicomlab.net.query import _inherit, _row
+from dicomlab.net.inheritance import inherit
+from dicomlab.net.provenance import as_row
 
 
 @pytest.mark.parametrize("level", ["STUDY", "SERIES"])
@@ -59,11 +60,11 @@ def test_what_a_study_says_keeps_its_meaning_in_rows_of_another_repertoire() -> 
         {0x00080005: ("CS", b"ISO_IR 192"), 0x00100010: ("PN", "Müller^Jörg".encode())}, False
     )
     record = Elements({0x00080005: ("CS", b"ISO_IR 100"), 0x0008103E: ("LO", "Schädel".encode("latin-1"))}, False)
-    _inherit(record, parent)
+    inherit(record, parent)
     assert record.get("PatientName") == "Müller^Jörg" and record.get("SeriesDescription") == "Schädel"
 
 
 def test_a_number_that_is_none_does_not_end_the_question() -> None:  # R3.19
     record = Elements({0x00200013: ("IS", b"abc ")}, False)
-    row: dict[str, Any] = _row(record, ["InstanceNumber", "Rows"])
+    row: dict[str, Any] = as_row(record, ["InstanceNumber", "Rows"])
     assert row == {"InstanceNumber": "abc", "Rows": None}

@@ -1,0 +1,123 @@
+"""The table of matches, and what its reader must know of how it came about (R3.15, R3.20)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..elements import Elements, tag_of
+from ..errors import BadData, ResultWarning
+from ..identifier import describe_keys
+from ..matching import mismatched
+from ..tables import table
+from .deadline import Deadline
+from .node import Node
+from .operation import Course
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .plan import Plan
+
+ROUND_NUMBERS = frozenset({100, 200, 500, 1000, 2000, 5000, 50_000})  # row counts where archives cut without a word
+_ORDER = (
+    "StudyDate", "StudyTime", "PatientID", "StudyInstanceUID", "SeriesNumber", "SeriesInstanceUID",
+    "InstanceNumber", "SOPInstanceUID",
+)  # fmt: skip
+
+
+def as_row(record: Elements, columns: Sequence[str]) -> dict[str, Any]:
+    """One match as a dict; a value that is none of its VR stays text."""
+    row: dict[str, Any] = {}
+    for name in columns:
+        try:
+            row[name] = record.get(name)
+        except BadData:
+            row[name] = record.raw[tag_of(name)][1].decode("latin-1").strip(" \0")
+    return row
+
+
+def wrong_rows(frame: pd.DataFrame, keys: Mapping[str, Any]) -> dict[str, list[int]]:
+    given = {name: value for name, value in keys.items() if name in frame and value is not None}
+    return mismatched(frame, given)
+
+
+def as_table(
+    node: Node,
+    plan: Plan,
+    records: list[Elements],
+    course: Course,
+    deadline: Deadline,
+    *,
+    raw: bool = False,
+    quiet: bool = False,
+) -> pd.DataFrame:
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        if quiet:
+            warnings.simplefilter("ignore", ResultWarning)
+        frame = table(records, plan.columns)
+    problems = frame.attrs.get("problems", [])
+    keys = {name: value for _, part in plan.steps for name, value in part.items()}
+    wrong = wrong_rows(frame, keys) if len(frame) and plan.template is None else {}
+    unknown = sorted(name for name, rows in wrong.items() if len(rows) == len(frame) and frame[name].isna().all())
+    ignored = sorted(name for name in wrong if name not in unknown)
+    drop = sorted({row for name in ignored for row in wrong[name]})
+    if raw:
+        frame = frame.assign(dataset=pd.Series([record.dataset() for record in records], dtype=object))
+    by = [name for name in _ORDER if name in frame]
+    if drop:
+        frame = frame.drop(index=frame.index[drop])
+    if by and len(frame):
+        frame = frame.sort_values(by, kind="stable", na_position="last")
+    frame.attrs = {
+        "problems": problems,
+        "peer": node.identity,
+        "level": plan.level.value if plan.level else None,
+        "model": plan.model,
+        "keys": describe_keys(plan.keys),
+        "queries": course.queries,
+        "status": course.status.code if course.status else None,
+        "elapsed": round(deadline.elapsed, 3),
+        "cut": course.cut or None,
+        "cancelled": course.cancelled,
+        "ignored": ignored,
+        "refiltered": len(drop),
+        "unverified": unknown,
+        "absent": [name for name in plan.columns if len(frame) and frame[name].isna().all()],
+    }
+    frame = frame.reset_index(drop=True)
+    if not quiet:
+        warn(course, node)
+        for name in ignored:
+            warnings.warn(
+                f"{node.identity} ignored the key {name}: {len(wrong[name])} rows that do not fit were left out",
+                ResultWarning,
+                stacklevel=4,
+            )
+        for name in unknown:
+            warnings.warn(
+                f"{node.identity} gave no {name} back, so the key {name} may have been ignored",
+                ResultWarning,
+                stacklevel=4,
+            )
+    return frame
+
+
+def warn(course: Course, node: Node, stacklevel: int = 5) -> None:
+    """Warn, once, of what its reader must not miss."""
+    known = node.quirks.result_limit
+    said = [course.cut] if course.cut else []
+    if course.cancelled:
+        said.append(f"cancelled after {course.matches:,} matches")
+    if not said and course.matches and (course.matches in ROUND_NUMBERS or course.matches == known):
+        said.append(f"exactly {course.matches:,} matches came: the archive may have cut the list")
+    if course.partial_keys:
+        said.append("the archive does not support some of the optional keys (0xFF01)")
+    said += course.unreadable[:5]
+    if len(course.unreadable) > 5:
+        said.append(f"and {len(course.unreadable) - 5} more matches cannot be read")
+    if said:
+        warnings.warn(f"{node.identity}: {'; '.join(said)}", ResultWarning, stacklevel=stacklevel)
