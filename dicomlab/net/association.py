@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..errors import (
@@ -258,17 +259,24 @@ class Association:
 
 @contextlib.contextmanager
 def associate(
-    node: Node, contexts: Sequence[Context], deadline: Deadline, *, phase: str, scp_roles: Sequence[str] = ()
+    node: Node,
+    contexts: Sequence[Context],
+    deadline: Deadline,
+    *,
+    phase: str,
+    scp_roles: Sequence[str] = (),
+    extended: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Iterator[Association]:
     """An association for the length of a ``with`` block: released at its end, aborted where it raises.
 
-    A transient rejection is tried again, with back-off (R1.20).
+    A transient rejection is tried again, with back-off (R1.20). What `extended` proposes for a SOP class (R1.10) is
+    agreed as far as `Association.accepted.agreed` says; an option that is not falls back for that option only.
 
     Raises
     ------
     ConnectError, AssociationRejected, NoAcceptedContext, ProtocolError
     """
-    association = _open(node, contexts, deadline, scp_roles)
+    association = _open(node, contexts, deadline, scp_roles, extended)
     association.wire.deadline, association.wire.phase = deadline, phase
     try:
         yield association
@@ -292,11 +300,17 @@ def associate(
     association.release()
 
 
-def _open(node: Node, contexts: Sequence[Context], deadline: Deadline, scp_roles: Sequence[str]) -> Association:
+def _open(
+    node: Node,
+    contexts: Sequence[Context],
+    deadline: Deadline,
+    scp_roles: Sequence[str],
+    extended: Mapping[str, bytes],
+) -> Association:
     patience = Deadline(node.timeouts.association, node.timeouts.association)
     for pause in (*BACK_OFF, None):
         try:
-            return _negotiate(node, contexts, deadline, scp_roles)
+            return _negotiate(node, contexts, deadline, scp_roles, extended)
         except AssociationRejected as error:
             if error.result != 2 or pause is None or patience.remaining < pause:
                 raise
@@ -305,12 +319,18 @@ def _open(node: Node, contexts: Sequence[Context], deadline: Deadline, scp_roles
     raise AssertionError("unreachable")
 
 
-def _negotiate(node: Node, contexts: Sequence[Context], deadline: Deadline, scp_roles: Sequence[str]) -> Association:
+def _negotiate(
+    node: Node,
+    contexts: Sequence[Context],
+    deadline: Deadline,
+    scp_roles: Sequence[str],
+    extended: Mapping[str, bytes],
+) -> Association:
     own = deadline.grace(node.timeouts.association)  # within the total, and with one abort flag
     wire = Wire(_connect(node, deadline), node.identity)
     wire.deadline = own
     try:
-        wire.send(negotiation.request(node.calling, node.ae_title, contexts, scp_roles))
+        wire.send(negotiation.request(node.calling, node.ae_title, contexts, scp_roles, extended))
         kind, body = wire.read_pdu()
         if kind == PduType.ASSOCIATE_RJ:
             words, advice, result, source, reason = negotiation.rejection(body, node.calling, node.ae_title)
@@ -329,7 +349,7 @@ def _negotiate(node: Node, contexts: Sequence[Context], deadline: Deadline, scp_
         if kind != PduType.ASSOCIATE_AC:
             raise wire._broken(f"a PDU of type {kind} answered the association request")
         try:
-            accepted = negotiation.accepted(body, contexts)
+            accepted = negotiation.accepted(body, contexts, extended)
         except ValueError as error:
             raise wire._broken(str(error)) from error
     except BaseException as error:

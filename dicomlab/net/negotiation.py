@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from .contexts import LIMIT, Context
@@ -50,9 +51,32 @@ class Accepted:
     implementation_class: str = ""
     implementation_version: str = ""
     roles: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # class -> (SCU, SCP) as answered
+    extended: dict[str, bytes] = field(default_factory=dict)  # class -> application information as answered
+
+    def agreed(self, sop_class: str, byte: int) -> bool:
+        """Whether that option of SOP Class Extended Negotiation was agreed; a byte that did not come is 0 (R1.10).
+
+        Parameters
+        ----------
+        byte
+            Counted from 1, as in PS3.4 C.5.1: 1 relational queries, 3 fuzzy matching of person names, ...
+
+        Examples
+        --------
+        >>> accepted = Accepted({}, {}, 0, extended={"1.2.840.10008.5.1.4.1.2.2.1": b"\\1"})
+        >>> accepted.agreed("1.2.840.10008.5.1.4.1.2.2.1", 1), accepted.agreed("1.2.840.10008.5.1.4.1.2.2.1", 3)
+        (True, False)
+        """
+        return self.extended.get(sop_class, b"")[byte - 1 : byte] == b"\1"
 
 
-def request(calling: str, called: str, contexts: Sequence[Context], scp_roles: Sequence[str] = ()) -> bytes:
+def request(
+    calling: str,
+    called: str,
+    contexts: Sequence[Context],
+    scp_roles: Sequence[str] = (),
+    extended: Mapping[str, bytes] = MappingProxyType({}),
+) -> bytes:
     """A whole A-ASSOCIATE-RQ.
 
     Parameters
@@ -61,6 +85,8 @@ def request(calling: str, called: str, contexts: Sequence[Context], scp_roles: S
         At most 128; they get the ids 1, 3, 5, ... in this order.
     scp_roles
         Abstract syntaxes for which we want to be the SCP: the storage classes of a C-GET (R1.9).
+    extended
+        SOP class to the service class application information that is proposed for it (R1.10).
     """
     from pynetdicom.pdu import A_ASSOCIATE_RQ
     from pynetdicom.pdu_primitives import A_ASSOCIATE
@@ -76,17 +102,23 @@ def request(calling: str, called: str, contexts: Sequence[Context], scp_roles: S
         item.context_id = 2 * number + 1
         proposed.append(item)
     primitive.presentation_context_definition_list = proposed
-    primitive.user_information = user_information(MAXIMUM_LENGTH, dict.fromkeys(scp_roles, (False, True)))
+    roles = dict.fromkeys(scp_roles, (False, True))
+    primitive.user_information = user_information(MAXIMUM_LENGTH, roles, extended)
     return A_ASSOCIATE_RQ(primitive).encode()
 
 
-def user_information(maximum_length: int, roles: dict[str, tuple[bool, bool]]) -> list[Any]:
-    """Maximum length, implementation and roles, as pynetdicom's primitives."""
+def user_information(
+    maximum_length: int,
+    roles: Mapping[str, tuple[bool, bool]] = MappingProxyType({}),
+    extended: Mapping[str, bytes] = MappingProxyType({}),
+) -> list[Any]:
+    """Maximum length, implementation, roles and extended negotiation, as pynetdicom's primitives."""
     from pynetdicom.pdu_primitives import (
         ImplementationClassUIDNotification,
         ImplementationVersionNameNotification,
         MaximumLengthNotification,
         SCP_SCU_RoleSelectionNegotiation,
+        SOPClassExtendedNegotiation,
     )
 
     length = MaximumLengthNotification()
@@ -100,6 +132,10 @@ def user_information(maximum_length: int, roles: dict[str, tuple[bool, bool]]) -
         role = SCP_SCU_RoleSelectionNegotiation()
         role.sop_class_uid, role.scu_role, role.scp_role = uid, scu, scp
         items.append(role)
+    for uid, information in extended.items():
+        item = SOPClassExtendedNegotiation()
+        item.sop_class_uid, item.service_class_application_information = uid, information
+        items.append(item)
     return items
 
 
@@ -130,8 +166,12 @@ def _check(body: bytes, at: int, end: int, nested: dict[int, int]) -> str:
     return ""
 
 
-def accepted(body: bytes, contexts: Sequence[Context]) -> Accepted:
+def accepted(
+    body: bytes, contexts: Sequence[Context], extended: Mapping[str, bytes] = MappingProxyType({})
+) -> Accepted:
     """What an A-ASSOCIATE-AC with that body (without its six bytes of header) agrees to.
+
+    What it says of extended options that were not proposed agrees to nothing.
 
     Raises
     ------
@@ -184,7 +224,14 @@ def accepted(body: bytes, contexts: Sequence[Context]) -> Accepted:
         str(information.implementation_class_uid or "") if information else "",
         _text(information.implementation_version_name) if information else "",
         roles,
+        _agreed(information.ext_neg if information else (), extended),
     )
+
+
+def _agreed(answers: Sequence[Any], proposed: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The application information of those items as far as it was proposed."""
+    found = {str(item.sop_class_uid): item.app_info or b"" for item in answers}
+    return {uid: found[uid][: len(asked)] for uid, asked in proposed.items() if uid in found}
 
 
 def _text(value: Any) -> str:
@@ -262,7 +309,7 @@ def acceptance(asked: Requested, wanted: frozenset[str], syntaxes: Sequence[str]
     primitive.calling_ae_title, primitive.called_ae_title = asked.calling, asked.called
     primitive.result, primitive.result_source = 0, 1
     primitive.presentation_context_definition_results_list = answers
-    primitive.user_information = user_information(MAXIMUM_LENGTH, {})
+    primitive.user_information = user_information(MAXIMUM_LENGTH)
     return A_ASSOCIATE_AC(primitive).encode(), Accepted(agreed, {}, asked.maximum_length)
 
 

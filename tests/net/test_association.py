@@ -10,8 +10,13 @@ import pytest
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.demo import Holdings
+from dicomlab.demo import DemoServer, Holdings, Manners
+from dicomlab.net import contexts
+from dicomlab.net.association import associate
+from dicomlab.net.deadline import Deadline
 from dicomlab.net.node import Node, Timeouts
+
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
 
 @pytest.fixture
@@ -55,6 +60,20 @@ def test_a_closed_port_and_an_unknown_host_have_their_own_words() -> None:  # R2
         dl.connect(f"A@127.0.0.1:{port}").echo()
     with pytest.raises(errors.ConnectError, match="not known"):
         dl.connect("A@no-such-host.invalid:104").echo()
+
+
+@pytest.mark.parametrize(("manners", "agreed"), [((), []), ((1,), [1]), ((1, 0, 1), [1, 3]), ((0, 1), [])])
+def test_extended_options_are_agreed_as_far_as_the_archive_answers(  # R1.10
+    manners: tuple[int, ...], agreed: list[int]
+) -> None:
+    with DemoServer(Holdings.t31(), manners=Manners(agree=manners)) as server:
+        extended = {STUDY_ROOT_FIND: b"\1\0\1\0"}
+        node = Node.of(server.address)
+        proposed = contexts.query(STUDY_ROOT_FIND)
+        with associate(node, proposed, Deadline(5), phase="C-FIND", extended=extended) as association:
+            found = association.accepted
+    assert [byte for byte in range(1, 8) if found.agreed(STUDY_ROOT_FIND, byte)] == agreed
+    assert (STUDY_ROOT_FIND in found.extended) == bool(manners)
 
 
 def test_an_error_survives_being_pickled() -> None:  # R0.4: results travel between processes

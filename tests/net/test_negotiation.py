@@ -13,6 +13,7 @@ from dicomlab.net import negotiation
 from dicomlab.net.contexts import EXPLICIT, IMPLICIT, STORABLE, Context
 
 CT, MR, GET = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.2.2.3"
+FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 PROPOSED = [
     Context(GET, (EXPLICIT, IMPLICIT)),
     Context(CT, (EXPLICIT,)),
@@ -44,6 +45,44 @@ def test_the_request_is_what_pynetdicom_reads():  # R1.6, R1.7, R1.9, R1.22
     assert {str(uid): (item.scu_role, item.scp_role) for uid, item in roles.items()} == {CT: (0, 1)}
     assert str(primitive.implementation_class_uid) == negotiation.IMPLEMENTATION_CLASS_UID
     assert len(negotiation.IMPLEMENTATION_VERSION_NAME) <= 16
+
+
+def test_the_request_proposes_extended_options_for_each_class():  # R1.10
+    pdu = A_ASSOCIATE_RQ()
+    pdu.decode(negotiation.request("LAB", "ARCHIVE", PROPOSED, (), {FIND: b"\1\0\1", GET: b"\1"}))
+    items = {str(item.sop_class_uid): item.app_info for item in pdu.user_information.ext_neg}
+    assert items == {FIND: b"\1\0\1", GET: b"\1"}
+
+
+def extended_answer(*items):
+    """The body of an A-ASSOCIATE-AC with such items 0x56 at the end of its user information."""
+    body = answer()[6:]
+    at = body.index(b"\x50\x00", 68)
+    while at + 4 + int.from_bytes(body[at + 2 : at + 4], "big") != len(body):
+        at = body.index(b"\x50\x00", at + 1)
+    more = b""
+    for uid, information in items:
+        inner = len(uid).to_bytes(2, "big") + uid.encode() + information
+        more += b"\x56\x00" + len(inner).to_bytes(2, "big") + inner
+    inside = body[at + 4 :] + more
+    return body[: at + 2] + len(inside).to_bytes(2, "big") + inside
+
+
+@pytest.mark.parametrize(
+    ("answered", "agreed"),
+    [
+        ([], []),
+        ([(FIND, b"")], []),
+        ([(FIND, b"\1")], [1]),  # shorter: the missing bytes are 0
+        ([(FIND, b"\0\0\1")], [3]),
+        ([(FIND, b"\1\0\1\1\1")], [1, 3]),  # longer than what was proposed
+        ([(GET, b"\1")], []),  # of a class that nothing was proposed for
+    ],
+)
+def test_an_extended_option_is_agreed_where_its_byte_was_answered(answered, agreed):  # R1.10
+    accepted = negotiation.accepted(extended_answer(*answered), PROPOSED, {FIND: b"\1\0\1"})
+    assert [byte for byte in range(1, 8) if accepted.agreed(FIND, byte)] == agreed
+    assert not accepted.agreed(GET, 1)
 
 
 def test_128_contexts_have_the_odd_ids_to_255():  # R1.6
