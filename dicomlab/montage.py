@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from .errors import GeometryError, InvalidRequest
 from .volume import AXES
+from .windows import checked_window
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,15 +28,13 @@ def grey(values: NDArray[np.generic], window: tuple[float, float], inverted: boo
     if values.ndim == 3:
         return np.asarray(values, np.uint8)
     centre, width = window
-    if not width > 0:
-        raise InvalidRequest(f"a window of width {width}")
     scaled = (np.asarray(values, np.float32) - centre) / width + 0.5
     picture = np.round(np.clip(np.nan_to_num(scaled), 0, 1) * 255).astype(np.uint8)
     return 255 - picture if inverted else picture
 
 
 def slices_of(volume: xr.DataArray, axis: str, slices: int) -> tuple[list[int], xr.DataArray]:
-    """Which slices are shown, evenly spread, and the volume with that axis in front (of 4-D the first)."""
+    """Which slices are shown, the same step apart, and the volume with that axis in front (of 4-D the first)."""
     if axis not in volume.dims:
         raise InvalidRequest(f"the array has no dimension {axis!r}, it has {', '.join(map(str, volume.dims))}")
     for name in volume.dims:
@@ -43,8 +43,11 @@ def slices_of(volume: xr.DataArray, axis: str, slices: int) -> tuple[list[int], 
     if volume.ndim - ("channel" in volume.dims) != 3:
         raise GeometryError("a montage needs a volume of three dimensions")
     rest = [name for name in volume.dims if name != axis]
+    if not isinstance(slices, Integral) or slices < 1:
+        raise InvalidRequest(f"{slices!r} slices cannot be shown", advice="Give a whole number from 1 upwards.")
     count = volume.sizes[axis]
-    chosen = np.unique(np.linspace(0, count - 1, min(count, max(1, slices))).round().astype(int)).tolist()
+    step = -(-count // int(slices))  # a gap that varies would be read as the patient's
+    chosen = list(range((count - 1) % step // 2, count, step))
     return chosen, volume.transpose(axis, *rest)
 
 
@@ -64,7 +67,7 @@ def montage(
     *,
     slices: int = 24,
     columns: int | None = None,
-    window: tuple[float, float] | None = None,
+    window: tuple[float, float] | str | None = None,
     width: int = 1200,
 ) -> Image:
     """Slices side by side in one picture; see ``.dicom.montage``.
@@ -72,12 +75,12 @@ def montage(
     Raises
     ------
     InvalidRequest
-        There is no such dimension.
+        There is no such dimension or window.
     """
     from PIL import Image
 
     chosen, ordered = slices_of(volume, axis, slices)
-    centre_width = window or volume.dicom.window
+    centre_width = volume.dicom.window if window is None else checked_window(window, volume.dicom.units)
     inverted = volume.attrs.get("PhotometricInterpretation") == "MONOCHROME1"
     tall = aspect(ordered, axis) * ordered.shape[1] / ordered.shape[2]
     across = columns or max(1, min(len(chosen), round(np.sqrt(len(chosen) * 1.6 * tall))))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import re
 import subprocess
 import sys
 
@@ -12,7 +14,9 @@ from support import ROOT
 
 from dicomlab import load
 from dicomlab.errors import InvalidRequest
+from dicomlab.montage import montage
 from dicomlab.widgets.figure import view
+from dicomlab.windows import PRESETS, checked_window
 
 
 def words(figure) -> list[str]:
@@ -51,6 +55,46 @@ def test_one_slice_a_gap_a_picture_and_another_axis_can_be_seen(tmp_path):
 def test_what_is_no_volume_is_refused():
     with pytest.raises(InvalidRequest, match="takes a volume"):
         view([1, 2])
+
+
+@pytest.mark.parametrize("window", ["lungs", (40,), (40, 0), (40, float("nan")), 400, ("a", "b"), b"lung"])
+def test_a_window_that_is_none_is_refused_and_says_what_there_is(tmp_path, window):  # R0.4
+    volume = load(slices.write(tmp_path, slices.stack([0, 2])))
+    for look in (view, montage):
+        with pytest.raises(InvalidRequest, match=r"window.* such as \(40, 400\).* lung, bone, soft tissue, brain"):
+            look(volume, window=window)
+
+
+def test_a_window_of_ct_has_a_name_and_is_for_hu_alone(tmp_path):  # R15.5
+    volume = load(slices.write(tmp_path, slices.stack([0, 2])))
+    assert "window -600 / 1500 HU" in words(view(volume, window="lung"))
+    assert "window 40 / 400 HU" in words(view(volume, window="Soft_Tissue"))
+    assert montage(volume, window="bone").tobytes() == montage(volume, window=(400, 1800)).tobytes()
+    volume.attrs["units"] = ""
+    with pytest.raises(InvalidRequest, match="'brain' is for CT in HU, and these values are in no known unit"):
+        view(volume, window="brain")
+
+
+def test_a_name_that_is_nearly_a_window_is_named():
+    with pytest.raises(InvalidRequest, match="did you mean 'bone'"):
+        checked_window("bonn", "HU")
+    assert {name: checked_window(name, "HU") for name in PRESETS} == PRESETS
+
+
+@pytest.mark.parametrize(("most", "shown"), [(1, 1), (3, 3), (4, 4), (5, 4), (6, 4), (7, 7), (20, 7)])
+def test_the_slices_shown_are_the_same_step_apart_and_centred(tmp_path, most, shown):
+    volume = load(slices.write(tmp_path, slices.stack(range(0, 14, 2))))
+    said = [word for word in words(view(volume, slices=most)) if re.fullmatch(r"z -?[\d.]+", word)]
+    places = [float(word[2:]) for word in said]
+    assert len(places) == shown and len({b - a for a, b in itertools.pairwise(places)}) <= 1
+    assert abs((places[0] - 0) - (12 - places[-1])) <= 2  # what is left over is shared between both ends
+
+
+@pytest.mark.parametrize("choice", [{"slices": 0}, {"slices": 2.5}, {"slices": "4"}, {"width": 0}, {"width": "10"}])
+def test_a_number_that_is_none_is_refused(tmp_path, choice):  # R0.4
+    volume = load(slices.write(tmp_path, slices.stack([0, 2])))
+    with pytest.raises(InvalidRequest, match="Give "):
+        view(volume, **choice)
 
 
 def test_a_figure_needs_no_pyplot():

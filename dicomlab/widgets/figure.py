@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from numbers import Real
 
 import numpy as np
 import xarray as xr
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from ..errors import GeometryError, InvalidRequest
 from ..geometry import axis_letters
 from ..montage import aspect, grey, slices_of
+from ..windows import checked_window
 
 _BACK, _INK, _FAINT = "#101418", "#e8eef2", "#93a4b1"
 _OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
@@ -31,7 +33,7 @@ def view(
     *,
     axis: str = "z",
     slices: int = 20,
-    window: tuple[float, float] | None = None,
+    window: tuple[float, float] | str | None = None,
     width: float = 10.0,
 ) -> Figure:
     """Slices of a volume side by side, with the sides of the patient, the window and the units.
@@ -44,9 +46,10 @@ def view(
     axis
         The dimension that is laid out.
     slices
-        How many at most, evenly spread.
+        How many at most, the same step apart.
     window
-        Centre and width in units of the values; None takes ``volume.dicom.window``.
+        Centre and width in units of the values, or for CT in HU "lung", "bone", "soft tissue" or "brain"; None
+        takes ``volume.dicom.window``.
     width
         Of the figure, inches.
 
@@ -58,14 +61,16 @@ def view(
     Raises
     ------
     InvalidRequest
-        It is no array of a volume, or has no such dimension.
+        It is no array of a volume, has no such dimension, or there is no such window.
     """
     if not isinstance(volume, xr.DataArray):
-        raise InvalidRequest(f"view takes a volume, not {type(volume).__name__}", advice="dl.view(dl.load(instances))")
+        raise InvalidRequest(f"view takes a volume, not {type(volume).__name__}", advice="Write dl.view(dl.load(...)).")
     if "z" not in volume.dims and {"y", "x"} <= set(volume.dims) and axis == "z":
         volume = volume.expand_dims("z")
     chosen, ordered = slices_of(volume, axis, slices)
-    centre, wide = window or ordered.dicom.window
+    centre, wide = ordered.dicom.window if window is None else checked_window(window, ordered.dicom.units)
+    if isinstance(width, bool) or not isinstance(width, Real) or not 1 <= width <= 100:
+        raise InvalidRequest(f"a figure of width {width!r}", advice="Give inches, such as 10.")
     try:
         stretch, sides = aspect(ordered, axis), _sides(ordered, axis)
     except GeometryError:  # an image that lies nowhere in the patient
