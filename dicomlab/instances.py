@@ -160,7 +160,7 @@ def scan(*places: Place | Iterable[Place], progress: Callable[[int, int], object
     pandas.DataFrame
         The instances table, sorted by study, series, position and number. ``attrs["skipped"]`` counts the files
         that are no DICOM; ``attrs["problems"]`` names the damaged and odd ones (path, why), and one
-        `ResultWarning` says how many there are.
+        `ResultWarning` says how many there are, or that no instance was found at all.
 
     Raises
     ------
@@ -185,6 +185,7 @@ class Found:
     records: list[Elements]
     skipped: int  # files that are no DICOM
     problems: list[dict[str, str]]  # path, why
+    looked: int | None = None  # files looked at; None where they were known before
 
     def frame(self) -> pd.DataFrame:
         """The instances table; see `scan`."""
@@ -196,14 +197,19 @@ class Found:
             why = f"{odd['column']} {odd['text']!r} cannot be read"
             problems.append({"path": self.paths[odd["row"]], "why": why})
         frame.attrs = {"skipped": self.skipped, "problems": problems}
+        said = []
+        if not self.paths and self.looked is not None:
+            files = "1 file" if self.looked == 1 else f"{self.looked:,} files"
+            said.append(f"No DICOM instance was found; {files} looked at. Name the folder, file or DICOMDIR of some.")
         if problems:
             first = problems[0]
-            warnings.warn(
-                f"{len(problems)} files are damaged or odd; the first is {first['path']!r}: {first['why']}. "
-                "All are in .attrs['problems'].",
-                ResultWarning,
-                stacklevel=3,
+            are = "1 file is" if len(problems) == 1 else f"{len(problems):,} files are"
+            said.append(
+                f"{are} damaged or odd; the first is {first['path']!r}: {first['why']}. "
+                "All are in .attrs['problems']."
             )
+        if said:
+            warnings.warn(" ".join(said), ResultWarning, stacklevel=3)
         return frame
 
 
@@ -238,7 +244,7 @@ def gather(
         uid = elements.text("SOPInstanceUID")
         if uid and seen.setdefault(uid, path) != path:
             files.problem(path, f"has the SOP Instance UID of {seen[uid]!r}")
-    return Found([row[1] for row in rows], [row[2] for row in rows], skipped, files.problems)
+    return Found([row[1] for row in rows], [row[2] for row in rows], skipped, files.problems, len(files.paths))
 
 
 class Files:

@@ -20,6 +20,14 @@ HEAD = 4096  # bytes read at first
 RATIO = 200  # R0.8: an inflated data set may be so many times the size of the file,
 INFLATED = 4 << 30  # and so many bytes;
 FREE = 1 << 20  # so many are always allowed: a blank image of few bytes is no attack
+#: First bytes of what is met in the place of DICOM files.
+_KINDS = {
+    b"PK\3\4": "a zip archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"%PDF": "a PDF document",
+}
 
 
 def read_header(
@@ -38,7 +46,7 @@ def read_header(
     except BadFile:
         raise
     except BadData as error:
-        raise BadFile(path, _why(error), tag=error.tag) from None
+        raise BadFile(path, _why(error), tag=error.tag, advice=error.advice) from None
     except OSError as error:
         raise BadFile(path, f"cannot be read: {error.strerror or error}") from None
     finally:
@@ -146,12 +154,25 @@ def _guess(first: bytes, size: int) -> str:
     return IMPLICIT
 
 
+def _no_dicom(head: bytes) -> BadData:
+    """In plain words, what a file is that begins like no DICOM file."""
+    if not head:
+        return BadData("the file is empty", advice="Copy or retrieve it again.")
+    kind = next((name for mark, name in _KINDS.items() if head.startswith(mark)), "")
+    if not kind and not any(byte < 9 or 13 < byte < 32 for byte in head):
+        kind = "a text file"
+    if not kind:
+        return BadData("no DICOM: neither a preamble nor a data set")
+    unpack = "Unpack it first." if kind.endswith("archive") else "Name a DICOM file, or a folder that holds some."
+    return BadData(f"{kind}, no DICOM", advice=unpack)
+
+
 def _bare(window: _Window, wanted: frozenset[int] | None, fallback_charset: str) -> tuple[FileMeta, Elements]:
     """A data set without preamble and file meta, if it plainly is one."""
     head = window(HEAD)
     group = head[:2]
     if len(head) < 16 or group not in (b"\x08\0", b"\0\x08", b"\x04\0", b"\x02\0"):
-        raise BadData("no DICOM: neither a preamble nor a data set")
+        raise _no_dicom(head)
     syntax = _guess(head[:8], window.size)
     try:
         if syntax == BIG_ENDIAN:

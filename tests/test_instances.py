@@ -15,6 +15,7 @@ from support import shared
 
 from dicomlab.errors import BadFile, InvalidRequest, ResultWarning
 from dicomlab.instances import COLUMNS, describe, instances, scan
+from dicomlab.series import load
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 T31 = FILES / "dicomdirtests"
@@ -80,6 +81,39 @@ def test_what_is_no_dicom_is_counted_and_damaged_files_are_named_with_one_warnin
     assert len(frame) == 2 and frame.attrs["skipped"] == 3
     (problem,) = frame.attrs["problems"]
     assert problem["path"].endswith("cut.dcm") and "pixel data" in problem["why"]
+
+
+@pytest.mark.parametrize(
+    ("begin", "why"),
+    [
+        (b"", "the file is empty"),
+        ("Größe: 3\nx\ty\r\n".encode(), "a text file, no DICOM"),
+        (b"PK\3\4" + bytes(40), "a zip archive, no DICOM"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "a PNG image, no DICOM"),
+        (bytes(range(40)), "no DICOM: neither a preamble nor a data set"),
+    ],
+)
+def test_what_is_no_dicom_is_named_in_plain_words(begin, why, tmp_path):  # STYLE: messages
+    path = tmp_path / "file"
+    path.write_bytes(begin)
+    for call in (describe, load):
+        with pytest.raises(BadFile) as caught:
+            call(path)
+        assert caught.value.why == why and caught.value.path == str(path)
+    with pytest.warns(ResultWarning, match=f"1 file is damaged or odd.*{why}") as warned:
+        assert scan(path).attrs["problems"] == [{"path": str(path), "why": why}]
+    assert len(warned) == 1
+
+
+def test_a_folder_without_any_dicom_warns_once_with_the_count_of_files_looked_at(tmp_path):
+    with pytest.warns(ResultWarning, match="No DICOM instance was found; 0 files looked at"):
+        scan(tmp_path)
+    for number in range(3):
+        (tmp_path / f"notes{number}.txt").write_text("notes")
+    with pytest.warns(ResultWarning, match="No DICOM instance was found; 3 files looked at") as warned:
+        frame = scan(tmp_path)
+    assert len(warned) == 1 and warned[0].filename == __file__
+    assert len(frame) == 0 and frame.attrs == {"skipped": 3, "problems": []}
 
 
 def test_files_without_preamble_are_found(tmp_path):  # R14.1
