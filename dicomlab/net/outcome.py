@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cache import Cache
+from ..cache import Cache, Receipt
+from ..elements import Elements
 from ..errors import (
     AssociationRejected,
     ConnectError,
@@ -15,11 +17,12 @@ from ..errors import (
     NoAcceptedContext,
     StatusError,
 )
+from ..instances import describe, instances
 from ..status import Category
 from ..tables import Address
 from . import transfer
 from .deadline import Cancelled, Deadline
-from .holdings import Holdings
+from .holdings import Held, Holdings
 from .node import Node
 from .receiver import Receiver
 from .transfer import Tally
@@ -27,6 +30,7 @@ from .transfer import Tally
 if TYPE_CHECKING:
     import pandas as pd
 
+_NAMED = {0x00080016, 0x00080018}  # SOP Class and Instance UID: a file's meta group has them where a data set has not
 REFUSED_BEFORE = (ConnectError, AssociationRejected, NoAcceptedContext, InvalidRequest)
 
 
@@ -40,6 +44,7 @@ class Retrieval:
     deadline: Deadline
     refresh: bool = False
     holdings: Holdings = field(default_factory=Holdings)
+    here: dict[str, Path] = field(default_factory=dict)  # the files of what is asked, by SOP Instance UID
     tally: Tally = field(default_factory=Tally)
     receiver: Receiver | None = None
     method: str = ""
@@ -47,19 +52,39 @@ class Retrieval:
     cause: BaseException | None = None
     remarks: list[str] = field(default_factory=list)
 
-    def here(self) -> dict[str, Any]:
-        """Cache entries of this node for what is asked, by SOP Instance UID."""
-        return {entry.SOPInstanceUID: entry for entry in self.cache.instances(self.node.identity, self.addresses)}
+    def look(self) -> None:
+        """See what is here."""
+        entries = self.cache.instances(self.node.identity, self.addresses)
+        self.here = {entry.SOPInstanceUID: entry.path for entry in entries}
 
-    def due(self, here: dict[str, Any]) -> list[Any]:
-        """What the archive says it holds and is not here."""
+    def due(self) -> list[Held]:
+        """What the archive says it holds and is not here, or is to be fetched again."""
+        here = {} if self.refresh else self.here
         return [held for uid, held in self.holdings.instances.items() if uid not in here]
 
+    @property
+    def kept(self) -> dict[str, Receipt]:
+        """What is here now because of this retrieval, by SOP Instance UID."""
+        return self.receiver.kept if self.receiver else {}
 
-def estimate(run: Retrieval, here: dict[str, Any]) -> pd.DataFrame:
+    def lacking(self) -> list[str]:
+        """SOP Instance UIDs that are due and did not come; what came is added to what is here."""
+        self.here |= {uid: receipt.path for uid, receipt in self.kept.items() if receipt.path is not None}
+        return [uid for uid in self.holdings.instances if uid not in (self.kept if self.refresh else self.here)]
+
+    def header(self, uid: str) -> Elements:
+        """The header of an instance that is here; of one that just came, as it was read then."""
+        receipt = self.kept.get(uid)
+        if receipt is not None and receipt.elements is not None and receipt.elements.raw.keys() >= _NAMED:
+            return receipt.elements
+        return describe(self.here[uid])
+
+
+def estimate(run: Retrieval) -> pd.DataFrame:
     """One row a series: how many instances and bytes there are, are here and would be fetched."""
     import pandas as pd
 
+    due = {held.SOPInstanceUID for held in run.due()}
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for held in run.holdings.instances.values():
         row = rows.setdefault(
@@ -68,7 +93,7 @@ def estimate(run: Retrieval, here: dict[str, Any]) -> pd.DataFrame:
         )
         row["classes"].add(held.SOPClassUID)
         row["instances"] += 1
-        if held.SOPInstanceUID in here:
+        if held.SOPInstanceUID not in due:
             row["here"] += 1
             continue
         row["to_fetch"] += 1
@@ -100,15 +125,15 @@ def estimate(run: Retrieval, here: dict[str, Any]) -> pd.DataFrame:
 
 
 def result(run: Retrieval, errors: str) -> pd.DataFrame:
-    from ..instances import instances
-
-    here = run.here()
-    kept = run.receiver.kept if run.receiver else {}
-    due = run.holdings.instances
-    order = [uid for uid in due if uid in here]
-    order += [uid for uid in here if uid not in due and (uid in kept or not run.holdings.known)]
-    frame = instances([here[uid].path for uid in order])
-    missing = [uid for uid in due if uid not in here or (run.refresh and uid not in kept)]
+    """The table of a retrieval that has ended, or the error that it ends with."""
+    missing = run.lacking()
+    if missing:  # another process may have fetched it meanwhile
+        run.look()
+        missing = run.lacking()
+    due, kept = run.holdings.instances, run.kept
+    order = [uid for uid in due if uid in run.here]
+    order += [uid for uid in run.here if uid not in due and (uid in kept or not run.holdings.known)]
+    frame = instances([run.here[uid] for uid in order], [run.header(uid) for uid in order])
     remarks = _remarks(run, missing)
     frame.attrs.update(
         {
@@ -154,7 +179,7 @@ def _remarks(run: Retrieval, missing: list[str]) -> list[str]:
 def _trouble(run: Retrieval, frame: pd.DataFrame, missing: list[str]) -> DicomlabError | None:
     """The error that this retrieval ends with, None where all is here."""
     cause = run.cause
-    arrived = len(run.receiver.kept) if run.receiver else 0
+    arrived = len(run.kept)
     failures = [item for item in run.tally.statuses if item.category in (Category.FAILURE, Category.CANCEL)]
     if run.holdings.known and not missing:
         return None
@@ -177,10 +202,10 @@ def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status:
     else:
         text = f"{len(frame)} instances are here; how many there should be is not known"
     sent = run.tally.counts.get("completed", 0)
-    if run.method == "move" and sent and not (receiver and receiver.kept):
+    if run.method == "move" and sent and not run.kept:
         text += f"; the archive says it sent {sent} to {run.node.move_ae}, none arrived here"
-    elif sent and receiver and sent > len(receiver.kept):
-        text += f"; the archive says it sent {sent}, {len(receiver.kept)} arrived whole"
+    elif sent > len(run.kept):
+        text += f"; the archive says it sent {sent}, {len(run.kept)} arrived whole"
     if status is not None:
         text += f"; it ended with {status}"
     if refused:
@@ -195,7 +220,7 @@ def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status:
         text = f"stopped on request: {text}"
     elif cause is not None:
         text += f"; {cause.message if isinstance(cause, DicomlabError) else cause}"
-    elif run.method == "move" and not (receiver and receiver.kept):
+    elif run.method == "move" and not run.kept:
         advice = (
             f"Ask the PACS administrator whether {run.node.move_ae} is entered with this machine's address "
             f"and port {run.node.listen}."

@@ -17,7 +17,7 @@ from ..status import Category
 from ..tables import Address
 from . import contexts, transfer
 from .deadline import Cancelled, Deadline
-from .holdings import Holdings, ask
+from .holdings import Held, Holdings, ask
 from .node import Node, ae_title
 from .outcome import Retrieval, estimate, result
 from .receiver import Receiver
@@ -57,29 +57,31 @@ def retrieve(
     except (KeyboardInterrupt, Cancelled) as error:
         run.cause = error
         run.holdings = Holdings(known=False, why="stopped before it had said so")
+        run.look()
         return result(run, errors)
-    here = {} if refresh or elsewhere else run.here()
-    missing = run.due(here)
+    if not elsewhere:
+        run.look()
+    missing = run.due()
     if dry_run:
-        return estimate(run, here)
+        return estimate(run)
     if (len(missing) > options.retrieve_limit and limit is None) or (limit is not None and len(missing) > limit):
         raise InvalidRequest(
             f"{len(missing):,} instances would be fetched, more than the limit of {limit or options.retrieve_limit:,}",
             peer=node.identity,
             advice=f"Ask for fewer, or say limit={len(missing)}.",
         )
-    requests = _requests(run, missing, set(here))
+    requests = _requests(run, missing)
     if elsewhere:
         assert destination is not None
         return _send_elsewhere(run, requests, destination)
     if requests:
-        _fetch(run, requests, len(missing), method, progress)
+        _fetch(run, requests, missing, method, progress)
     return result(run, errors)
 
 
-def _requests(run: Retrieval, missing: list[Any], here: set[str]) -> list[Unit]:
+def _requests(run: Retrieval, missing: list[Held]) -> list[Unit]:
     if run.holdings.known:
-        return transfer.units(missing, here, run.holdings, run.addresses)
+        return _units(run, missing)
     study_root = any(item.StudyInstanceUID for item in run.addresses)  # where PatientID is no key above the study
     return [
         Unit(
@@ -95,11 +97,15 @@ def _requests(run: Retrieval, missing: list[Any], here: set[str]) -> list[Unit]:
     ]
 
 
-def _fetch(run: Retrieval, requests: Sequence[Unit], due: int, method: str | None, progress: Any) -> None:
+def _units(run: Retrieval, missing: list[Held]) -> list[Unit]:
+    here = run.holdings.instances.keys() - {held.SOPInstanceUID for held in missing}
+    return transfer.units(missing, here, run.holdings, run.addresses)
+
+
+def _fetch(run: Retrieval, requests: Sequence[Unit], missing: list[Held], method: str | None, progress: Any) -> None:
     """Run the transfers; what goes wrong is kept in `run.cause`, for what arrived decides what it means."""
     arrived = threading.Event()
-    bar = reporter(progress, f"{run.node.ae_title}", due or None)
-    missing = run.due({} if run.refresh else run.here())
+    bar = reporter(progress, f"{run.node.ae_title}", len(missing) or None)
     wanted = {held.SOPInstanceUID for held in missing} if run.holdings.known else set()  # set(): take all that comes
 
     def on_instance(size: int) -> None:
@@ -116,9 +122,7 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], due: int, method: str | Non
         if not run.holdings.known:  # nothing to measure by but what the archive says of the last round
             said = run.tally.statuses[-len(requests) :]
             return [] if all(status.category is Category.SUCCESS for status in said) else requests
-        left = [held for held in missing if held.SOPInstanceUID not in receiver.kept]
-        gone = run.holdings.instances.keys() - {held.SOPInstanceUID for held in left}
-        return transfer.units(left, gone, run.holdings, run.addresses)
+        return _units(run, [held for held in missing if held.SOPInstanceUID not in receiver.kept])
 
     root = _root(requests)
     try:

@@ -19,6 +19,7 @@ from support import free_port
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import DemoServer, Holdings, Manners
+from dicomlab.net.contexts import EXPLICIT
 
 PREFIX = "1.3.6.1.4.1.5962.1.1.0.0.0."
 ST = f"{PREFIX}1196533885.18148.0.1"
@@ -51,9 +52,7 @@ def test_values_of_the_phantom_come_back_exactly() -> None:
 
     with dl.demo_pacs() as pacs:
         known = truth("ct")
-        series = pacs.find(
-            "SERIES", StudyInstanceUID=known.StudyInstanceUID, SeriesInstanceUID=known.SeriesInstanceUID
-        )
+        series = pacs.find("SERIES", StudyInstanceUID=known.StudyInstanceUID, SeriesInstanceUID=known.SeriesInstanceUID)
         volume = dl.load(pacs.retrieve(series))
     np.testing.assert_array_equal(volume.values, np.rint(known.values()))
 
@@ -233,3 +232,38 @@ def test_a_read_only_cache_is_said_before_the_archive_is_asked(pacs: dl.Peer, tm
     with pytest.raises(errors.CacheError, match="file"):
         dl.connect(pacs.node, cache=blocked).retrieve(ST, progress=False)
     assert not asked(pacs, "A-ASSOCIATE")
+
+
+def test_what_came_is_not_read_again_and_gives_the_same_table(pacs: dl.Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dicomlab.net import outcome
+
+    read: list[Any] = []
+    describe = outcome.describe
+    monkeypatch.setattr(outcome, "describe", lambda path: read.append(path) or describe(path))
+    first = pacs.retrieve(ST, progress=False)
+    assert not read
+    again = pacs.retrieve(ST, progress=False)
+    assert len(read) == 11
+    pd.testing.assert_frame_equal(first, again)
+
+
+def test_what_another_process_fetched_meanwhile_is_not_missing() -> None:  # R5.11: truth is what is on disk
+    with dl.demo_pacs(Holdings.t31(), manners=Manners(pace=0.1), timeout=10) as slow:
+
+        def told(done: int, total: int) -> None:
+            if done == 3:  # the other one fetches all, then this one is stopped
+                for entry in Holdings.t31():
+                    data = entry.encoded(EXPLICIT)
+                    assert data is not None
+                    slow.cache.receive(
+                        slow.node.identity,
+                        data,
+                        sop_class=entry.sop_class,
+                        sop_instance=entry.uid,
+                        transfer_syntax=EXPLICIT,
+                    )
+                slow.cancel()
+
+        with pytest.warns(errors.ResultWarning, match="all instances are here"):
+            got = slow.retrieve(ST, progress=told)
+    assert len(got) == 11 and got.attrs["complete"] and got.attrs["fetched"] < 11
