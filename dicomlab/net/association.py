@@ -1,19 +1,15 @@
-"""The one place that opens an association and turns its failures into errors (PS3.7, PS3.8)."""
+"""An association that stands: its messages, both ways, and its end (PS3.7, PS3.8)."""
 
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import (
-    AssociationRejected,
-    AssociationTimeout,
     BadData,
-    ConnectError,
     ConnectionLost,
     DicomlabError,
     NoAcceptedContext,
@@ -22,7 +18,9 @@ from ..errors import (
 from . import dimse, negotiation
 from .contexts import Context
 from .deadline import Cancelled, Deadline
+from .negotiation import Proposal
 from .node import Node
+from .opening import opened
 from .pdu import (
     COMMAND_LIMIT,
     RELEASE_RP,
@@ -39,7 +37,6 @@ from .pdu import (
 GRACE = 2.0  # seconds in which the final response may come after a cancel
 IDENTIFIER_LIMIT = 1 << 20  # bytes of a C-FIND identifier (R0.8)
 DATA_LIMIT = 16 << 30  # bytes of a stored data set
-BACK_OFF = (0.3, 0.6, 1.2)  # seconds before each new try after a transient rejection
 
 
 class Message(NamedTuple):
@@ -269,15 +266,20 @@ def associate(
 ) -> Iterator[Association]:
     """An association for the length of a ``with`` block: released at its end, aborted where it raises.
 
-    A transient rejection is tried again, with back-off (R1.20). What `extended` proposes for a SOP class (R1.10) is
-    agreed as far as `Association.accepted.agreed` says; an option that is not falls back for that option only.
+    What `extended` proposes for a SOP class (R1.10) is agreed as far as `Association.accepted.agreed` says; an option
+    that is not falls back for that option only.
 
     Raises
     ------
     ConnectError, AssociationRejected, NoAcceptedContext, ProtocolError
     """
-    association = _open(node, contexts, deadline, scp_roles, extended)
-    association.wire.deadline, association.wire.phase = deadline, phase
+    wire, accepted = opened(node, Proposal(tuple(contexts), tuple(scp_roles), extended), deadline)
+    association = Association(wire, node, accepted, deadline)
+    if not accepted.contexts:
+        association.release()
+        first = contexts[0].abstract_syntax
+        raise refused(node, first, accepted.results.get(first), deadline)
+    wire.deadline, wire.phase = deadline, phase
     try:
         yield association
     except ReleaseRequested:
@@ -298,109 +300,6 @@ def associate(
         association.abort()
         raise
     association.release()
-
-
-def _open(
-    node: Node,
-    contexts: Sequence[Context],
-    deadline: Deadline,
-    scp_roles: Sequence[str],
-    extended: Mapping[str, bytes],
-) -> Association:
-    patience = Deadline(node.timeouts.association, node.timeouts.association)
-    for pause in (*BACK_OFF, None):
-        try:
-            return _negotiate(node, contexts, deadline, scp_roles, extended)
-        except AssociationRejected as error:
-            if error.result != 2 or pause is None or patience.remaining < pause:
-                raise
-        if deadline.wait(pause):
-            raise Cancelled
-    raise AssertionError("unreachable")
-
-
-def _negotiate(
-    node: Node,
-    contexts: Sequence[Context],
-    deadline: Deadline,
-    scp_roles: Sequence[str],
-    extended: Mapping[str, bytes],
-) -> Association:
-    own = deadline.grace(node.timeouts.association)  # within the total, and with one abort flag
-    wire = Wire(_connect(node, deadline), node.identity)
-    wire.deadline = own
-    try:
-        wire.send(negotiation.request(node.calling, node.ae_title, contexts, scp_roles, extended))
-        kind, body = wire.read_pdu()
-        if kind == PduType.ASSOCIATE_RJ:
-            words, advice, result, source, reason = negotiation.rejection(body, node.calling, node.ae_title)
-            raise AssociationRejected(
-                words,
-                result=result,
-                source=source,
-                diagnostic=reason,
-                peer=node.identity,
-                phase="association",
-                elapsed=deadline.elapsed,
-                advice=advice,
-            )
-        if kind == PduType.ABORT:
-            raise wire.aborted(body)
-        if kind != PduType.ASSOCIATE_AC:
-            raise wire._broken(f"a PDU of type {kind} answered the association request")
-        try:
-            accepted = negotiation.accepted(body, contexts, extended)
-        except ValueError as error:
-            raise wire._broken(str(error)) from error
-    except BaseException as error:
-        if isinstance(error, ProtocolError):
-            with contextlib.suppress(DicomlabError, Cancelled):
-                wire.send(abort_pdu(2))
-        wire.close()
-        raise
-    association = Association(wire, node, accepted, deadline)
-    deadline.progressed()
-    if not accepted.contexts:
-        association.release()
-        first = contexts[0].abstract_syntax
-        raise refused(node, first, accepted.results.get(first), deadline)
-    return association
-
-
-def _connect(node: Node, deadline: Deadline) -> socket.socket:
-    """A TCP connection within the connect deadline; the reason of a failure comes from the socket."""
-    context: dict[str, Any] = {"peer": node.identity, "phase": "connection"}
-    try:
-        patience = max(0.1, min(node.timeouts.connect, deadline.remaining))
-        return socket.create_connection((node.host, node.port), patience)
-    except TimeoutError as error:
-        raise AssociationTimeout(
-            f"nothing answered at {node.host}:{node.port} within {node.timeouts.connect:g} s",
-            elapsed=deadline.elapsed,
-            advice="Check host and port; a firewall may drop the packets.",
-            **context,
-        ) from error
-    except socket.gaierror as error:
-        raise ConnectError(
-            f"the host name {node.host!r} is not known ({error.strerror})",
-            elapsed=deadline.elapsed,
-            advice="Check its spelling, or give the IP address.",
-            **context,
-        ) from error
-    except ConnectionRefusedError as error:
-        raise ConnectError(
-            f"nothing listens at {node.host}:{node.port} (connection refused)",
-            elapsed=deadline.elapsed,
-            advice="Check the port, and that the archive is running.",
-            **context,
-        ) from error
-    except OSError as error:
-        raise ConnectError(
-            f"{node.host}:{node.port} cannot be reached ({error.strerror or error})",
-            elapsed=deadline.elapsed,
-            advice="Check the network, VPN and host name.",
-            **context,
-        ) from error
 
 
 def refused(node: Node, abstract_syntax: str, result: int | None, deadline: Deadline) -> NoAcceptedContext:

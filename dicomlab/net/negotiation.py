@@ -42,6 +42,15 @@ _ADVICE = {
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """What an association is asked for."""
+
+    contexts: tuple[Context, ...]  # at most 128
+    scp_roles: tuple[str, ...] = ()  # abstract syntaxes for which we want to be the SCP (R1.9)
+    extended: Mapping[str, bytes] = field(default_factory=dict)  # SOP class -> application information (R1.10)
+
+
+@dataclass(frozen=True)
 class Accepted:
     """What an association may be used for, as both sides agreed (R1.22)."""
 
