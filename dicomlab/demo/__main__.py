@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import warnings
 from pathlib import Path
 from time import perf_counter
 
 OUTPUT = Path("demo-output")
+stopped: list[bool] = []
 
 
 def step(text: str, began: float) -> None:
+    """What was done and how long it took; the end where Ctrl-C came meanwhile."""
+    if stopped:
+        raise KeyboardInterrupt
     print(f"\n{text}  [{(perf_counter() - began) * 1000:.0f} ms]")
 
 
 def main() -> int:
+    """Tell it, and end quietly where nobody reads on (``| head``) or Ctrl-C stops it."""
+    signal.signal(signal.SIGINT, _interrupted)
+    try:
+        story()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        return 0
+    except BaseException:
+        if not stopped:
+            raise
+        print("\nstopped; the embedded PACS has ended, and what it had received is gone", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _interrupted(*_: object) -> None:
+    """Ctrl-C: a query under way gives its rows so far and a retrieve its own error, both meaning this."""
+    warnings.simplefilter("ignore")
+    stopped.append(True)
+    raise KeyboardInterrupt
+
+
+def story() -> None:
     whole = perf_counter()
-    print("dicomlab: query, filter, retrieve, volume, picture. Synthetic patients; not a medical device.")
+    print("dicomlab: query, filter, retrieve, volume, picture.")
+    print("Synthetic patients and pydicom's samples; research use, not a medical device, not for diagnosis.")
 
     import numpy as np
     import pandas as pd
@@ -23,6 +55,7 @@ def main() -> int:
     import dicomlab as dl
 
     pd.set_option("display.width", 120, "display.max_columns", 12, "display.max_colwidth", 28)
+    pd.set_option("display.unicode.east_asian_width", True)  # else Japanese names push the columns aside
 
     began = perf_counter()
     with dl.demo_pacs() as pacs:
@@ -67,7 +100,6 @@ def main() -> int:
     print("  make lab      JupyterLab on notebooks/01_query_retrieve_view.ipynb, the same story to play with")
     print('  dl.connect("AET@host:port")    your own archive instead of dl.demo_pacs(); see README.md')
     print("  make test     the tests")
-    return 0
 
 
 if __name__ == "__main__":
