@@ -35,7 +35,7 @@ peers:
 	    dcmtk orthanc chromium fonts-dejavu-core
 
 benchmarks: $(VENV)/.dev
-	@for bench in benchmarks/*.py; do echo "== $$bench"; $(BIN)/python "$$bench" || exit 1; done
+	@$(BIN)/python -m benchmarks $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(ROWS),,--markdown docs/benchmarks.md)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m pytest -m soak --timeout 7200

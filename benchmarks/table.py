@@ -1,0 +1,133 @@
+"""The measured rows as a table to read, and as JSON to keep."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+from .harness import Measured, Row, verdict
+
+HEADING = ("row", "way", "median s", "min-max", "CPU s", "times ours", "mark", "")
+
+
+def lines(row: Row, found: Sequence[Measured]) -> list[tuple[str, ...]]:
+    """One line a way, ours first."""
+    ours = found[0]
+    table: list[tuple[str, ...]] = []
+    for one in found:
+        name = row.name if one is ours else ""
+        if not one.walls:
+            table.append((name, one.way.name, "", "", "", "", "", one.trouble))
+            continue
+        seen = verdict(ours, one)
+        ratio = "" if one is ours or seen.ratio is None else times(seen.ratio)
+        asked = "" if seen.asked is None else times(seen.asked)
+        said = {True: "reached", False: "SHORT", None: ""}[seen.reached]
+        note = said + (" (one round)" if one.way.once else "")
+        span = f"{min(one.walls):.3g}-{max(one.walls):.3g}"
+        table.append((name, one.way.name, f"{one.wall:.3g}", span, f"{one.cpu:.3g}", ratio, asked, note.strip()))
+    return table
+
+
+def markdown(table: Sequence[tuple[str, ...]], *, heading: bool = True) -> str:
+    """The lines as a Markdown table whose columns stand under one another."""
+    shown = [HEADING, *table]
+    widths = [max(len(line[column]) for line in shown) for column in range(len(HEADING))]
+    text = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in shown
+    ]
+    text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(text if heading else text[2:])
+
+
+def short(row: Row, found: Sequence[Measured]) -> list[str]:
+    """The marks of a row that are not reached, one sentence each; ours not measured is short of all."""
+    ours = found[0]
+    if not ours.walls:
+        return [f"{row.name}: {ours.way.name} {ours.trouble}"]
+    said = []
+    for one in found[1:]:
+        seen = verdict(ours, one)
+        if seen.reached is False:
+            assert seen.ratio is not None and seen.asked is not None
+            said.append(
+                f"{row.name}: {times(seen.ratio)} times as fast as {one.way.name}, the mark is {times(seen.asked)}"
+            )
+    return said
+
+
+def times(ratio: float) -> str:
+    """A ratio to read: 2.4, or 1/2.4 where ours is the slower."""
+    return f"{ratio:.2g}" if ratio >= 0.995 else f"1/{1 / ratio:.2g}"
+
+
+def page(rows: Sequence[Row], table: Sequence[tuple[str, ...]], machine: Mapping[str, Any], rounds: int) -> str:
+    """docs/benchmarks.md: what was measured, on what, and the table."""
+    versions = ", ".join(f"{name} {number}" for name, number in {**machine["programs"], **machine["packages"]}.items())
+    jobs = "\n".join(f"- **{row.name}**: {row.job}" for row in rows)
+    return f"""{_ABOUT}
+{jobs}
+
+Measured {machine["when"]}, {rounds} rounds, {machine["cpus"]} CPUs, {machine["system"]}; {versions}.
+
+{markdown(table)}
+"""
+
+
+_ABOUT = """# Benchmarks
+
+`make benchmarks` writes this table; `make benchmarks ROWS="P1 P6" ROUNDS=5` measures some rows longer. Peers that
+are not installed are left out with the reason (`make peers`, `pip install -e '.[bench]'`). The data, 1 GB, is made
+once, in the cache folder or in the one that the environment variable `DICOMLAB_BENCHMARKS` names.
+
+Every round runs each way of a row once, in rotating order, after a round that warms up; each way checks its own
+result. *Times ours* is the median of a way over our median, of the same run: only these ratios can be compared
+between machines. *Mark* is what the ratio is to be. CPU seconds are those of the process and of the children it
+waited for; servers that every way of a row shares are not counted.
+"""
+
+
+def as_json(row: Row, found: Sequence[Measured]) -> dict[str, Any]:
+    """All of it, each round's seconds too."""
+    ways = []
+    for one in found:
+        seen = verdict(found[0], one)
+        ways.append(
+            {
+                "way": one.way.name,
+                "wall": one.walls,
+                "cpu": one.cpus,
+                "ratio": seen.ratio,
+                "mark": seen.asked,
+                "reached": seen.reached,
+                "trouble": one.trouble,
+            }
+        )
+    return {"row": row.name, "job": row.job, "ways": ways}
+
+
+def machine(programs: Mapping[str, str]) -> dict[str, Any]:
+    """What it was measured on, and with which versions."""
+    return {
+        "when": time.strftime("%Y-%m-%d %H:%M"),
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "packages": dict(_versions(("dicomlab", "pynetdicom", "pydicom", "pandas", "numpy", *_PEERS))),
+        "programs": dict(programs),
+    }
+
+
+_PEERS = ("SimpleITK", "python-gdcm", "dcm2niix", "nibabel", "highdicom")
+
+
+def _versions(names: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for name in names:
+        try:
+            yield name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue

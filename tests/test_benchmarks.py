@@ -1,0 +1,156 @@
+"""The harness of benchmarks/ itself: its arithmetic, its verdicts, its order, its reasons."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+from support import ROOT
+
+sys.path.insert(0, str(ROOT))
+from benchmarks import canned, harness, peers, table
+from benchmarks.harness import LeftOut, Measured, Row, Timed, Way, measure, verdict
+
+
+def nothing(timed: Timed) -> None:
+    with timed:
+        pass
+
+
+def took(*seconds: float, mark: float | None = None, within: float | None = None, name: str = "peer") -> Measured:
+    return Measured(Way(name, nothing, mark=mark, within=within), list(seconds), list(seconds))
+
+
+OURS = took(1.0, 9.0, 2.0, name="dicomlab")
+ROW = Row("P0", "a job", lambda: nullcontext([]))
+
+
+def test_the_ratio_is_that_of_the_medians() -> None:
+    assert verdict(OURS, took(5.0, 6.0, 100.0)).ratio == 3.0
+
+
+@pytest.mark.parametrize(("mark", "reached"), [(None, None), (2.9, True), (3.0, True), (3.1, False)])
+def test_a_mark_is_reached_from_its_own_value_on(mark: float | None, reached: bool | None) -> None:
+    assert verdict(OURS, took(6.0, mark=mark)).reached is reached
+
+
+@pytest.mark.parametrize(("seconds", "reached"), [(0.5, True), (0.4, False)])
+def test_a_limit_of_the_machine_may_be_exceeded_so_many_times(seconds: float, reached: bool) -> None:
+    assert verdict(OURS, took(seconds, within=4)).reached is reached
+
+
+def test_what_was_not_measured_has_no_verdict() -> None:
+    assert verdict(OURS, took(mark=2)).reached is None
+    assert verdict(took(), took(1.0, mark=2)).reached is None
+
+
+def test_the_marks_not_reached_are_named_with_ratio_and_mark() -> None:
+    found = [OURS, took(6.0, mark=2), took(5.0, mark=4, name="GDCM"), took(0.25, within=4, name="reading")]
+    assert table.short(ROW, found) == [
+        "P0: 2.5 times as fast as GDCM, the mark is 4",
+        "P0: 1/8 times as fast as reading, the mark is 1/4",
+    ]
+
+
+def test_a_row_without_our_own_time_is_short() -> None:
+    assert "raised" in table.short(ROW, [Measured(OURS.way, trouble="it raised"), took(1.0, mark=2)])[0]
+
+
+def test_every_way_is_called_in_the_warm_up_and_in_each_round_in_rotating_order(tmp_path: Path) -> None:
+    order = []
+
+    def way(name: str) -> Way:
+        return Way(name, lambda timed: order.append(name))
+
+    found = measure([way("a"), way("b"), way("c")], 2, tmp_path)
+    assert "".join(order) == "abc" + "bca" + "cab"
+    assert [len(one.walls) for one in found] == [2, 2, 2]
+
+
+def test_a_slow_way_has_one_round_and_no_warm_up(tmp_path: Path) -> None:
+    calls = []
+    slow = Way("slow", lambda timed: calls.append(1), once=True)
+    assert len(measure([Way("ours", nothing), slow], 3, tmp_path)[1].walls) == len(calls) == 1
+
+
+def test_a_way_that_raises_has_no_time_and_is_not_called_again(tmp_path: Path) -> None:
+    calls = []
+
+    def wrong(timed: Timed) -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            raise AssertionError("499 instances")
+
+    (found,) = measure([Way("wrong", wrong)], 3, tmp_path)
+    assert (len(calls), found.walls, found.trouble) == (2, [], "failed: AssertionError: 499 instances")
+
+
+def test_a_peer_that_is_not_installed_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    found = measure(
+        [
+            Way("module", lambda timed: peers.module("no_such_module", "python-nothing") and None),
+            Way("program", lambda timed: peers.call("no-such-program")),
+        ],
+        1,
+        tmp_path,
+    )
+    assert found[0].trouble == "left out: python-nothing is not installed (pip install -e '.[bench]')"
+    assert found[1].trouble == "left out: no-such-program is not installed (make peers)"
+
+
+def test_only_what_is_inside_the_with_block_is_timed(tmp_path: Path) -> None:
+    def way(timed: Timed) -> None:
+        time.sleep(0.2)
+        with timed:
+            time.sleep(0.02)
+        time.sleep(0.2)
+
+    (found,) = measure([Way("sleeps", way)], 1, tmp_path)
+    assert 0.02 <= found.wall < 0.2
+    assert found.cpu < 0.02
+
+
+def test_the_cpu_time_of_a_child_is_counted(tmp_path: Path) -> None:
+    def way(timed: Timed) -> None:
+        with timed:
+            peers.call(sys.executable, "-c", "import time\nwhile time.process_time() < 0.2: pass")
+
+    (found,) = measure([Way("child", way)], 1, tmp_path)
+    assert found.cpu >= 0.2
+
+
+def test_a_wrong_end_of_a_program_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="ended with 3: no such study"):
+        peers.call(sys.executable, "-c", "import sys; sys.stderr.write('no such study'); sys.exit(3)")
+
+
+def test_a_row_that_cannot_be_prepared_is_one_line_with_the_reason(tmp_path: Path) -> None:
+    from benchmarks.__main__ import run
+
+    def prepare() -> None:
+        raise LeftOut("Orthanc is not installed (make peers)")
+
+    (found,) = run(Row("P0", "a job", prepare, scratch=tmp_path), 1)  # type: ignore[arg-type]
+    assert found.trouble == "left out: Orthanc is not installed (make peers)"
+    assert harness.LeftOut is LeftOut
+
+
+def test_the_columns_of_the_table_stand_under_one_another() -> None:
+    text = table.markdown(table.lines(ROW, [OURS, took(6.0, mark=2)])).splitlines()
+    assert len({len(line) for line in text}) == 1
+    assert "reached" in text[-1]
+
+
+def test_the_ten_thousand_canned_studies_are_what_pydicom_reads() -> None:
+    from io import BytesIO
+
+    from pydicom.filereader import read_dataset
+
+    first, second, *_, last = canned.identifiers(b"STUDY")
+    ds = read_dataset(BytesIO(second), is_implicit_VR=False, is_little_endian=True)
+    assert (len(canned.identifiers(b"STUDY")), len(ds)) == (10_000, 17)
+    assert (str(ds.PatientName), ds.StudyDate, ds.NumberOfStudyRelatedInstances) == ("MÜLLER^JÖRG", "20160202", 2)
+    assert len({first, second, last}) == 3
