@@ -273,12 +273,12 @@ def associate(
     ------
     ConnectError, AssociationRejected, NoAcceptedContext, ProtocolError
     """
-    wire, accepted = opened(node, Proposal(tuple(contexts), tuple(scp_roles), extended), deadline)
-    association = Association(wire, node, accepted, deadline)
-    if not accepted.contexts:
+    wire, facts = opened(node, Proposal(tuple(contexts), tuple(scp_roles), extended), deadline)
+    association = Association(wire, node, facts.accepted, deadline)
+    if not facts.accepted.contexts:
         association.release()
         first = contexts[0].abstract_syntax
-        raise refused(node, first, accepted.results.get(first), deadline)
+        raise refused(node, first, facts.accepted.results.get(first), deadline)
     wire.deadline, wire.phase = deadline, phase
     try:
         yield association

@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from ..errors import AssociationTimeout, DicomlabError, DimseTimeout
+
+if TYPE_CHECKING:
+    from .negotiated import Negotiated
 
 
 class Cancelled(Exception):
@@ -26,6 +30,8 @@ class Deadline:
     total
         Seconds for the whole call, or None.
     """
+
+    negotiated: Negotiated | None = None  # of the association of this call that was opened last
 
     def __init__(self, progress: float, total: float | None = None) -> None:
         self.progress, self.total = progress, total

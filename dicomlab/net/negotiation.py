@@ -61,6 +61,7 @@ class Accepted:
     implementation_version: str = ""
     roles: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # class -> (SCU, SCP) as answered
     extended: dict[str, bytes] = field(default_factory=dict)  # class -> application information as answered
+    answers: dict[int, int] = field(default_factory=dict)  # context id -> its result, 0 accepted
 
     def agreed(self, sop_class: str, byte: int) -> bool:
         """Whether that option of SOP Class Extended Negotiation was agreed; a byte that did not come is 0 (R1.10).
@@ -203,13 +204,14 @@ def accepted(
         raise ValueError(f"an A-ASSOCIATE-AC that cannot be read ({error})") from error
     agreed: dict[int, tuple[str, str]] = {}
     results: dict[str, int] = {}
+    each: dict[int, int] = {}
     for answer in answers:
         context_id = answer.context_id or 0
         number = (context_id - 1) // 2
         if context_id % 2 == 0 or number >= len(contexts):
             raise ValueError(f"context {context_id} was answered and never proposed")
         context = contexts[number]
-        result = 2 if answer.result is None else int(answer.result)
+        result = each[context_id] = 2 if answer.result is None else int(answer.result)
         if result == 0:
             syntax = str(answer.transfer_syntax[0]) if answer.transfer_syntax else ""
             if syntax not in context.transfer_syntaxes:
@@ -220,8 +222,7 @@ def accepted(
             agreed[context_id] = (context.abstract_syntax, syntax)
         before = results.get(context.abstract_syntax, result)
         results[context.abstract_syntax] = min(before, result)
-    if length is not None and 0 < length < 7:
-        raise ValueError(f"a maximum PDU length of {length} is useless: nothing fits into it")
+    _check_length(length)
     roles = {
         str(item.sop_class_uid): (bool(item.scu_role), bool(item.scp_role))
         for item in (information.role_selection.values() if information else ())
@@ -234,7 +235,13 @@ def accepted(
         _text(information.implementation_version_name) if information else "",
         roles,
         _agreed(information.ext_neg if information else (), extended),
+        each,
     )
+
+
+def _check_length(length: int | None) -> None:
+    if length is not None and 0 < length < 7:
+        raise ValueError(f"a maximum PDU length of {length} is useless: nothing fits into it")
 
 
 def _agreed(answers: Sequence[Any], proposed: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -294,6 +301,7 @@ def requested(body: bytes) -> Requested:
         length = primitive.maximum_length_received or 0
     except Exception as error:  # the codec raises whatever its slices raise
         raise ValueError(f"an A-ASSOCIATE-RQ that cannot be read ({error})") from error
+    _check_length(length)
     return Requested(calling, called, contexts, length)
 
 

@@ -8,6 +8,7 @@ import socket
 from ..errors import AssociationRejected, AssociationTimeout, ConnectError, DicomlabError, ProtocolError
 from . import negotiation
 from .deadline import Cancelled, Deadline
+from .negotiated import Negotiated
 from .negotiation import Accepted, Proposal
 from .node import Node
 from .pdu import PduType, Wire, abort_pdu
@@ -49,7 +50,7 @@ _FAILURES: tuple[tuple[type[Exception], type[ConnectError], str, str], ...] = (
 )
 
 
-def opened(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Accepted]:
+def opened(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Negotiated]:
     """A connection on which that was proposed, and what the peer accepted of it: perhaps no context at all.
 
     A transient rejection is tried again, with back-off (R1.20).
@@ -61,16 +62,20 @@ def opened(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Ac
     patience = Deadline(node.timeouts.association, node.timeouts.association)
     for pause in (*BACK_OFF, None):
         try:
-            return _negotiated(node, proposal, deadline)
+            wire, accepted = _attempt(node, proposal, deadline)
         except AssociationRejected as error:
             if error.result != 2 or pause is None or patience.remaining < pause:
                 raise
+        else:
+            facts = Negotiated(node.identity, node.calling, node.ae_title, proposal, accepted)
+            deadline.negotiated = facts
+            return wire, facts
         if deadline.wait(pause):
             raise Cancelled
     raise AssertionError("unreachable")
 
 
-def _negotiated(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Accepted]:
+def _attempt(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Accepted]:
     wire = Wire(_connected(node, deadline), node.identity)
     wire.deadline = deadline.grace(node.timeouts.association)  # within the total, and with one abort flag
     try:

@@ -15,6 +15,7 @@ from ..options import options
 from ..tables import addresses
 from . import query, verification
 from .deadline import Deadline
+from .negotiated import Negotiated
 from .node import Node, Timeouts
 from .retrieve import retrieve
 
@@ -40,6 +41,7 @@ class Peer:
         self.node, self.cache = node, cache
         self._owner = owner
         self._running: set[Deadline] = set()
+        self._negotiated: Negotiated | None = None
 
     def __repr__(self) -> str:
         rights = f"may {', '.join(sorted(self.node.allow))}" if self.node.allow else "read-only"
@@ -65,6 +67,20 @@ class Peer:
         """Ask every call of this peer that runs in another thread to stop and give back what it has."""
         for deadline in list(self._running):
             deadline.cancel()
+
+    @property
+    def negotiated(self) -> Negotiated | None:
+        """What was agreed for the association of the last call: contexts, roles, options, lengths; None before any.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     _ = pacs.echo()
+        ...     print([context.result for context in pacs.negotiated.contexts])
+        [0]
+        """
+        return self._negotiated
 
     # -- services --------------------------------------------------------------------------------------------------
 
@@ -255,21 +271,22 @@ class Peer:
         times = self.node.timeouts
         if timeout is not None:
             times = replace(times, progress=timeout)
-        return _Call(self._running, Deadline(times.progress, times.total))
+        return _Call(self, Deadline(times.progress, times.total))
 
 
 class _Call:
     """One call that runs, so that `Peer.cancel` finds it."""
 
-    def __init__(self, running: set[Deadline], clock: Deadline) -> None:
-        self._running, self.clock = running, clock
+    def __init__(self, peer: Peer, clock: Deadline) -> None:
+        self._peer, self.clock = peer, clock
 
     def __enter__(self) -> _Call:
-        self._running.add(self.clock)
+        self._peer._running.add(self.clock)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._running.discard(self.clock)
+        self._peer._running.discard(self.clock)
+        self._peer._negotiated = self.clock.negotiated or self._peer._negotiated
 
 
 def _limit(limit: int | None) -> int:

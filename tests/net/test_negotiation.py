@@ -132,6 +132,14 @@ def test_a_maximum_length_below_7_is_useless(length, fits):  # R1.22
             negotiation.accepted(body, PROPOSED)
 
 
+def test_a_maximum_length_below_7_is_useless_in_a_request_too():  # R1.22
+    body = ours()[6:]
+    at = body.index(b"\x51\x00\x00\x04") + 4
+    assert negotiation.requested(body).maximum_length == 1 << 20
+    with pytest.raises(ValueError, match="useless"):
+        negotiation.requested(body[:at] + (6).to_bytes(4, "big") + body[at + 4 :])
+
+
 def test_items_that_do_not_fit_their_pdu_are_named():  # R0.8
     body = bytearray(answer()[6:])
     assert negotiation.check_items(bytes(body)) == ""
