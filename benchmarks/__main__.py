@@ -12,7 +12,7 @@ from pathlib import Path
 from . import data, peers, table
 from .harness import LeftOut, Measured, Row, Way, measure
 
-ROWS = ("p5_echo", "p6_scan", "p7_load", "p4_find")
+ROWS = ("p1_get", "p1v_volume", "p1c_canned", "p4_find", "p5_echo", "p6_scan", "p7_load")
 
 
 def main() -> None:

@@ -73,6 +73,13 @@ def pixel_sum(paths: Iterable[Path], pixels: int = 512 * 512) -> int:
     return sum(int(np.frombuffer(path.read_bytes()[-2 * pixels :], "<i2").sum(dtype=np.int64)) for path in paths)
 
 
+def check(folder: Path) -> None:
+    """Raise unless the files below a folder are the CT, every pixel of it."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size > 2 * 512 * 512]
+    assert len(files) == SLICES, f"{len(files)} instances arrived"
+    assert pixel_sum(files) == ct_sum(), "the pixels are not those that were sent"
+
+
 def made(name: str, make: Callable[[Path], None]) -> Path:
     """Make what is not there yet; a making that was broken off leaves nothing behind that looks whole."""
     place = folder() / f"{name}-{VERSION}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pydicom.dataset import Dataset
@@ -14,8 +15,9 @@ from .harness import Row, Timed, Way
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"  # Study Root Query/Retrieve - FIND
 #: What every way asks for; with RetrieveAETitle, which comes of itself, and the level, 16 attributes.
-KEYS = data.words("""StudyDate StudyTime AccessionNumber ModalitiesInStudy ReferringPhysicianName StudyDescription PatientName
-    PatientID PatientBirthDate PatientSex StudyInstanceUID StudyID NumberOfStudyRelatedSeries
+KEYS = data.words("""
+    StudyDate StudyTime AccessionNumber ModalitiesInStudy ReferringPhysicianName StudyDescription
+    PatientName PatientID PatientBirthDate PatientSex StudyInstanceUID StudyID NumberOfStudyRelatedSeries
     NumberOfStudyRelatedInstances""")
 
 
@@ -38,7 +40,8 @@ def by_dicomlab(timed: Timed, ae_title: str, port: int) -> None:
     import dicomlab as dl
 
     with dl.connect(f"{ae_title}@{peers.HOST}:{port}", cache=timed.folder) as peer, timed:
-        frame = peer.find("STUDY", limit=2 * data.STUDIES, **dict.fromkeys(KEYS, ""))
+        keys: dict[str, Any] = dict.fromkeys(KEYS, "")
+        frame = peer.find("STUDY", limit=2 * data.STUDIES, **keys)
     assert pd.api.types.is_datetime64_dtype(frame.StudyDate)
     check(frame)
 

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 
 import pandas as pd
 from pydicom import dcmread
-from pydicom.datadict import tag_for_keyword
+from pydicom.tag import Tag
 
 from . import data, peers
 from .harness import Row, Timed, Way
 
 #: What every way reads; dicomlab reads the other columns of its instances table too.
-COLUMNS = data.words("""SpecificCharacterSet SOPClassUID SOPInstanceUID StudyDate StudyTime AccessionNumber Modality
+COLUMNS = data.words("""
+    SpecificCharacterSet SOPClassUID SOPInstanceUID StudyDate StudyTime AccessionNumber Modality
     StudyDescription SeriesDescription PatientName PatientID PatientBirthDate PatientSex StudyInstanceUID
     SeriesInstanceUID StudyID SeriesNumber InstanceNumber ImagePositionPatient ImageOrientationPatient Rows Columns
     PixelSpacing SliceThickness""")
@@ -43,7 +44,7 @@ def by_gdcm(timed: Timed) -> None:
     gdcm = peers.module("gdcm", "python-gdcm")
     with timed:
         found = files()
-        tags = {word: gdcm.Tag(*divmod(tag_for_keyword(word), 0x10000)) for word in COLUMNS}
+        tags = {word: gdcm.Tag(Tag(word).group, Tag(word).element) for word in COLUMNS}
         scanner = gdcm.Scanner()
         for tag in tags.values():
             scanner.AddTag(tag)
@@ -73,7 +74,7 @@ def by_reading(timed: Timed) -> None:
 
 def files() -> list[str]:
     folders = [entry.path for entry in os.scandir(data.mr())]
-    return [entry.path for folder in [data.ct(), *folders] for entry in os.scandir(folder)]
+    return [entry.path for folder in [str(data.ct()), *folders] for entry in os.scandir(folder)]
 
 
 def check(frame: pd.DataFrame) -> None:

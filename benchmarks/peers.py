@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -65,6 +69,77 @@ def versions() -> dict[str, str]:
         number = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
         found[{"getscu": "DCMTK"}.get(name, name)] = number[0] if number else ""
     return found
+
+
+@contextmanager
+def orthanc(name: str, instances: Path, count: int, destinations: Mapping[str, int] = {}) -> Iterator[int]:
+    """Orthanc with TCP_NODELAY=1 as AE ORTHANC, holding the files of that folder; gives its port.
+
+    It is filled once and keeps what it holds beside the data. AE DICOMLAB may ask; it moves to the ports of
+    `destinations`, by AE title, and refuses callers from other machines.
+    """
+    server = program("Orthanc")
+    data.made(f"orthanc-{name}", lambda folder: _fill(server, folder, instances, count))
+    with _orthanc(server, data.folder(f"orthanc-{name}-{data.VERSION}"), destinations) as port:
+        yield port
+
+
+def _fill(server: str, folder: Path, instances: Path, count: int) -> None:
+    with _orthanc(server, folder, {}) as port:
+        options = ("--no-halt", "--scan-directories", "--recurse", "--no-uid-checks", "--max-pdu", "131072")
+        call("dcmsend", "-aet", "DICOMLAB", "-aec", "ORTHANC", HOST, str(port), *options, instances)
+    held = sum(len(names) for _, _, names in os.walk(folder))
+    assert held >= count, f"Orthanc holds {held} files of {count}"
+
+
+@contextmanager
+def _orthanc(server: str, folder: Path, destinations: Mapping[str, int]) -> Iterator[int]:
+    port = free_port()
+    known = {"DICOMLAB": free_port(), **destinations}
+    configuration = {
+        "StorageDirectory": str(folder),
+        "IndexDirectory": str(folder),
+        "Plugins": [],
+        "HttpServerEnabled": False,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomAet": "ORTHANC",
+        "DicomPort": port,
+        "DicomAlwaysAllowEcho": True,
+        "DicomCheckModalityHost": True,  # its port is open on every address, and no setting closes it
+        "DicomModalities": {title: {"AET": title, "Host": HOST, "Port": where} for title, where in known.items()},
+        "MaximumPduLength": 131072,
+        "StorageAccessOnFind": "Never",
+        "OverwriteInstances": True,
+    }
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place, "orthanc.json")
+        path.write_text(json.dumps(configuration))
+        with running("ORTHANC", port, server, path):
+            yield port
+
+
+@contextmanager
+def running(ae_title: str, port: int, *command: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A DICOM server of others, from the moment it answers C-ECHO."""
+    process = subprocess.Popen([*map(str, command)], env=NO_DELAY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        echo = [program("echoscu"), "-aet", "DICOMLAB", "-aec", ae_title, HOST, str(port)]
+        until = time.monotonic() + 60
+        while subprocess.run(echo, env=NO_DELAY, capture_output=True).returncode:
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{command[0]} does not answer on port {port}")
+            time.sleep(0.05)
+        yield process
+    finally:
+        end(process)
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
