@@ -64,6 +64,15 @@ ATTRIBUTES: Final[dict[QueryLevel, frozenset[str]]] = {
     ),
 }
 
+#: What no header holds, but the archive computes from the levels below (PS3.4 C.3.4).
+COMPUTED: Final[frozenset[str]] = frozenset(
+    _words(
+        """NumberOfPatientRelatedStudies NumberOfPatientRelatedSeries NumberOfPatientRelatedInstances
+    NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances NumberOfSeriesRelatedInstances
+    ModalitiesInStudy SOPClassesInStudy AnatomicRegionsInStudyCodeSequence"""
+    )
+)
+
 #: What is asked for when nothing else is said, by level; all of it is harmless where a peer does not know it.
 RETURN_KEYS: Final[dict[QueryLevel, tuple[str, ...]]] = {
     QueryLevel.PATIENT: _words(

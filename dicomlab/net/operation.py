@@ -28,6 +28,9 @@ class Course:
     matches: int = 0
     cut: str = ""  # why the list is not whole, "" where it is
     cancelled: bool = False
+    enough: bool = False  # the C-FIND that runs is to end by C-CANCEL, and the association goes on
+    relational: bool = False  # one C-FIND with the keys of all levels
+    unfit: str = ""  # why the answer to a relational C-FIND would not do, so that it was asked level by level
     ended: bool = False  # the association is gone: the archive did not heed the C-CANCEL
     partial_keys: bool = False  # a 0xFF01 came
     unreadable: list[str] = field(default_factory=list)
@@ -42,11 +45,12 @@ class Course:
 def matches(
     association: Association, model: str, identifier: Dataset, course: Course
 ) -> Generator[Elements, None, None]:
-    """The matches of one C-FIND; closing the iterator once the list is cut ends it by C-CANCEL."""
+    """The matches of one C-FIND; closing the iterator ends it by C-CANCEL where the course says `enough`."""
     _, syntax = association.context(model)
     implicit = syntax == IMPLICIT
     message_id = association.send(CommandField.C_FIND_RQ, model, encode(identifier, implicit=implicit))
     course.queries += 1
+    course.enough = False
     number = 0
     charset = association.node.quirks.charset or "iso8859"
     for message in association.responses(message_id, CommandField.C_FIND_RQ, "C-FIND"):
@@ -67,8 +71,8 @@ def matches(
             continue
         try:
             yield record
-        except GeneratorExit:  # one more than the limit came, so that the list is cut for certain
-            if course.cut:
+        except GeneratorExit:
+            if course.enough:
                 _stop(association, message_id, model, course)
             raise
 

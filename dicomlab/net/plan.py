@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..elements import Elements, tag_of
-from ..errors import InvalidRequest, ResultWarning
+from ..errors import InvalidRequest, ResultWarning, StatusError
 from ..identifier import identifiers
+from ..keys import Wanted, key_of, wanted
 from ..level import QueryLevel
-from ..matching import matches as matches_keys
-from ..models import PATIENT_ROOT, PATIENT_STUDY_ONLY, RETURN_KEYS, STUDY_ROOT, split_keys
+from ..models import COMPUTED, PATIENT_ROOT, PATIENT_STUDY_ONLY, RETURN_KEYS, STUDY_ROOT, split_keys
 from ..tables import table
 from .association import Association
+from .completion import Asked, decide_modalities
 from .inheritance import inherit
 from .operation import Course, matches
 from .provenance import wrong_rows
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 MANY_QUERIES = 200  # C-FINDs of one drill-down above which it is said beforehand
+_NOT_UNDERSTOOD = frozenset({0xA900, *range(0xC000, 0xD000)})  # statuses that say it of an identifier
+_NONE = ("", b"")
 MODELS = {"patient": PATIENT_ROOT, "study": STUDY_ROOT, "patient-study-only": PATIENT_STUDY_ONLY}
 
 
@@ -34,6 +37,9 @@ def model_for(model: str | None, level: QueryLevel | None) -> str:
     if not model[:1].isdigit():
         raise InvalidRequest(f"{model!r} is no query model", advice=f"Use {', '.join(MODELS)} or a UID.")
     return model
+
+
+Name = tuple[bytes, ...]
 
 
 class Plan:
@@ -68,11 +74,11 @@ class Plan:
 
     def _identifiers(self, number: int, above: dict[str, str]) -> list[Dataset]:
         level, keys = self.steps[number]
-        wanted: dict[str, Any] = {**above, **keys}
+        asked: dict[str, Any] = {**above, **keys}
         upper = number < len(self.steps) - 1
-        if upper and level is not None and not wanted:
-            wanted = {level.unique_key: None}
-        return identifiers(level, wanted, model=self.model, template=self.template)
+        if upper and level is not None and not asked:
+            asked = {level.unique_key: None}
+        return identifiers(level, asked, model=self.model, template=self.template)
 
     def _columns(self) -> list[str]:
         names: dict[str, None] = {}
@@ -88,36 +94,114 @@ class Plan:
         hidden = {"SpecificCharacterSet", "QueryRetrieveLevel"}
         return [name for name in (*uids, *rest) if name not in hidden]
 
+    @property
+    def extended(self) -> dict[str, bytes]:
+        """What is proposed for the association: relational queries, where they spare some (PS3.4 C.5.1).
+
+        A key that the archive has to compute is asked at its level: Orthanc finds nothing by it at one below.
+        Combined date-time matching, byte 2, never: the same keys would find other studies where it is agreed.
+        """
+        computed = {one.key.name for _, keys in self.steps[:-1] for one in wanted(keys) if one.values} & COMPUTED
+        return {self.model: b"\1"} if len(self.steps) > 1 and not computed else {}
+
     def run(self, association: Association, course: Course) -> Iterator[Elements]:
-        """The matches, from the first level down, until done, cut or cancelled."""
-        yield from self._descend(association, course, 0, {}, None)
+        """The matches until done, cut or cancelled: by one relational C-FIND where that was agreed, else by levels."""
+        known: set[Name] = set()
+        agreed = association.accepted.agreed(self.model, 1) or association.node.quirks.relational
+        if agreed and self.extended:
+            course.relational = True
+            course.unfit = yield from self._at_once(association, course, known)
+            if not course.unfit:
+                return
+            course.relational = False
+        yield from self._descend(association, course, 0, {}, None, known)
+
+    def _at_once(
+        self, association: Association, course: Course, known: set[Name]
+    ) -> Generator[Elements, None, str]:
+        """The matches by keys of all levels at once (PS3.4 C.4.1.3.2.1); gives why that will not do, or "".
+
+        Parameters
+        ----------
+        known
+            Takes the names of the matches that were given, which a drill-down then leaves out.
+        """
+        level = self.steps[-1][0]
+        assert level is not None
+        returned = dict.fromkeys(name for step, _ in self.steps if step for name in RETURN_KEYS[step])
+        upper = [step.unique_key for step, _ in self.steps[:-1] if step]
+        upper += [one.key.name for _, keys in self.steps[:-1] for one in wanted(keys) if decides(one)]
+        needed = [(name, key_of(name).path[0][0]) for name in upper]
+        for identifier in identifiers(
+            level, self.keys, model=self.model, hierarchical=False, return_keys=list(returned)
+        ):
+            answers = matches(association, self.model, identifier, course)
+            try:
+                for record in answers:
+                    absent = next((name for name, tag in needed if not record.raw.get(tag, _NONE)[1]), "")
+                    if absent:
+                        course.enough = True  # the rest of this answer is of no use
+                        return f"matches came without {absent}"
+                    name = self._name(record, len(self.steps) - 1)
+                    if name in known:
+                        continue
+                    if not self._give(course):
+                        return ""
+                    known.add(name)
+                    yield record
+            except StatusError as error:
+                if known or error.status is None or error.status.code not in _NOT_UNDERSTOOD:
+                    raise
+                return f"it ended with {error.status}"
+            finally:
+                answers.close()
+        return ""
+
+    def _name(self, record: Elements, number: int) -> Name:
+        """What names a match: its unique keys down to that step; without its own, all that it says."""
+        tags = [tag_of(level.unique_key) for level, _ in self.steps[: number + 1] if level is not None]
+        name = tuple(record.raw.get(tag, _NONE)[1].rstrip(b"\0 ") for tag in tags)
+        return name if name and name[-1] else (*name, *(cell[1] for _, cell in sorted(record.raw.items())))
+
+    def _give(self, course: Course) -> bool:
+        """Count one more match; False, and the list is cut, where the limit is passed."""
+        if course.matches >= course.limit:
+            course.cut = f"cut at the limit of {course.limit:,} rows"
+            course.enough = True
+            return False
+        course.matches += 1
+        return True
 
     def _descend(
-        self, association: Association, course: Course, number: int, above: dict[str, str], parent: Elements | None
+        self,
+        association: Association,
+        course: Course,
+        number: int,
+        above: dict[str, str],
+        parent: Elements | None,
+        known: set[Name],
     ) -> Iterator[Elements]:
         last = number == len(self.steps) - 1
         level = self.steps[number][0]
         parents: list[Elements] = []
-        seen: set[str] = set()
+        seen: set[Name] = set(known) if last else set()
         questions = self.first if number == 0 else self._identifiers(number, above)
         for identifier in questions:
             answers = matches(association, self.model, identifier, course)
             for record in answers:
-                if len(questions) > 1 or not last:  # a union has each match once (R3.6), and a drill-down each parent
-                    uid = record.text(level.unique_key) if level is not None else repr(sorted(record.raw.items()))
-                    if uid and uid in seen:
-                        continue
-                    seen.add(uid)
                 if parent is not None:
                     inherit(record, parent)
+                if len(questions) > 1 or not last or known:  # each match once, and each parent (R3.6)
+                    name = self._name(record, number)
+                    if name in seen:
+                        continue
+                    seen.add(name)
                 if not last:
                     parents.append(record)
                     continue
-                if course.matches >= course.limit:
-                    course.cut = f"cut at the limit of {course.limit:,} rows"
+                if not self._give(course):
                     answers.close()
                     return
-                course.matches += 1
                 yield record
             if course.full:
                 return
@@ -125,7 +209,7 @@ class Plan:
             return
         assert level is not None
         if level is QueryLevel.STUDY:
-            parents = decide_modalities(association, parents, self, self.model)
+            parents = decide_modalities(Asked(association, self.model, course), parents, self.keys)
         parents = self._kept(level, parents)
         if len(parents) > MANY_QUERIES:
             warnings.warn(
@@ -138,7 +222,8 @@ class Plan:
             uid = record.text(level.unique_key)
             if not uid:
                 continue
-            yield from self._descend(association, course, number + 1, {**above, level.unique_key: uid}, record)
+            below = {**above, level.unique_key: uid}
+            yield from self._descend(association, course, number + 1, below, record, known)
             if course.full:
                 return
 
@@ -155,44 +240,6 @@ class Plan:
         return [record for row, record in enumerate(parents) if row not in drop]
 
 
-def decide_modalities(
-    association: Association, records: list[Elements], plan: Plan, model: str
-) -> list[Elements]:
-    """Where the archive says nothing of ModalitiesInStudy, the series of each study decide (R3.15)."""
-    asked = plan.keys.get("ModalitiesInStudy")
-    if not asked:
-        return records
-    for record in records:
-        study = record.text("StudyInstanceUID")
-        if record.text("ModalitiesInStudy") or not study:
-            continue
-        below = Plan(model, QueryLevel.SERIES, _named(record, model), None)
-        found = {series.text("Modality") for series in below.run(association, Course(10**9))}
-        value = "\\".join(sorted(found - {""})).encode()
-        record.raw[tag_of("ModalitiesInStudy")] = ("CS", value)
-    return [record for record in records if matches_keys(record, {"ModalitiesInStudy": asked})]
-
-
-def count(association: Association, level: QueryLevel, records: Sequence[Elements], model: str) -> None:
-    """Fill NumberOf...RelatedInstances where the peer does not give it, by counting at IMAGE level."""
-    name = {
-        QueryLevel.STUDY: "NumberOfStudyRelatedInstances",
-        QueryLevel.SERIES: "NumberOfSeriesRelatedInstances",
-    }.get(level)
-    if name is None:
-        return
-    for record in records:
-        if record.text(name) or not record.text("StudyInstanceUID"):
-            continue
-        above = _named(record, model)
-        if level is QueryLevel.SERIES:
-            above["SeriesInstanceUID"] = record.text("SeriesInstanceUID")
-        plan = Plan(model, QueryLevel.IMAGE, above, None)
-        number = sum(1 for _ in plan.run(association, Course(10**9)))
-        record.raw[tag_of(name)] = ("IS", str(number).encode())
-
-
-def _named(record: Elements, model: str) -> dict[str, Any]:
-    """The unique keys of a study, as the model needs them."""
-    patient = {"PatientID": record.text("PatientID")} if model == PATIENT_ROOT else {}
-    return {**patient, "StudyInstanceUID": record.text("StudyInstanceUID")}
+def decides(one: Wanted) -> bool:
+    """Whether a key leaves out what has no value: it asks for one, and not for any."""
+    return any(str(value).strip("*") for value in one.values)

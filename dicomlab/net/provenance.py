@@ -79,6 +79,7 @@ def as_table(
         "model": plan.model,
         "keys": describe_keys(plan.keys),
         "queries": course.queries,
+        "relational": course.relational,
         "status": course.status.code if course.status else None,
         "elapsed": round(deadline.elapsed, 3),
         "cut": course.cut or None,
@@ -114,6 +115,8 @@ def warn(course: Course, node: Node, stacklevel: int = 5) -> None:
         said.append(f"cancelled after {course.matches:,} matches")
     if not said and course.matches and (course.matches in ROUND_NUMBERS or course.matches == known):
         said.append(f"exactly {course.matches:,} matches came: the archive may have cut the list")
+    if course.unfit:
+        said.append(f"a relational query did not do ({course.unfit}), so it was asked level by level")
     if course.partial_keys:
         said.append("the archive does not support some of the optional keys (0xFF01)")
     said += course.unreadable[:5]

@@ -11,11 +11,12 @@ from ..errors import DicomlabError
 from ..level import QueryLevel
 from . import contexts
 from .association import associate
+from .completion import Asked, complete, count, decide_modalities
 from .deadline import Cancelled, Deadline
 from .node import Node
 from .operation import Course
 from .operation import matches as matches  # of query for the other services too
-from .plan import Plan, count, decide_modalities, model_for
+from .plan import Plan, model_for
 from .provenance import as_row, as_table, warn
 
 if TYPE_CHECKING:
@@ -42,16 +43,20 @@ def find(
     course = Course(limit)
     records: list[Elements] = []
     try:
-        with associate(node, contexts.query(uid), deadline, phase="C-FIND") as association:
+        with associate(node, contexts.query(uid), deadline, phase="C-FIND", extended=plan.extended) as association:
             try:
                 for record in plan.run(association, course):
                     records.append(record)
                     if on_match is not None:
                         on_match(as_row(record, plan.columns))
-                if level is QueryLevel.STUDY and not course.ended:
-                    records = decide_modalities(association, records, plan, uid)
-                if counts and level is not None and not course.ended:
-                    count(association, level, records, uid)
+                if records and level is not None and not course.ended:
+                    ask = Asked(association, uid, course)
+                    if level is QueryLevel.STUDY:
+                        records = decide_modalities(ask, records, keys)
+                    if course.relational:
+                        complete(ask, level, records)
+                    if counts:
+                        count(ask, level, records)
             except (KeyboardInterrupt, Cancelled):
                 course.cancelled = True
                 association.abort()
@@ -78,7 +83,7 @@ def each(
     uid = model_for(model, level)
     plan = Plan(uid, level, dict(keys), None)
     course = Course(limit)
-    with associate(node, contexts.query(uid), deadline, phase="C-FIND") as association:
+    with associate(node, contexts.query(uid), deadline, phase="C-FIND", extended=plan.extended) as association:
         for record in plan.run(association, course):
             yield as_row(record, plan.columns)
     warn(course, node, stacklevel=4)
