@@ -21,6 +21,8 @@
     ├── MissingCodec (ImportError)       a transfer syntax or extra needs a package that is absent
     └── CacheError                       the local store of received instances
 
+Beside it stand ``ResultWarning`` and ``Interrupted`` (KeyboardInterrupt): Ctrl-C, with what came before it.
+
 Each error says who (``peer``), when (``phase``, ``elapsed`` seconds), what the peer said (``status``) and one
 thing to do (``advice``); what had arrived before it is in ``rows`` or ``instances``.
 """
@@ -38,6 +40,17 @@ if TYPE_CHECKING:
 
 class ResultWarning(UserWarning):
     """Something about a result that its reader must not miss: it was cut, cancelled, or a key was ignored."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or the interrupt button of a notebook, ended the call; what came before is in ``rows``.
+
+    It is no DicomlabError but a KeyboardInterrupt, so that Run All stops here and no ``except Exception`` hides it.
+    """
+
+    def __init__(self, message: str, rows: pd.DataFrame | None = None) -> None:
+        super().__init__(message)
+        self.rows = rows
 
 
 class DicomlabError(Exception):

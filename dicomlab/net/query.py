@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..elements import Elements
-from ..errors import DicomlabError
+from ..errors import DicomlabError, Interrupted
 from ..level import QueryLevel
 from . import contexts
 from .association import associate
@@ -44,24 +44,26 @@ def find(
     records: list[Elements] = []
     try:
         with associate(node, contexts.query(uid), deadline, phase="C-FIND", extended=plan.extended) as association:
-            try:
-                for record in plan.run(association, course):
-                    records.append(record)
-                    if on_match is not None:
-                        on_match(as_row(record, plan.columns))
-                if records and level is not None and not course.ended:
-                    ask = Asked(association, uid, course)
-                    if level is QueryLevel.STUDY:
-                        records = decide_modalities(ask, records, keys)
-                    if course.relational:
-                        complete(ask, level, records)
-                    if counts:
-                        count(ask, level, records)
-            except (KeyboardInterrupt, Cancelled):
-                course.cancelled = True
-                association.abort()
-    except Cancelled:
+            for record in plan.run(association, course):
+                records.append(record)
+                if on_match is not None:
+                    on_match(as_row(record, plan.columns))
+            if records and level is not None and not course.ended:
+                ask = Asked(association, uid, course)
+                if level is QueryLevel.STUDY:
+                    records = decide_modalities(ask, records, keys)
+                if course.relational:
+                    complete(ask, level, records)
+                if counts:
+                    count(ask, level, records)
+    except Cancelled:  # asked for by another part of the program, which wants the table
         course.cancelled = True
+    except KeyboardInterrupt:  # asked for by the user, whose next cell must not run on a part of the list
+        course.cancelled = True
+        raise Interrupted(
+            f"{node.identity}: stopped after {len(records):,} matches, which are in sys.last_value.rows",
+            as_table(node, plan, records, course, deadline, quiet=True),
+        ) from None
     except DicomlabError as error:
         error.rows = as_table(node, plan, records, course, deadline, quiet=True)
         if records:
