@@ -9,7 +9,7 @@ import zlib
 from io import BytesIO
 
 from .elements import Elements, FileMeta, grow, parse
-from .encoding import PIXELS, NeedMore, walk
+from .encoding import LONG, PIXELS, NeedMore, walk
 from .errors import BadData, BadFile
 
 IMPLICIT = "1.2.840.10008.1.2"
@@ -126,7 +126,7 @@ def _meta(window: _Window, at: int) -> FileMeta:
             break
         element = int.from_bytes(data[at + 2 : at + 4], "little")
         vr = data[at + 4 : at + 6]
-        if vr in (b"OB", b"UN", b"OW", b"UT", b"SQ"):
+        if vr.decode("latin-1") in LONG:
             data = window(at + 12)
             length, value = int.from_bytes(data[at + 8 : at + 12], "little"), at + 12
         elif 65 <= vr[0] <= 90 and 65 <= vr[1] <= 90:
