@@ -18,6 +18,8 @@ from ..errors import (
 from . import dimse, negotiation
 from .contexts import Context
 from .deadline import Cancelled, Deadline
+from .hooks import AssociationEvent, MessageEvent
+from .negotiated import Negotiated
 from .negotiation import Proposal
 from .node import Node
 from .opening import opened
@@ -53,11 +55,21 @@ class Association:
     Reads belong to one thread; `cancel` and `abort` may be called by any.
     """
 
-    def __init__(self, wire: Wire, node: Node, accepted: negotiation.Accepted, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        node: Node,
+        accepted: negotiation.Accepted,
+        deadline: Deadline,
+        facts: Negotiated | None = None,
+    ) -> None:
         self.wire, self.node, self.accepted, self.deadline = wire, node, accepted, deadline
+        self.facts = facts  # of one that we asked for
         self._message_id = 0
         self._asked_on = 0  # context id of the request that is answered now
         self._hint = 1 << 12
+        self._received: MessageEvent | None = None  # read, and not yet dealt with
+        self._over = False  # released or aborted
 
     # -- contexts --------------------------------------------------------------------------------------------
 
@@ -95,14 +107,27 @@ class Association:
             data=identifier is not None,
             destination=destination,
         )
-        pdus = [p_data(context_id, 3, command)]
-        if identifier is not None:
-            room = (self.accepted.maximum_length or 1 << 16) - 6
-            for at in range(0, len(identifier), room):
-                last = 2 if at + room >= len(identifier) else 0
-                pdus.append(p_data(context_id, last, identifier[at : at + room]))
-        self.wire.send(*pdus)
+        self._put(context_id, command, identifier)
         return self._message_id
+
+    def _put(self, context_id: int, command: bytes, data: bytes | memoryview | None = None) -> None:
+        """Send one message; all that we send comes through here."""
+        hooks = self.deadline.hooks
+        if hooks is not None:
+            self.handled()
+            event = self._event(context_id, dimse.decode(command), data, "sent")
+            hooks.before(event)
+            command, data = event.command.encoded(), event.data
+        room = (self.accepted.maximum_length or 1 << 16) - 6
+        self.wire.send(*_fragments(context_id, 1, command, room), *_fragments(context_id, 0, data or b"", room))
+        if hooks is not None:
+            hooks.after(event)
+
+    def _event(
+        self, context_id: int, command: dimse.Command, data: bytes | memoryview | None, direction: str
+    ) -> MessageEvent:
+        context = (context_id, *self.accepted.contexts[context_id])
+        return MessageEvent(self.node, self.deadline, context, command, data, direction)
 
     def read(self, limit: int = IDENTIFIER_LIMIT) -> Message:
         """The next message, whole.
@@ -112,6 +137,30 @@ class Association:
         limit
             Bytes that its data set may have.
         """
+        hooks = self.deadline.hooks
+        if hooks is None:
+            return self._read(limit)
+        self.handled()
+        message = self._read(limit)
+        event = self._received = self._event(message.context_id, message.command, message.data, "received")
+        hooks.before(event)
+        data = None if event.data is None else memoryview(event.data)
+        return Message(message.context_id, event.command, data)
+
+    def handled(self) -> None:
+        """The message that was read last has been dealt with: the hooks that come after it are called."""
+        event, self._received = self._received, None
+        if event is not None and self.deadline.hooks is not None:
+            self.deadline.hooks.after(event)
+
+    def tell(self, what: str, error: BaseException | None = None) -> None:
+        """Call the hooks of an event of this association."""
+        if self.deadline.hooks is not None:
+            facts = self.facts
+            proposal = facts.proposal if facts else None
+            self.deadline.hooks.run(AssociationEvent(self.node, self.deadline, proposal, facts, error), what)
+
+    def _read(self, limit: int) -> Message:
         command_bytes = bytearray()
         command: dimse.Command | None = None
         context_id = 0
@@ -204,7 +253,7 @@ class Association:
 
     def answer(self, message: Message, status: int) -> None:
         """Answer a request of the peer's (a C-STORE of a C-GET, an N-EVENT-REPORT)."""
-        self.wire.send(p_data(message.context_id, 3, dimse.response(message.command, status)))
+        self._put(message.context_id, dimse.response(message.command, status))
 
     def _decode(self, data: bytes) -> dimse.Command:
         try:
@@ -227,7 +276,7 @@ class Association:
     def cancel(self, sop_class: str, message_id: int) -> None:
         """Send C-CANCEL; the final response is still to be read. May be called by any thread."""
         with contextlib.suppress(DicomlabError, Cancelled):
-            self.wire.send(dimse.cancel(self.context(sop_class)[0], message_id))
+            self._put(self.context(sop_class)[0], dimse.cancel(message_id))
 
     def release(self) -> None:
         """Release the association; an unanswered or clumsy release is no error (the result stands)."""
@@ -242,16 +291,35 @@ class Association:
                 elif kind != PduType.P_DATA_TF:
                     break
             self.wire.close()
-        except (DicomlabError, Cancelled, KeyboardInterrupt):  # the result stands
-            self.abort()
+        except (DicomlabError, Cancelled, KeyboardInterrupt) as error:  # the result stands
+            self.abort(error)
+            return
+        self._over = True
+        self.tell("association released")
 
-    def abort(self) -> None:
-        """Send A-ABORT if it can be sent at once, and close. May be called twice and by any thread."""
+    def abort(self, error: BaseException | None = None) -> None:
+        """Send A-ABORT if it can be sent at once, and close. May be called twice and by any thread.
+
+        Parameters
+        ----------
+        error
+            Why, for the hooks.
+        """
+        over, self._over = self._over, True
         self.wire.deadline = Deadline(0.1, 0.1)
         with contextlib.suppress(DicomlabError, Cancelled):
             self.wire.send(abort_pdu())
         self.wire.shutdown()
         self.wire.close()
+        if not over:
+            self.tell("association aborted", error)
+
+
+def _fragments(context_id: int, control: int, data: bytes | memoryview, room: int) -> Iterator[bytes]:
+    """PDUs of at most `room` bytes of data each; the last is marked (PS3.8 annex E)."""
+    for at in range(0, len(data), room):
+        last = 2 if at + room >= len(data) else 0
+        yield p_data(context_id, control | last, bytes(data[at : at + room]))
 
 
 @contextlib.contextmanager
@@ -274,30 +342,35 @@ def associate(
     ConnectError, AssociationRejected, NoAcceptedContext, ProtocolError
     """
     wire, facts = opened(node, Proposal(tuple(contexts), tuple(scp_roles), extended), deadline)
-    association = Association(wire, node, facts.accepted, deadline)
-    if not facts.accepted.contexts:
-        association.release()
-        first = contexts[0].abstract_syntax
-        raise refused(node, first, facts.accepted.results.get(first), deadline)
+    association = Association(wire, node, facts.accepted, deadline, facts)
     wire.deadline, wire.phase = deadline, phase
     try:
+        association.tell("association accepted")
+        if not facts.accepted.contexts:
+            association.release()
+            first = facts.proposal.contexts[0].abstract_syntax
+            raise refused(node, first, facts.accepted.results.get(first), deadline)
         yield association
+        association.handled()
     except ReleaseRequested:
         with contextlib.suppress(DicomlabError, Cancelled):
             association.wire.send(RELEASE_RP)
         association.wire.close()
-        raise ConnectionLost(
+        lost = ConnectionLost(
             "the peer asked for release in the middle of the operation",
             peer=node.identity,
             phase=phase,
             elapsed=deadline.elapsed,
             advice="Try again; what came is kept.",
-        ) from None
+        )
+        association.abort(lost)
+        raise lost from None
     except Released:
-        association.abort()
-        raise association.broken("the peer confirmed a release that nobody asked for") from None
-    except BaseException:
-        association.abort()
+        broken = association.broken("the peer confirmed a release that nobody asked for")
+        association.abort(broken)
+        raise broken from None
+    except BaseException as error:
+        association.abort(error)
         raise
     association.release()
 

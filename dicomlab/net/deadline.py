@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import AssociationTimeout, DicomlabError, DimseTimeout
 
 if TYPE_CHECKING:
+    from .hooks import CallHooks
     from .negotiated import Negotiated
 
 
@@ -32,6 +33,7 @@ class Deadline:
     """
 
     negotiated: Negotiated | None = None  # of the association of this call that was opened last
+    hooks: CallHooks | None = None  # of this call; None: there are none
 
     def __init__(self, progress: float, total: float | None = None) -> None:
         self.progress, self.total = progress, total

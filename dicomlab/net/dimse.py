@@ -8,7 +8,6 @@ from enum import IntEnum
 
 from ..errors import BadData
 from ..status import Status
-from .pdu import p_data
 
 _ELEMENT = struct.Struct("<HHL")
 _US = struct.Struct("<H")
@@ -27,6 +26,25 @@ class CommandField(IntEnum):
 
 
 RESPONSE = 0x8000
+_SERVICES = {
+    0x0001: "C-STORE",
+    0x0010: "C-GET",
+    0x0020: "C-FIND",
+    0x0021: "C-MOVE",
+    0x0030: "C-ECHO",
+    0x0100: "N-EVENT-REPORT",
+    0x0110: "N-GET",
+    0x0120: "N-SET",
+    0x0130: "N-ACTION",
+    0x0140: "N-CREATE",
+    0x0150: "N-DELETE",
+}
+#: The name of each message by its Command Field (PS3.7 E.1).
+MESSAGES = {
+    **{field: f"{name}-RQ" for field, name in _SERVICES.items()},
+    **{field | RESPONSE: f"{name}-RSP" for field, name in _SERVICES.items()},
+    0x0FFF: "C-CANCEL-RQ",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +102,10 @@ class Command:
             f"({group:04X},{element:04X})" for group, element in struct.iter_unpack("<HH", tags[: len(tags) // 4 * 4])
         )
         return Status(code, self.text(0x0902), offending, service)
+
+    def encoded(self) -> bytes:
+        """Its bytes again, of group 0000 alone and with the group length that is due."""
+        return encode({element: value for element, value in self.raw.items() if 0 < element <= 0xFFFF})
 
     def counts(self) -> dict[str, int]:
         """Sub-operations remaining, completed, failed and warning, as far as the response gives them."""
@@ -154,14 +176,14 @@ def request(
     return encode(elements)
 
 
-def cancel(context_id: int, message_id: int) -> bytes:
-    """A whole C-CANCEL-RQ as PDU (PS3.7 9.3.2.3)."""
+def cancel(message_id: int) -> bytes:
+    """The command set of a C-CANCEL-RQ (PS3.7 9.3.2.3)."""
     elements = {
         0x0100: number(CommandField.C_CANCEL_RQ),
         0x0120: number(message_id),
         0x0800: number(NO_DATA_SET),
     }
-    return p_data(context_id, 3, encode(elements))
+    return encode(elements)
 
 
 def response(command: Command, status: int) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from ..errors import InvalidRequest
 from .contexts import LIMIT, Context
 from .pdu import MAXIMUM_LENGTH
 
@@ -45,9 +46,16 @@ _ADVICE = {
 class Proposal:
     """What an association is asked for."""
 
-    contexts: tuple[Context, ...]  # at most 128
+    contexts: tuple[Context, ...]  # 1 to 128 (R1.6)
     scp_roles: tuple[str, ...] = ()  # abstract syntaxes for which we want to be the SCP (R1.9)
     extended: Mapping[str, bytes] = field(default_factory=dict)  # SOP class -> application information (R1.10)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.contexts) <= LIMIT:
+            raise InvalidRequest(
+                f"an association proposes 1 to {LIMIT} presentation contexts, not {len(self.contexts)}",
+                advice="Open several associations for more.",
+            )
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ def request(
     Parameters
     ----------
     contexts
-        At most 128; they get the ids 1, 3, 5, ... in this order.
+        They get the ids 1, 3, 5, ... in this order.
     scp_roles
         Abstract syntaxes for which we want to be the SCP: the storage classes of a C-GET (R1.9).
     extended
@@ -102,7 +110,6 @@ def request(
     from pynetdicom.pdu_primitives import A_ASSOCIATE
     from pynetdicom.presentation import build_context
 
-    assert len(contexts) <= LIMIT
     primitive = A_ASSOCIATE()
     primitive.application_context_name = APPLICATION_CONTEXT
     primitive.calling_ae_title, primitive.called_ae_title = calling, called

@@ -8,6 +8,7 @@ import socket
 from ..errors import AssociationRejected, AssociationTimeout, ConnectError, DicomlabError, ProtocolError
 from . import negotiation
 from .deadline import Cancelled, Deadline
+from .hooks import AssociationEvent
 from .negotiated import Negotiated
 from .negotiation import Accepted, Proposal
 from .node import Node
@@ -60,6 +61,10 @@ def opened(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Ne
     ConnectError, AssociationRejected, ProtocolError
     """
     patience = Deadline(node.timeouts.association, node.timeouts.association)
+    if deadline.hooks is not None:
+        event = AssociationEvent(node, deadline, proposal)
+        deadline.hooks.run(event, "association requested")
+        proposal = event.proposal or proposal
     for pause in (*BACK_OFF, None):
         try:
             wire, accepted = _attempt(node, proposal, deadline)
@@ -76,6 +81,17 @@ def opened(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Ne
 
 
 def _attempt(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Accepted]:
+    try:
+        return _negotiated(node, proposal, deadline)
+    except DicomlabError as error:
+        if deadline.hooks is not None:
+            rejected = isinstance(error, AssociationRejected)
+            event = AssociationEvent(node, deadline, proposal, error=error)
+            deadline.hooks.run(event, "association rejected" if rejected else "association failed")
+        raise
+
+
+def _negotiated(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Accepted]:
     wire = Wire(_connected(node, deadline), node.identity)
     wire.deadline = deadline.grace(node.timeouts.association)  # within the total, and with one abort flag
     try:

@@ -15,6 +15,7 @@ from ..options import options
 from ..tables import addresses
 from . import query, verification
 from .deadline import Deadline
+from .hooks import Hooks
 from .negotiated import Negotiated
 from .node import Node, Timeouts
 from .retrieve import retrieve
@@ -42,6 +43,8 @@ class Peer:
         self._owner = owner
         self._running: set[Deadline] = set()
         self._negotiated: Negotiated | None = None
+        #: Functions to call as messages are sent and received; see `Hooks`.
+        self.hooks = Hooks()
 
     def __repr__(self) -> str:
         rights = f"may {', '.join(sorted(self.node.allow))}" if self.node.allow else "read-only"
@@ -271,7 +274,9 @@ class Peer:
         times = self.node.timeouts
         if timeout is not None:
             times = replace(times, progress=timeout)
-        return _Call(self, Deadline(times.progress, times.total))
+        clock = Deadline(times.progress, times.total)
+        clock.hooks = self.hooks.of_call(clock)
+        return _Call(self, clock)
 
 
 class _Call:
@@ -284,9 +289,14 @@ class _Call:
         self._peer._running.add(self.clock)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._peer._running.discard(self.clock)
         self._peer._negotiated = self.clock.negotiated or self._peer._negotiated
+        failed = None if self.clock.hooks is None else self.clock.hooks.error
+        if failed is not None and failed is not error and not isinstance(error, KeyboardInterrupt):
+            raise failed  # of a hook: in another thread, or what became of it on the way
 
 
 def _limit(limit: int | None) -> int:

@@ -80,9 +80,8 @@ def test_a_cancel_has_the_bytes_that_pynetdicom_gives_it():  # R1.17
     asked = C_CANCEL()
     asked.MessageIDBeingRespondedTo = 513
     command = pynetdicom_bytes(C_CANCEL_RQ(), asked)
-    pdu = dimse.cancel(5, 513)
-    assert pdu[12:] == command
-    assert pdu[:12] == struct.pack(">BxLLBB", 4, len(command) + 6, len(command) + 2, 5, 3)
+    assert dimse.cancel(513) == command
+    assert dimse.decode(command).encoded() == command
 
 
 def test_a_response_names_the_request_it_answers():  # R1.21
