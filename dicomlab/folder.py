@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from .cache import Cache
 from .elements import Elements, tag_of
 from .errors import IncompleteRetrieve, InvalidRequest
-from .identifier import describe_keys
+from .identifier import columns_of, describe_keys
 from .instances import WANTED, Found, Place, gather, instances
-from .keys import key_of, wanted
+from .keys import key_of
 from .level import QueryLevel
 from .models import PATIENT_ROOT, RETURN_KEYS, STUDY_ROOT, split_keys
 
@@ -266,14 +266,7 @@ def _counted(records: list[Elements]) -> Iterator[Elements]:
 def _columns(level: QueryLevel, keys: dict[str, Any]) -> list[str]:
     """The columns that a query of a peer gives: of this level and those above, unique keys first."""
     model = PATIENT_ROOT if level is QueryLevel.PATIENT else STUDY_ROOT
-    wanted(keys)  # refuses what cannot be asked
-    split = split_keys(level, keys, model)
-    names: dict[str, None] = {}
-    for step in reversed(split):
-        names |= dict.fromkeys(RETURN_KEYS[step])
-        names |= dict.fromkeys(str(name) for name in split[step])
-    uids = [step.unique_key for step in QueryLevel if step.unique_key in names]
-    return [*uids, *(name for name in names if name not in uids and name.isidentifier())]
+    return columns_of(split_keys(level, keys, model).items())
 
 
 def _lowest(address: Address) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +22,7 @@ _NOT_KEYS = {
     "QueryRetrieveLevel": "The level is the first argument of find.",
     "SpecificCharacterSet": "It is set by itself where a key is not ASCII.",
 }
+_SAID_BY_US: Final = (0x00080005, 0x00080052)  # SpecificCharacterSet, QueryRetrieveLevel
 MOST_IDENTIFIERS: Final = 1000  # from lists in keys that must be asked for one value at a time
 
 
@@ -114,7 +115,7 @@ def _template(template: Dataset | str | os.PathLike[str] | None) -> Dataset:
             raise BadFile(template, f"no template: {error}") from None
     base = Dataset()
     for element in template:
-        if element.tag.group > 2 and element.tag.element and element.tag not in (0x00080005, 0x00080052):
+        if element.tag.group > 2 and element.tag.element and element.tag not in _SAID_BY_US:
             base.add(deepcopy(element))
     return base
 
@@ -231,6 +232,48 @@ def encode(identifier: Dataset, *, implicit: bool) -> bytes:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidRequest(f"the request cannot be written: {why}") from None
     return bytes(out.getvalue())
+
+
+def columns_of(shares: Iterable[tuple[QueryLevel | None, Mapping[Any, Any]]]) -> list[str]:
+    """Names of the columns that a question gives, from its keys by level, highest first.
+
+    The unique keys stand first, then what is asked for at each level, lowest first. A key is named by its keyword,
+    however it was given, and one in a sequence by its path.
+
+    Examples
+    --------
+    >>> columns_of([(None, {"(0010,0020)": "1", "ScheduledProcedureStepSequence": {"Modality": "CT"}})])
+    ['PatientID', 'ScheduledProcedureStepSequence[0].Modality']
+    """
+    names: dict[str, None] = {}
+    for level, keys in reversed(list(shares)):
+        if level is not None:
+            names |= dict.fromkeys(RETURN_KEYS[level])
+        names |= dict.fromkeys(one.key.name for one in wanted(keys))
+    uids = [step.unique_key for step in QueryLevel if step.unique_key in names]
+    return [*uids, *(name for name in names if name not in uids)]
+
+
+def attributes_of(identifier: Dataset, path: str = "") -> list[str]:
+    """Names of the attributes of an Identifier, those in the items of its sequences by their paths.
+
+    Examples
+    --------
+    >>> one, = identifiers(None, {"PatientName": "", "ScheduledProcedureStepSequence[0].Modality": "CT"})
+    >>> attributes_of(one)
+    ['PatientName', 'ScheduledProcedureStepSequence[0].Modality']
+    """
+    names: list[str] = []
+    for element in identifier:
+        name = path + Key(((int(element.tag), 0),)).name
+        if element.tag in _SAID_BY_US:
+            continue
+        if element.VR == "SQ" and any(len(item) for item in element.value):
+            for number, item in enumerate(element.value):
+                names += attributes_of(item, f"{name}[{number}].")
+        else:
+            names.append(name)
+    return names
 
 
 def describe_keys(keys: Mapping[Any, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -40,7 +40,12 @@ def matches(elements: Elements, keys: Mapping[str, Any]) -> bool:
     >>> matches(record, {"PatientName": "d*"})
     True
     """
-    return all(_record_matches(elements, one.key.path, one) for one in wanted(keys) if one.values)
+    return all(fits(elements, one) for one in wanted(keys))
+
+
+def fits(elements: Elements, one: Wanted) -> bool:
+    """Whether a data set matches one key; a return key always."""
+    return not one.values or _record_matches(elements, one.key.path, one)
 
 
 def _record_matches(elements: Elements, path: tuple[tuple[int, int], ...], one: Wanted) -> bool:
@@ -72,24 +77,32 @@ def mismatched(frame: pd.DataFrame, keys: Mapping[str, Any]) -> dict[str, list[i
     found: dict[str, list[int]] = {}
     for name, value in keys.items():
         for one in wanted({name: value}):
-            if not one.values:
-                continue
             label = name if name in frame.columns else one.key.name
             if label not in frame.columns:
-                rows = list(range(len(frame)))
+                rows = list(range(len(frame))) if one.values else []
             else:
-                rows = [
-                    row
-                    for row, cell in enumerate(frame[label].tolist())
-                    if not any(
-                        _value_matches(one.key, asked, part)
-                        for asked in one.values
-                        for part in (cell if isinstance(cell, (tuple, list)) else (cell,))
-                    )
-                ]
+                rows = misfits(frame[label].tolist(), one)
             if rows:
                 found[str(name)] = rows
     return found
+
+
+def misfits(cells: Sequence[Any], one: Wanted) -> list[int]:
+    """Positions of the cells of a column that cannot match a key; none for a return key."""
+    if not one.values:
+        return []
+    known: dict[Any, bool] = {}
+    rows = []
+    for row, cell in enumerate(cells):
+        many = cell if isinstance(cell, (tuple, list)) else (cell,)
+        name = tuple(many)
+        match = known.get(name)
+        if match is None:
+            match = any(_value_matches(one.key, asked, part) for asked in one.values for part in many)
+            known[name] = match
+        if not match:
+            rows.append(row)
+    return rows
 
 
 def _value_matches(key: Key, asked: str | int | float, cell: Any) -> bool:

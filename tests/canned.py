@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 
 QUERY = "1.2.840.10008.5.1.4.1.2."
+WORKLIST = "1.2.840.10008.5.1.4.31"
 Answers = Iterable[tuple[int, Dataset | None]]
 
 
@@ -24,8 +25,8 @@ def match(**values: object) -> Dataset:
 def archive(answer: Callable[[Dataset], Answers], *, relational: bool = False) -> Iterator[str]:
     """Its address; `answer` gives status and Identifier of each response to a C-FIND."""
     ae = AE("CANNED")
-    for model in "123":
-        ae.add_supported_context(f"{QUERY}{model}.1")
+    for model in (*(f"{QUERY}{root}.1" for root in "123"), WORKLIST):
+        ae.add_supported_context(model)
     handlers = [
         (evt.EVT_C_FIND, lambda event: iter(answer(event.identifier))),
         (evt.EVT_SOP_EXTENDED, lambda event: dict(event.app_info) if relational else {}),

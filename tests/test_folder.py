@@ -127,3 +127,9 @@ def test_the_cache_is_asked_like_a_peer(tmp_path):  # R3.23
     assert held.find("STUDY", PatientID="P1").NumberOfStudyRelatedInstances.tolist() == [3]
     assert len(held.retrieve("1.2.3")) == 3
     cache.close()
+
+
+def test_a_key_by_tag_or_path_has_a_column_here_too(folder):  # R3.3, R3.23
+    found = folder.find("SERIES", **{"00100010": "*", "RequestAttributesSequence[0].RequestedProcedureID": ""})
+    assert "00100010" not in found and found.PatientName.notna().all()
+    assert found["RequestAttributesSequence[0].RequestedProcedureID"].isna().all()

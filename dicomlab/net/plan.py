@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..elements import Elements, tag_of
 from ..errors import InvalidRequest, ResultWarning, StatusError
-from ..identifier import identifiers
+from ..identifier import attributes_of, columns_of, identifiers
 from ..keys import Wanted, key_of, wanted
 from ..level import QueryLevel
 from ..models import COMPUTED, PATIENT_ROOT, PATIENT_STUDY_ONLY, RETURN_KEYS, STUDY_ROOT, split_keys
@@ -81,18 +81,15 @@ class Plan:
         return identifiers(level, asked, model=self.model, template=self.template)
 
     def _columns(self) -> list[str]:
-        names: dict[str, None] = {}
-        for level, keys in reversed(self.steps):
-            if level is not None:
-                names.update(dict.fromkeys(RETURN_KEYS[level]))
-            names.update(dict.fromkeys(str(key) for key in keys))
+        names = columns_of(self.steps)
         if self.template is not None or self.level is None:
-            for identifier in self.first:
-                names.update(dict.fromkeys(element.keyword for element in identifier if element.keyword))
-        uids = [step.unique_key for step in QueryLevel if step.unique_key in names]
-        rest = [name for name in names if name not in uids and name.isidentifier()]
-        hidden = {"SpecificCharacterSet", "QueryRetrieveLevel"}
-        return [name for name in (*uids, *rest) if name not in hidden]
+            names += [name for identifier in self.first for name in attributes_of(identifier)]
+        return list(dict.fromkeys(names))
+
+    def asked(self, level: QueryLevel | None = None) -> list[Wanted]:
+        """The keys that have a value: those of one level, or all."""
+        steps = [keys for step, keys in self.steps if level is None or step is level]
+        return [one for keys in steps for one in wanted(keys) if one.values]
 
     @property
     def extended(self) -> dict[str, bytes]:
@@ -101,7 +98,7 @@ class Plan:
         A key that the archive has to compute is asked at its level: Orthanc finds nothing by it at one below.
         Combined date-time matching, byte 2, never: the same keys would find other studies where it is agreed.
         """
-        computed = {one.key.name for _, keys in self.steps[:-1] for one in wanted(keys) if one.values} & COMPUTED
+        computed = {one.key.name for level, _ in self.steps[:-1] for one in self.asked(level)} & COMPUTED
         return {self.model: b"\1"} if len(self.steps) > 1 and not computed else {}
 
     def run(self, association: Association, course: Course) -> Iterator[Elements]:
@@ -130,7 +127,7 @@ class Plan:
         assert level is not None
         returned = dict.fromkeys(name for step, _ in self.steps if step for name in RETURN_KEYS[step])
         upper = [step.unique_key for step, _ in self.steps[:-1] if step]
-        upper += [one.key.name for _, keys in self.steps[:-1] for one in wanted(keys) if decides(one)]
+        upper += [one.key.name for step, _ in self.steps[:-1] for one in self.asked(step) if decides(one)]
         needed = [(name, key_of(name).path[0][0]) for name in upper]
         for identifier in identifiers(
             level, self.keys, model=self.model, hierarchical=False, return_keys=list(returned)
@@ -229,15 +226,22 @@ class Plan:
 
     def _kept(self, level: QueryLevel, parents: list[Elements]) -> list[Elements]:
         """The matches above the level asked for that fit its keys, where the peer ignored one."""
-        keys = next(keys for step, keys in self.steps if step == level)
-        wrong = wrong_rows(table(parents, list(keys)), keys) if keys and parents else {}
+        asked = self.asked(level)
+        if not asked or not parents:
+            return parents
+        wrong = wrong_rows(table(parents, [one.key.name for one in asked]), parents, asked)
         drop = {
             row
             for name, rows in wrong.items()
-            if len(rows) < len(parents) or any(parents[at].text(name) for at in rows)
+            if len(rows) < len(parents) or any(_says(parents[at], name) for at in rows)
             for row in rows
         }
         return [record for row, record in enumerate(parents) if row not in drop]
+
+
+def _says(record: Elements, name: str) -> bool:
+    """Whether a match holds a value for a key; for one in a sequence, whether it holds any item."""
+    return bool(record.raw.get(key_of(name).path[0][0], _NONE)[1].strip(b"\0 "))
 
 
 def decides(one: Wanted) -> bool:

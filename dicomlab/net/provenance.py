@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..elements import Elements, tag_of
+from ..elements import Elements
 from ..errors import BadData, ResultWarning
 from ..identifier import describe_keys
-from ..matching import mismatched
+from ..keys import Key, Wanted, key_of
+from ..matching import fits, misfits
 from ..tables import table
 from .deadline import Deadline
 from .node import Node
@@ -31,16 +32,43 @@ def as_row(record: Elements, columns: Sequence[str]) -> dict[str, Any]:
     """One match as a dict; a value that is none of its VR stays text."""
     row: dict[str, Any] = {}
     for name in columns:
+        holder: Elements | None = record
+        tag: str | int = name
+        if not name.isidentifier():  # a path, or a tag without a keyword
+            key = key_of(name)
+            holder, tag = _inside(record, key), key.tag
+        if holder is None:
+            row[name] = None
+            continue
         try:
-            row[name] = record.get(name)
+            row[name] = holder.get(tag)
         except BadData:
-            row[name] = record.raw[tag_of(name)][1].decode("latin-1").strip(" \0")
+            row[name] = holder.raw[key_of(tag).tag][1].decode("latin-1").strip(" \0")
     return row
 
 
-def wrong_rows(frame: pd.DataFrame, keys: Mapping[str, Any]) -> dict[str, list[int]]:
-    given = {name: value for name, value in keys.items() if name in frame and value is not None}
-    return mismatched(frame, given)
+def _inside(record: Elements, key: Key) -> Elements | None:
+    """The item that a path leads to."""
+    for tag, number in key.path[:-1]:
+        try:
+            record = record.items(tag)[number]
+        except (BadData, IndexError):
+            return None
+    return record
+
+
+def wrong_rows(frame: pd.DataFrame, records: Sequence[Elements], asked: Iterable[Wanted]) -> dict[str, list[int]]:
+    """For each key that not all rows match, by name: the positions of those that cannot.
+
+    A column of a path shows one item; any item of the sequence may have matched, so that the match itself is asked.
+    """
+    wrong = {
+        one.key.name: misfits(frame[one.key.name].tolist(), one)
+        if len(one.key.path) == 1
+        else [row for row, record in enumerate(records) if not fits(record, one)]
+        for one in asked
+    }
+    return {name: rows for name, rows in wrong.items() if rows}
 
 
 def as_table(
@@ -60,8 +88,7 @@ def as_table(
             warnings.simplefilter("ignore", ResultWarning)
         frame = table(records, plan.columns)
     problems = frame.attrs.get("problems", [])
-    keys = {name: value for _, part in plan.steps for name, value in part.items()}
-    wrong = wrong_rows(frame, keys) if len(frame) and plan.template is None else {}
+    wrong = wrong_rows(frame, records, plan.asked()) if len(frame) and plan.template is None else {}
     unknown = sorted(name for name, rows in wrong.items() if len(rows) == len(frame) and frame[name].isna().all())
     ignored = sorted(name for name in wrong if name not in unknown)
     drop = sorted({row for name in ignored for row in wrong[name]})
@@ -94,17 +121,22 @@ def as_table(
         warn(course, node)
         for name in ignored:
             warnings.warn(
-                f"{node.identity} ignored the key {name}: {len(wrong[name])} rows that do not fit were left out",
+                f"{node.identity} ignored the key {name}: {_left_out(len(wrong[name]))}",
                 ResultWarning,
                 stacklevel=4,
             )
         for name in unknown:
             warnings.warn(
-                f"{node.identity} gave no {name} back, so the key {name} may have been ignored",
+                f"{node.identity} gave no {name} back, so that it may have ignored this key: rows that do not fit "
+                "may be among these",
                 ResultWarning,
                 stacklevel=4,
             )
     return frame
+
+
+def _left_out(rows: int) -> str:
+    return "one row that does not fit was left out" if rows == 1 else f"{rows:,} rows that do not fit were left out"
 
 
 def warn(course: Course, node: Node, stacklevel: int = 5) -> None:
