@@ -12,7 +12,8 @@ from pathlib import Path
 from . import data, peers, table
 from .harness import LeftOut, Measured, Row, Way, measure
 
-ROWS = ("p1_get", "p1v_volume", "p1c_canned", "p4_find", "p5_echo", "p6_scan", "p7_load")
+ROWS = data.words("""
+    p1_get p1v_volume p1c_canned p1k_kernel p1t_tls p2_move p4_find p4o_orthanc p5_echo p6_scan p7_load""")
 
 
 def main() -> None:

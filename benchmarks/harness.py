@@ -81,6 +81,10 @@ class Measured:
     trouble: str = ""  # why there is nothing
 
     @property
+    def failed(self) -> bool:
+        return self.trouble.startswith("failed")
+
+    @property
     def wall(self) -> float:
         return statistics.median(self.walls)
 

@@ -50,7 +50,20 @@ def by_findscu(timed: Timed, ae_title: str, port: int) -> None:
     program = peers.program("findscu")
     keys = [part for key in ("QueryRetrieveLevel=STUDY", *KEYS) for part in ("-k", key)]
     with timed:
-        peers.call(program, "-S", "-aec", ae_title, "-Xs", "all.xml", *keys, peers.HOST, str(port), cwd=timed.folder)
+        peers.call(
+            program,
+            "-S",
+            "-aet",
+            "DICOMLAB",
+            "-aec",
+            ae_title,
+            "-Xs",
+            "all.xml",
+            *keys,
+            peers.HOST,
+            str(port),
+            cwd=timed.folder,
+        )
     found = Path(timed.folder, "all.xml").read_bytes().count(b"<data-set ")
     assert found == data.STUDIES, f"{found} matches"
 

@@ -120,9 +120,12 @@ def _orthanc(server: str, folder: Path, destinations: Mapping[str, int]) -> Iter
 
 
 @contextmanager
-def running(ae_title: str, port: int, *command: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    ae_title: str, port: int, *command: str | Path, env: Mapping[str, str] = NO_DELAY
+) -> Iterator[subprocess.Popen[bytes]]:
     """A DICOM server of others, from the moment it answers C-ECHO."""
-    process = subprocess.Popen([*map(str, command)], env=NO_DELAY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = [program(str(command[0])), *map(str, command[1:])]
+    process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         echo = [program("echoscu"), "-aet", "DICOMLAB", "-aec", ae_title, HOST, str(port)]
         until = time.monotonic() + 60

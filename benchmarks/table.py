@@ -45,11 +45,9 @@ def markdown(table: Sequence[tuple[str, ...]], *, heading: bool = True) -> str:
 
 
 def short(row: Row, found: Sequence[Measured]) -> list[str]:
-    """The marks of a row that are not reached, one sentence each; ours not measured is short of all."""
+    """The marks of a row that are not reached, one sentence each, and what failed."""
     ours = found[0]
-    if not ours.walls:
-        return [f"{row.name}: {ours.way.name} {ours.trouble}"]
-    said = []
+    said = [f"{row.name}: {one.way.name} {one.trouble}" for one in found if one.failed]
     for one in found[1:]:
         seen = verdict(ours, one)
         if seen.reached is False:

@@ -55,8 +55,11 @@ def test_the_marks_not_reached_are_named_with_ratio_and_mark() -> None:
     ]
 
 
-def test_a_row_without_our_own_time_is_short() -> None:
-    assert "raised" in table.short(ROW, [Measured(OURS.way, trouble="it raised"), took(1.0, mark=2)])[0]
+@pytest.mark.parametrize(
+    ("trouble", "said"), [("failed: it raised", ["P0: dicomlab failed: it raised"]), ("left out: it", [])]
+)
+def test_a_way_that_failed_is_named_and_one_left_out_is_not(trouble: str, said: list[str]) -> None:
+    assert table.short(ROW, [Measured(OURS.way, trouble=trouble), took(1.0, mark=2)]) == said
 
 
 def test_every_way_is_called_in_the_warm_up_and_in_each_round_in_rotating_order(tmp_path: Path) -> None:
