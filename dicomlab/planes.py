@@ -1,18 +1,22 @@
-"""One single-frame image as its header describes it: where it lies and how its pixels are stored."""
+"""Single-frame images as their headers describe them: where each lies and how its pixels are stored."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .elements import Elements, parse_file, tag_of
-from .errors import BadData, BadFile, InvalidRequest
-from .geometry import Floats, normal
-from .pixels import NATIVE, Format, Rescale, name_of
+from .elements import Elements, tag_of
+from .errors import BadData, BadFile
+from .frames import Frame
+from .geometry import Floats
+from .headers import Headers
+from .pixels import NATIVE, Format, Rescale
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 #: Single-frame classes whose planes must lie in the patient (PS3.3 C.7.6.2 is mandatory in their IODs).
@@ -59,46 +63,94 @@ KEYS = (
     ("DiffusionBValue", "b_value"),
     ("AcquisitionNumber", "acquisition"),
 )
+_FORMAT = (
+    "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "PhotometricInterpretation", "PlanarConfiguration",
+)  # fmt: skip
 _OTHER = (
     "SpecificCharacterSet", "SOPInstanceUID", "InstanceNumber", "FrameOfReferenceUID", "ImagePositionPatient",
-    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "NumberOfFrames",
-    "Rows", "Columns", "SamplesPerPixel", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit",
-    "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept",
-    "RescaleType", "ModalityLUTSequence", "SharedFunctionalGroupsSequence", "DiffusionGradientOrientation",
+    "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "PixelPaddingValue",
+    "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
+    "DiffusionGradientOrientation",
 )  # fmt: skip
-WANTED = frozenset(tag_of(keyword) for keyword in (*SERIES, *(key for key, _ in KEYS), *_OTHER))
-_IMAGE_TYPE = tag_of("ImageType")
-_UIH_FRAMES = 0x00651051  # sequence of the planes tiled into one image, with creator "Image Private Header"
+WANTED = frozenset(tag_of(keyword) for keyword in (*SERIES, *(key for key, _ in KEYS), *_FORMAT, *_OTHER))
+_INSTANCE, _NUMBER, _LUT = (tag_of(keyword) for keyword in ("SOPInstanceUID", "InstanceNumber", "ModalityLUTSequence"))
+_DECIMALS = tuple(
+    tag_of(keyword)
+    for keyword in (
+        "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept",
+    )
+)  # fmt: skip
+_TRANSFER_SYNTAX, _META_CLASS = 0x00020010, 0x00020002
+#: What the planes of a series usually share; worked out once for each combination of values.
+_SHARED = (
+    _TRANSFER_SYNTAX,
+    _META_CLASS,
+    *map(tag_of, ("SpecificCharacterSet", "SOPClassUID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")),
+    *map(tag_of, ("FrameOfReferenceUID", *_FORMAT)),
+)
 
 
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """A single-frame image without its pixels."""
+@dataclass(frozen=True)
+class Shared:
+    """What the planes of a series usually have in common."""
 
-    path: str
     transfer_syntax: str
     sop_class: str
-    sop_instance: str
-    number: int | None  # InstanceNumber
     series: tuple[str, str, str]  # PatientID, StudyInstanceUID, SeriesInstanceUID
     frame: str  # FrameOfReferenceUID
     form: Format
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Plane:
+    """A single-frame image without its pixels."""
+
+    headers: Headers
+    row: int  # in headers
+    shared: Shared
+    sop_instance: str
+    number: int | None  # InstanceNumber
     position: tuple[float, ...] | None  # (3,) mm, LPS
     orientation: tuple[float, ...] | None  # (6,)
     spacing: tuple[float, ...] | None  # between rows, between columns, mm
     rescale: Rescale
     place: tuple[int, int]  # offset and length of the value of Pixel Data
-    elements: Elements
 
     @property
-    def native(self) -> bool:
-        """Whether the stored values can be read straight from the file."""
-        return self.transfer_syntax in NATIVE and not self.form.planar
+    def path(self) -> str:
+        """The file."""
+        return self.headers.paths[self.row]
 
     @property
-    def height(self) -> float:
-        """Distance of the plane along its own normal, mm."""
-        return float(np.dot(normal(self.orientation), self.position))  # type: ignore[arg-type]
+    def elements(self) -> Elements:
+        """The header."""
+        return self.headers[self.row]
+
+    @property
+    def sop_class(self) -> str:
+        """SOPClassUID."""
+        return self.shared.sop_class
+
+    @property
+    def series(self) -> tuple[str, str, str]:
+        """PatientID, StudyInstanceUID, SeriesInstanceUID."""
+        return self.shared.series
+
+    @property
+    def frame(self) -> str:
+        """FrameOfReferenceUID."""
+        return self.shared.frame
+
+    @property
+    def form(self) -> Format:
+        """How its pixels are stored."""
+        return self.shared.form
+
+    @property
+    def name(self) -> str:
+        """What it is called in a report: SOPInstanceUID, or the path where it has none."""
+        return self.sop_instance or self.path
 
     @property
     def point(self) -> Floats:
@@ -118,118 +170,133 @@ class Plane:
             return None
 
 
-def describe(path: str) -> Plane:
-    """The plane of one file.
+def describe(found: Headers, rows: Sequence[int]) -> tuple[list[Plane], dict[int, BadFile]]:
+    """The planes of those rows, in their order; and by row, why a file is none.
 
-    Raises
-    ------
-    BadFile
-        It cannot be read, or its pixel data is shorter than its header says.
-    InvalidRequest
-        It is no single-frame image; the message names its SOP class.
+    Values that all files of a series share are read once; the others stand in columns.
     """
-    meta, elements = parse_file(path, wanted=WANTED | {_UIH_FRAMES})
+    if not len(rows):
+        return [], {}
+    here = np.asarray(rows, np.intp)
+    varying = [found.values(tag) for tag in _SHARED if _same(found, tag, here) == -2]
+    keys: list[Any] = list(zip(*varying, strict=True)) if varying else [()] * len(found)
+    names, numbers = found.values(_INSTANCE), found.values(_NUMBER)
+    positions, orientations, spacings, slopes, intercepts = (found.values(tag) for tag in _DECIMALS)
+    at, length = found.pixel_at.tolist(), found.pixel_length.tolist()
+    exact = found.exact
+    known: dict[Any, Shared | BadData] = {}
+    planes: list[Plane] = []
+    errors: dict[int, BadFile] = {}
+    for row in rows:
+        key = keys[row] if row not in exact else row
+        shared = known.get(key)
+        if shared is None:
+            shared = known[key] = _shared(found, row)
+        try:
+            if isinstance(shared, BadData):
+                raise shared
+            if length[row] < shared.form.size and shared.transfer_syntax in NATIVE:
+                raise BadData(
+                    f"pixel data of {length[row]} bytes, the header says {shared.form.size}", tag="7FE00010"
+                )
+            planes.append(
+                Plane(
+                    headers=found,
+                    row=row,
+                    shared=shared,
+                    sop_instance=_uid(names[row]),
+                    number=_integer(numbers[row], found, row),
+                    position=_decimals(positions[row], 3),
+                    orientation=_decimals(orientations[row], 6),
+                    spacing=_decimals(spacings[row], 2),
+                    rescale=_rescale(slopes[row], intercepts[row]),
+                    place=(at[row], length[row]),
+                )
+            )
+        except BadData as error:
+            errors[row] = BadFile(found.paths[row], error.why, tag=error.tag)
+    return planes, errors
+
+
+def frames(planes: Sequence[Plane]) -> list[Frame]:
+    """Where their stored values are, and what they mean."""
+    luts = planes[0].headers.cells(_LUT)[2]
+    return [
+        Frame(
+            plane.path,
+            plane.shared.transfer_syntax,
+            plane.shared.form,
+            plane.place,
+            plane.rescale,
+            lut=plane.elements if luts[plane.row] >= 0 else None,
+        )
+        for plane in planes
+    ]
+
+
+def column(planes: Sequence[Plane], keyword: str) -> list[Any]:
+    """``plane.value(keyword)`` of planes of one series, worked out once for all that have the same bytes."""
+    read = planes[0].headers
+    raw = read.values(tag_of(keyword))
+    exact = read.exact
+    known: dict[Any, Any] = {None: None}
+    values = []
+    for plane in planes:
+        key = plane.row if plane.row in exact else raw[plane.row]
+        if key not in known:
+            known[key] = plane.value(keyword)
+        values.append(known[key])
+    return values
+
+
+def agreed(planes: Sequence[Plane], keywords: Sequence[str]) -> list[str]:
+    """Those attributes of which all planes (of one `Headers`) have the same bytes, and some."""
+    read = planes[0].headers
+    rows = np.fromiter((plane.row for plane in planes), np.intp, len(planes))
+    return [keyword for keyword in keywords if _same(read, tag_of(keyword), rows) > 0]
+
+
+def _same(found: Headers, tag: int, rows: NDArray[np.intp]) -> int:
+    """Bytes of the one value that all rows have for a tag; -1 where none has one, -2 where they differ."""
+    data, starts, lengths, _ = found.cells(tag)
+    starts, lengths = starts[rows], lengths[rows]
+    length = int(lengths[0])
+    if (lengths != length).any():
+        return -2
+    if length > 0:
+        values = np.frombuffer(data, np.uint8)[starts[:, None] + np.arange(length)]
+        if (values != values[0]).any():
+            return -2
+    return length
+
+
+def _shared(found: Headers, row: int) -> Shared | BadData:
+    elements, meta = found[row], found.meta(row)
+    text = elements.text
     try:
-        return _plane(path, meta.transfer_syntax, meta.sop_class, elements)
-    except BadFile:
-        raise
+        form = format_of(elements)
     except BadData as error:
-        raise BadFile(path, error.why, tag=error.tag) from error
-
-
-def _plane(path: str, transfer_syntax: str, meta_class: str, elements: Elements) -> Plane:
-    get, text = elements.get, elements.text
-    sop_class = text("SOPClassUID") or meta_class
-    refuse(path, sop_class, elements)
-    assert elements.pixels is not None
-    form = _format(elements)
+        return error
     wrong = form.check()
     if wrong:
-        raise BadFile(path, wrong)
-    _, offset, length = elements.pixels
-    if transfer_syntax in NATIVE and length < form.size:
-        raise BadFile(path, f"pixel data of {length} bytes, the header says {form.size}", tag="7FE00010")
-    number = get("InstanceNumber")
-    slope, intercept = (_numbers(elements, name, 1) for name in ("RescaleSlope", "RescaleIntercept"))
-    return Plane(
-        path=path,
-        transfer_syntax=transfer_syntax,
-        sop_class=sop_class,
-        sop_instance=text("SOPInstanceUID"),
-        number=number if isinstance(number, int) else None,
+        return BadData(wrong)
+    return Shared(
+        transfer_syntax=meta.transfer_syntax,
+        sop_class=text("SOPClassUID") or meta.sop_class,
         series=(text("PatientID"), text("StudyInstanceUID"), text("SeriesInstanceUID")),
         frame=text("FrameOfReferenceUID"),
         form=form,
-        position=_numbers(elements, "ImagePositionPatient", 3),
-        orientation=_numbers(elements, "ImageOrientationPatient", 6),
-        spacing=_numbers(elements, "PixelSpacing", 2),
-        rescale=Rescale(slope[0] if slope else 1.0, intercept[0] if intercept else 0.0),
-        place=(offset, length),
-        elements=elements,
     )
 
 
-def refuse(path: str, sop_class: str, elements: Elements) -> None:
-    """Say why a data set is no single-frame image.
+def format_of(elements: Elements) -> Format:
+    """How the pixels of an image are stored, by its header.
 
     Raises
     ------
-    InvalidRequest
-        It is something else; the message names the SOP class.
+    BadData
+        A value is no number.
     """
-    name = name_of(sop_class) if sop_class else "no SOP class"
-    if sop_class not in PLANES | IMAGES:
-        raise InvalidRequest(f"{path}: {name} is not a series of single-frame images; it is not loaded")
-    if elements.pixels is None:
-        raise InvalidRequest(f"{path}: {name} without pixel data")
-    frames = _whole(elements, "NumberOfFrames", 1)
-    if frames > 1 or "SharedFunctionalGroupsSequence" in elements:
-        raise InvalidRequest(f"{path}: {name} of {frames} frames; multi-frame images are not loaded")
-    kind = elements.raw.get(_IMAGE_TYPE, ("", b""))[1]
-    if b"MOSAIC" in kind.replace(b" ", b"").split(b"\\") or _UIH_FRAMES in elements.raw:
-        raise InvalidRequest(f"{path}: {name}, many planes tiled into one image (mosaic); it is not loaded")
-
-
-def _whole(elements: Elements, keyword: str, default: int = 0) -> int:
-    value = elements.get(keyword, default)
-    return int(value) if isinstance(value, int) else default
-
-
-def _numbers(elements: Elements, keyword: str, count: int) -> tuple[float, ...] | None:
-    """`count` finite numbers of a decimal string, or None."""
-    found = elements.raw.get(tag_of(keyword))
-    return _decimals(found[1], count) if found else None
-
-
-@lru_cache(maxsize=1024)  # most planes of a series say the same
-def _decimals(value: bytes, count: int) -> tuple[float, ...] | None:
-    try:
-        many = tuple(map(float, value.decode("ascii").rstrip(" \0").split("\\")))
-    except ValueError:
-        return None
-    return many if len(many) == count and all(map(isfinite, many)) else None
-
-
-def _format(elements: Elements) -> Format:
-    key = tuple(elements.raw.get(tag, _ABSENT)[1] for tag in _FORMAT)
-    found = _formats.get(key)
-    if found is None:
-        if len(_formats) > 1000:
-            _formats.clear()
-        found = _formats[key] = _read_format(elements)
-    return found
-
-
-_FORMAT_KEYWORDS = (
-    "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
-    "PhotometricInterpretation", "PlanarConfiguration",
-)  # fmt: skip
-_FORMAT = tuple(tag_of(keyword) for keyword in _FORMAT_KEYWORDS)
-_ABSENT = ("", b"")
-_formats: dict[tuple[bytes, ...], Format] = {}
-
-
-def _read_format(elements: Elements) -> Format:
     allocated = _whole(elements, "BitsAllocated")
     stored = _whole(elements, "BitsStored", allocated)
     return Format(
@@ -243,3 +310,45 @@ def _read_format(elements: Elements) -> Format:
         photometric=elements.text("PhotometricInterpretation"),
         planar=_whole(elements, "PlanarConfiguration", 0) == 1,
     )
+
+
+def _whole(elements: Elements, keyword: str, default: int = 0) -> int:
+    value = elements.get(keyword, default)
+    return int(value) if isinstance(value, int) else default
+
+
+def _uid(value: bytes | None) -> str:
+    return (value or b"").decode("latin-1").partition("\\")[0].strip(" \0")
+
+
+def _integer(value: bytes | None, found: Headers, row: int) -> int | None:
+    """The number of an IS; None where it is absent, empty or several.
+
+    Raises
+    ------
+    BadData
+        It is none.
+    """
+    try:
+        return int(value or b"")
+    except ValueError:
+        number = found[row].get(_NUMBER)
+        return number if isinstance(number, int) else None
+
+
+@lru_cache(maxsize=1024)  # most planes of a series say the same
+def _decimals(value: bytes | None, count: int) -> tuple[float, ...] | None:
+    """`count` finite numbers of a decimal string, or None."""
+    if value is None:
+        return None
+    try:
+        many = tuple(map(float, value.decode("ascii").rstrip(" \0").split("\\")))
+    except ValueError:
+        return None
+    return many if len(many) == count and all(map(isfinite, many)) else None
+
+
+@lru_cache(maxsize=1024)
+def _rescale(slope: bytes | None, intercept: bytes | None) -> Rescale:
+    by, to = _decimals(slope, 1), _decimals(intercept, 1)
+    return Rescale(by[0] if by else 1.0, to[0] if to else 0.0)

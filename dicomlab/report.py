@@ -45,6 +45,9 @@ class Volumes(Mapping[str, xr.DataArray]):
     def __repr__(self) -> str:
         lines = [f"{len(self)} volume{'' if len(self) == 1 else 's'}"]
         for name, volume in self._volumes.items():
+            if not isinstance(volume, xr.DataArray):
+                lines.append(f"  {name!r}: {type(volume).__name__}")
+                continue
             size = " x ".join(f"{dim} {length}" for dim, length in volume.sizes.items())
             lines.append(f"  {name!r}: {size}, {volume.dtype}, {volume.attrs.get('units') or 'no units'}")
         for severity, count in self.report.severity.value_counts().items():

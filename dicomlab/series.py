@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container, Iterable, Sequence
+from typing import Any
 
-from .assemble import volume
-from .errors import BadData, BadFile, GeometryError, InvalidRequest, MissingCodec, ResultWarning
-from .planes import Plane, describe
+import pandas as pd
+import xarray as xr
+
+from . import headers, readers
+from .errors import BadData, DicomlabError, GeometryError, InvalidRequest, MissingCodec, ResultWarning
+from .readers.reader import Failed, Thing
 from .report import Volumes
-from .stacks import Stack, arrange, groups, row
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
 
 
 def load(instances: Any, *, chunks: Any = None) -> xr.DataArray:
@@ -89,7 +87,9 @@ def load_all(instances: Any) -> Volumes:
 
 
 def _only(found: Volumes) -> xr.DataArray:
-    (result,) = found.values()
+    ((name, result),) = found.items()
+    if not isinstance(result, xr.DataArray):
+        raise InvalidRequest(f"{name} is no volume", advice="load_all gives what it is.")
     for line in found.report.itertuples():
         if line.severity != "note":
             warnings.warn(f"{line.what}: {line.why}", ResultWarning, stacklevel=3)
@@ -107,8 +107,6 @@ def _paths(instances: Any) -> list[str]:
     InvalidRequest
         There are none, or one is missing.
     """
-    import pandas as pd
-
     if isinstance(instances, str | os.PathLike):
         found: Iterable[Any] = [instances]
     elif isinstance(instances, pd.DataFrame | pd.Series) and "path" in getattr(instances, "columns", instances.index):
@@ -124,8 +122,6 @@ def _paths(instances: Any) -> list[str]:
     for path in found:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             raise InvalidRequest(f"{path!r} is no path", advice=_TAKES)
-        if os.path.isdir(path):
-            raise InvalidRequest(f"{path} is a folder", advice="load takes instances: load(scan(folder)).")
         paths.append(os.fspath(path))
     if not paths:
         raise InvalidRequest("nothing is selected", advice="Choose at least one instance.")
@@ -133,71 +129,57 @@ def _paths(instances: Any) -> list[str]:
 
 
 def _load(paths: Sequence[str], chunks: Any, *, one: bool) -> Volumes:
+    # Headers are read again whatever a table says of them: the files may have changed since it was made.
+    read = headers.read(paths, readers.wanted())
+    for row in read.errors:
+        if os.path.isdir(paths[row]):
+            raise InvalidRequest(f"{paths[row]} is a folder", advice="load takes instances: load(scan(folder)).")
+    chosen, errors = readers.choose(read)
     report: list[dict[str, Any]] = []
-    errors: list[Exception] = []
-    planes = _describe(paths, report, errors)
-    stacks: list[Stack] = []
-    table: list[dict[str, Any]] = []
-    failed: list[GeometryError] = []
-    for why, members in groups(planes):
-        try:
-            parts = arrange(members, why)
-        except GeometryError as error:
-            failed.append(error)
-            table.append(row(members, f"{why}; {error.message}" if why else error.message))
-            report.append(_line("error", _title(members[0]), error.message, members))
-            continue
-        for part in parts:
-            stacks.append(part)
-            table.append(row(list(part.planes.flat), part.why))
-    seen = _table(table)
+    things: list[Thing] = []
+    failed: list[Failed] = []
+    for reader, rows in chosen:
+        found = reader.find(read, rows)
+        things += found.things
+        failed += found.failed
+        errors |= found.errors
+        report += [_line("note", *note) for note in found.notes]
+    bad = [(paths[row], error) for row, error in sorted(errors.items())]
+    report = [_line("error", path, _without(error.message, path), [path]) for path, error in bad] + report
+    report += [_line("error", part.title, part.error.message, part.instances) for part in failed]
+    seen = pd.DataFrame([part.line for part in failed] + [thing.line for thing in things])
     if one:
-        _refuse_many(stacks, failed, errors, seen)
-    volumes: dict[str, xr.DataArray] = {}
-    for found in stacks:
-        name = _name(_title(found.first), volumes)
+        _refuse_many(things, failed, bad, seen)
+    volumes: dict[str, Any] = {}
+    for thing in things:
+        name = _name(thing.title, volumes)
         try:
-            volumes[name] = volume(found, chunks)
+            volumes[name] = thing.make(chunks)
         except (GeometryError, BadData, InvalidRequest, MissingCodec) as error:
             if one and isinstance(error, GeometryError):
                 error.stacks = seen
             if one:
                 raise
-            report.append(_line("error", name, error.message, list(found.planes.flat)))
+            report.append(_line("error", name, error.message, thing.instances))
             continue
-        report += [_line("warning", name, text, list(found.planes.flat)) for text in found.warnings if not found.left]
-        report += [_line("warning", name, text, left) for text, left in found.left]
-        if found.why:
-            report.append(_line("note", name, f"a stack of its own: {found.why}", list(found.planes.flat)))
+        report += [_line("warning", name, text, thing.instances) for text in thing.warnings]
+        report += [_line("warning", name, text, left) for text, left in thing.left]
+        if thing.why:
+            report.append(_line("note", name, f"a stack of its own: {thing.why}", thing.instances))
     return Volumes(volumes, report, seen)
 
 
-def _describe(paths: Sequence[str], report: list[dict[str, Any]], errors: list[Exception]) -> list[Plane]:
-    planes: dict[Any, Plane] = {}
-    for path in paths:
-        try:
-            plane = describe(path)
-        except (BadFile, InvalidRequest) as error:
-            errors.append(error)
-            report.append(
-                {"severity": "error", "what": path, "why": _without(error.message, path), "instances": [path]}
-            )
-            continue
-        known = planes.setdefault((plane.sop_instance or path, plane.position, plane.number), plane)
-        if known is not plane:
-            report.append(_line("note", path, f"the same instance as {known.path}; left out", [plane]))
-    return list(planes.values())
-
-
-def _refuse_many(stacks: list[Stack], failed: list[GeometryError], errors: list[Exception], seen: pd.DataFrame) -> None:
-    """Raise unless there is one stack, whole."""
-    if len(stacks) == 1 and not failed:
+def _refuse_many(
+    things: list[Thing], failed: list[Failed], bad: list[tuple[str, DicomlabError]], seen: pd.DataFrame
+) -> None:
+    """Raise unless there is one thing, whole."""
+    if len(things) == 1 and not failed:
         return
-    if not stacks and not failed:
-        raise errors[0]
-    if len(stacks) + len(failed) == 1:
-        failed[0].stacks = seen
-        raise failed[0]
+    if not things and not failed:
+        raise bad[0][1]
+    if len(things) + len(failed) == 1:
+        failed[0].error.stacks = seen
+        raise failed[0].error
     reasons = "; ".join(dict.fromkeys(str(why) for why in seen["why"] if why))
     series = seen["SeriesInstanceUID"].nunique()
     what = f"{len(seen)} stacks" + (f" of {series} series" if series > 1 else "")
@@ -208,23 +190,11 @@ def _refuse_many(stacks: list[Stack], failed: list[GeometryError], errors: list[
     )
 
 
-def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(rows)
+def _line(severity: str, what: str, why: str, instances: list[str]) -> dict[str, Any]:
+    return {"severity": severity, "what": what, "why": why, "instances": instances}
 
 
-def _line(severity: str, what: str, why: str, planes: Sequence[Plane]) -> dict[str, Any]:
-    uids = [plane.sop_instance or plane.path for plane in planes]
-    return {"severity": severity, "what": what, "why": why, "instances": uids}
-
-
-def _title(plane: Plane) -> str:
-    parts = (plane.elements.text(name) for name in ("Modality", "SeriesNumber", "SeriesDescription"))
-    return " ".join(part for part in parts if part) or plane.series[2] or "volume"
-
-
-def _name(title: str, taken: Any) -> str:
+def _name(title: str, taken: Container[str]) -> str:
     name, number = title, 1
     while name in taken:
         number += 1

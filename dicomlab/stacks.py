@@ -12,7 +12,7 @@ import numpy as np
 from .errors import GeometryError
 from .geometry import SAME_DIRECTION, axis_letters, distinct, normal
 from .pixels import name_of
-from .planes import KEYS, PLANES, Plane
+from .planes import KEYS, PLANES, Plane, column
 
 #: Attributes that differ from plane to plane at one time point: their rank counts, not their value.
 _BY_RANK = frozenset({"TriggerTime", "FrameReferenceTime"})
@@ -115,7 +115,7 @@ def arrange(planes: list[Plane], why: str = "") -> list[Stack]:
         return [Stack(_array([plane], (1,)), why=why or "image without a position") for plane in planes]
     assert planes[0].orientation is not None
     across = normal(planes[0].orientation)
-    place = distinct([float(across @ plane.point) for plane in planes])
+    place = distinct(np.array([plane.position for plane in planes], np.float64) @ across)
     count = int(place.max()) + 1
     if count == len(planes):
         found = Stack(_array([planes[i] for i in np.argsort(place)], (count,)), why=why)
@@ -123,8 +123,8 @@ def arrange(planes: list[Plane], why: str = "") -> list[Stack]:
             found.warnings.append("every image names another StudyInstanceUID")
         return [found]
     types: dict[Any, list[int]] = defaultdict(list)
-    for index, plane in enumerate(planes):
-        types[plane.value("ImageType")].append(index)
+    for index, kind in enumerate(column(planes, "ImageType")):
+        types[kind].append(index)
     if len(types) > 1:
         parts = []
         for kind, members in types.items():
@@ -137,7 +137,7 @@ def _repeated(planes: list[Plane], place: np.ndarray[Any, Any], count: int, why:
     """Several images at one position: axes in front of z, or separate stacks by acquisition."""
     varying = {}
     for keyword, axis in KEYS:
-        values = [plane.value(keyword) for plane in planes]
+        values = column(planes, keyword)
         if all(isinstance(value, int | float) for value in values):
             numbers = np.array(values, np.float64)
             if any(len(set(numbers[place == p])) > 1 for p in range(count)):
@@ -208,7 +208,6 @@ def _lay_out(
         left = [planes[i] for i in cells[~whole].ravel() if i >= 0]
         said = f"{int((~whole).sum())} of {len(whole)} along {keys[0][0]} lack planes and are left out"
         stack.left.append((said, left))
-        stack.warnings.append(said)
         cells = cells[whole]
     for number, (axis, _, numbers) in enumerate(keys):
         rows = np.moveaxis(cells, number, 0).reshape(cells.shape[number], -1)
@@ -245,7 +244,7 @@ def _by_number(planes: list[Plane], place: np.ndarray[Any, Any], count: int) -> 
     by_position = all(np.ptp(rank[place == p]) == times - 1 for p in range(count))
     if not (by_volume or by_position):
         return None
-    b_values = [plane.value("DiffusionBValue") for plane in planes]
+    b_values = column(planes, "DiffusionBValue")
     axis = "frame"
     values = np.arange(times, dtype=np.float64)
     if all(isinstance(b, float) for b in b_values):
@@ -256,11 +255,11 @@ def _by_number(planes: list[Plane], place: np.ndarray[Any, Any], count: int) -> 
     if stack is None:
         return None
     stack.coordinates[axis] = (axis, values if axis == "b_value" else np.arange(times))
-    directions = [plane.value("DiffusionGradientOrientation") for plane in stack.planes[:, 0]]
+    directions = column(list(stack.planes[:, 0]), "DiffusionGradientOrientation")
     if axis == "b_value" and any(isinstance(direction, tuple) for direction in directions):
         vectors = np.array([d if isinstance(d, tuple) and len(d) == 3 else (0.0, 0.0, 0.0) for d in directions])
-        for column, name in enumerate("xyz"):
-            stack.coordinates[f"gradient_{name}"] = (axis, vectors[:, column])
+        for index, name in enumerate("xyz"):
+            stack.coordinates[f"gradient_{name}"] = (axis, vectors[:, index])
     stack.warnings.append(
         f"{times} images at each of {count} positions; only InstanceNumber tells them apart along {axis}"
     )

@@ -1,0 +1,85 @@
+"""Readers: which kind of instance is loaded by what. One file a kind; `register` adds one from outside."""
+
+from __future__ import annotations
+
+from ..elements import Elements, tag_of
+from ..errors import BadData, BadFile, DicomlabError, InvalidRequest
+from ..headers import Headers
+from ..pixels import name_of
+from .images import Images, frames_of, tiled
+from .reader import Reader
+
+#: Asked in this order; the first that reads an instance gets it.
+READERS: list[Reader] = [Images()]
+
+_KIND = tuple(tag_of(keyword) for keyword in ("SOPClassUID", "NumberOfFrames", "ImageType"))
+_META_CLASS = 0x00020002
+_PRESENT = (tag_of("SharedFunctionalGroupsSequence"), 0x00651051)  # the latter: UIH's planes tiled into one image
+
+
+def register(reader: Reader) -> None:
+    """Ask `reader` before all others."""
+    READERS.insert(0, reader)
+
+
+def wanted() -> frozenset[int]:
+    """Tags of the header that the readers need, and those that choose among them."""
+    return frozenset([*_KIND, *_PRESENT]).union(*(reader.wanted for reader in READERS))
+
+
+def choose(headers: Headers) -> tuple[list[tuple[Reader, list[int]]], dict[int, DicomlabError]]:
+    """Each reader with its rows, and by row why a file has none."""
+    errors: dict[int, DicomlabError] = dict(headers.errors)
+    columns = [headers.values(tag) for tag in (_META_CLASS, *_KIND)]
+    present = [(headers.cells(tag)[2] >= 0).tolist() for tag in _PRESENT]
+    kinds = list(zip(*columns, *present, (headers.pixel_at >= 0).tolist(), strict=True))
+    known: dict[object, Reader | DicomlabError] = {}
+    rows: dict[int, list[int]] = {}
+    for row, kind in enumerate(kinds):
+        if row in errors:
+            continue
+        found = known.get(kind)
+        if found is None:
+            found = known[kind] = _reader(headers, row)
+        if not isinstance(found, DicomlabError):
+            rows.setdefault(READERS.index(found), []).append(row)
+        elif isinstance(found, BadData):
+            errors[row] = BadFile(headers.paths[row], found.why, tag=found.tag)
+        else:
+            errors[row] = InvalidRequest(f"{headers.paths[row]}: {found.message}")
+    return [(READERS[index], members) for index, members in sorted(rows.items())], errors
+
+
+def _reader(headers: Headers, row: int) -> Reader | DicomlabError:
+    header = headers[row]
+    sop_class = header.text("SOPClassUID") or headers.meta(row).sop_class
+    try:
+        for reader in READERS:
+            if reader.reads(sop_class, header):
+                return reader
+        return refusal(sop_class, header)
+    except BadData as error:
+        return error
+
+
+def refusal(sop_class: str, header: Elements) -> InvalidRequest:
+    """Why no reader takes an instance; names what it is.
+
+    Raises
+    ------
+    BadData
+        NumberOfFrames is no number.
+    """
+    name = name_of(sop_class) if sop_class else "no SOP class"
+    if Images.has(sop_class):
+        if header.pixels is None:
+            return InvalidRequest(f"{name} without pixel data")
+        frames = frames_of(header)
+        if frames > 1 or "SharedFunctionalGroupsSequence" in header:
+            return InvalidRequest(f"{name} of {frames} frames; multi-frame images are not loaded")
+        if tiled(header):
+            return InvalidRequest(f"{name}, many planes tiled into one image (mosaic); it is not loaded")
+    return InvalidRequest(f"{name} is not a series of single-frame images; it is not loaded")
+
+
+__all__ = ["READERS", "Reader", "choose", "refusal", "register", "wanted"]

@@ -1,0 +1,74 @@
+"""What a reader is, and what it gives: the seam between `load` and the kinds of instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..elements import Elements
+from ..errors import DicomlabError, GeometryError
+from ..headers import Headers
+
+
+@dataclass
+class Thing:
+    """One thing that instances hold, before its values are read."""
+
+    title: str  # "CT 4 thorax"; load_all makes it unique
+    line: dict[str, Any]  # its row in the table of stacks
+    instances: list[str]  # SOP Instance UIDs (paths where there are none) it is made of
+    make: Callable[[Any], Any]  # from `chunks` of load: reads the values; may append to the lists below
+    why: str = ""  # why it is a thing of its own
+    warnings: list[str] = field(default_factory=list)  # what must not be missed
+    left: list[tuple[str, list[str]]] = field(default_factory=list)  # why, and the instances left out
+
+
+@dataclass
+class Failed:
+    """Instances that belong together and make nothing."""
+
+    title: str
+    line: dict[str, Any]
+    instances: list[str]
+    error: GeometryError
+
+
+@dataclass
+class Found:
+    """What instances hold, and what is wrong with them."""
+
+    things: list[Thing] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    errors: dict[int, DicomlabError] = field(default_factory=dict)  # by row: why that file is not used
+    notes: list[tuple[str, str, list[str]]] = field(default_factory=list)  # what (title or path), why, instances
+
+
+class Reader(Protocol):
+    """Loads some kinds of instances.
+
+    Attributes
+    ----------
+    wanted
+        Tags of the header that it needs.
+    """
+
+    wanted: frozenset[int]
+
+    def reads(self, sop_class: str, header: Elements) -> bool:
+        """Whether it loads instances of that SOP class with such a header.
+
+        Asked once for each combination of SOP class, NumberOfFrames, ImageType, and the presence of functional
+        groups and of pixel data; the header is one of several like it.
+        """
+        ...
+
+    def find(self, headers: Headers, rows: Sequence[int]) -> Found:
+        """What those rows of the headers hold. Pixel data is read later, by ``Thing.make``."""
+        ...
+
+
+def title(header: Elements) -> str:
+    """Modality, number and description of the series, or its UID."""
+    parts = (header.text(name) for name in ("Modality", "SeriesNumber", "SeriesDescription"))
+    return " ".join(part for part in parts if part) or header.text("SeriesInstanceUID") or "volume"
