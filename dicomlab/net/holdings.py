@@ -55,7 +55,7 @@ class Holdings:
     def batches(self, syntaxes: Sequence[str]) -> Iterator[list[contexts.Context]]:
         """Contexts for the storage SOP classes due; else for those of the modalities, then for every one (R5.6)."""
         found = {held.SOPClassUID for held in self.instances.values()}
-        room = contexts.LIMIT - 1
+        room = contexts.LIMIT - 2  # the models of both roots
         if self.known and found and "" not in found:
             yield from contexts.storage_batches(sorted(found), room, syntaxes)
             return
@@ -74,9 +74,7 @@ def ask(node: Node, addresses: Sequence[Address], deadline: Deadline) -> Holding
     holdings = Holdings()
     try:
         for model in (STUDY_ROOT, PATIENT_ROOT):
-            chosen = [
-                item for item in addresses if (item.level is QueryLevel.PATIENT) is (model == PATIENT_ROOT)
-            ]
+            chosen = [item for item in addresses if (item.level is QueryLevel.PATIENT) is (model == PATIENT_ROOT)]
             if not chosen:
                 continue
             with associate(node, contexts.query(model), deadline, phase="C-FIND") as association:

@@ -20,12 +20,11 @@ from ..errors import (
 from ..instances import describe, instances
 from ..status import Category
 from ..tables import Address
-from . import transfer
 from .deadline import Cancelled, Deadline
 from .holdings import Held, Holdings
 from .node import Node
 from .receiver import Receiver
-from .transfer import Tally
+from .tally import Tally, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,6 +145,7 @@ def result(run: Retrieval, errors: str) -> pd.DataFrame:
             "cancelled": isinstance(run.cause, KeyboardInterrupt | Cancelled),
             "peer_status": [status.code for status in run.tally.statuses],
             "peer_counts": run.tally.counts,
+            "associations": run.tally.associations,
             "remarks": remarks,
             "complete": run.holdings.known and not missing,
             "elapsed": round(run.deadline.elapsed, 3),
@@ -154,10 +154,10 @@ def result(run: Retrieval, errors: str) -> pd.DataFrame:
     )
     trouble = _trouble(run, frame, missing)
     if trouble is None:
-        transfer.say(remarks, run.node.identity)
+        say(remarks, run.node.identity)
         return frame
     if errors == "report" and isinstance(trouble, IncompleteRetrieve):
-        transfer.say([trouble.message, *remarks], run.node.identity)
+        say([trouble.message, *remarks], run.node.identity)
         return frame
     raise trouble from (run.cause or (run.receiver.full if run.receiver else None))
 
@@ -180,12 +180,14 @@ def _trouble(run: Retrieval, frame: pd.DataFrame, missing: list[str]) -> Dicomla
     """The error that this retrieval ends with, None where all is here."""
     cause = run.cause
     arrived = len(run.kept)
-    failures = [item for item in run.tally.statuses if item.category in (Category.FAILURE, Category.CANCEL)]
+    said = run.tally.statuses if run.holdings.known else run.tally.latest
+    failures = [item for item in said if item.category in (Category.FAILURE, Category.CANCEL)]
     if run.holdings.known and not missing:
         return None
     if isinstance(cause, DicomlabError) and not arrived and isinstance(cause, (*REFUSED_BEFORE, StatusError)):
         return cause
-    if not run.holdings.known and cause is None and not failures and not (run.receiver and run.receiver.refused):
+    answered = not failures or run.tally.satisfied(len(failures), arrived)
+    if not run.holdings.known and cause is None and answered and not (run.receiver and run.receiver.refused):
         return None
     return _incomplete(run, frame, missing, failures[0] if failures else None)
 

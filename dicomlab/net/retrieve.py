@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache import Cache
 from ..errors import DicomlabError, InvalidRequest, NoAcceptedContext, StatusError
-from ..identifier import PATIENT_ROOT, STUDY_ROOT
+from ..identifier import PATIENT_ROOT
 from ..level import QueryLevel
 from ..options import options
 from ..progress import reporter
@@ -82,24 +82,20 @@ def retrieve(
 def _requests(run: Retrieval, missing: list[Held]) -> list[Unit]:
     if run.holdings.known:
         return _units(run, missing)
-    study_root = any(item.StudyInstanceUID for item in run.addresses)  # where PatientID is no key above the study
-    return [
-        Unit(
-            item.level,
-            {
-                level.unique_key: uid
-                for level in QueryLevel
-                if (uid := getattr(item, level.unique_key)) and not (study_root and level is QueryLevel.PATIENT)
-            },
-        )
-        for item in run.addresses
-        if item.StudyInstanceUID or not study_root
-    ]
+    requests = []
+    for item in run.addresses:
+        keys: dict[str, str | list[str]] = {
+            level.unique_key: uid for level in QueryLevel if (uid := getattr(item, level.unique_key))
+        }
+        if item.StudyInstanceUID:  # in Study Root, where PatientID is no key above the study
+            keys.pop("PatientID", None)
+        requests.append(Unit(item.level, keys))
+    return sorted(requests, key=lambda unit: unit.root == PATIENT_ROOT)  # last: it may be that only Study Root is there
 
 
 def _units(run: Retrieval, missing: list[Held]) -> list[Unit]:
     here = run.holdings.instances.keys() - {held.SOPInstanceUID for held in missing}
-    return transfer.units(missing, here, run.holdings, run.addresses)
+    return transfer.units(missing, here, run.holdings, run.addresses, run.node.associations)
 
 
 def _fetch(run: Retrieval, requests: Sequence[Unit], missing: list[Held], method: str | None, progress: Any) -> None:
@@ -108,46 +104,36 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], missing: list[Held], method
     bar = reporter(progress, f"{run.node.ae_title}", len(missing) or None)
     wanted = {held.SOPInstanceUID for held in missing} if run.holdings.known else set()  # set(): take all that comes
 
+    def all_here() -> bool:
+        return 0 < len(wanted) <= len(receiver.kept) and receiver.kept.keys() >= wanted
+
     def on_instance(size: int) -> None:
         bar.advance(1, size)
-        if wanted and receiver.kept.keys() >= wanted:
+        if all_here():
             arrived.set()
 
     receiver = run.receiver = Receiver(run.cache, run.node, run.addresses, on_instance, replace=run.refresh)
 
     def enough() -> bool:
-        return receiver.full is not None or bool(wanted and receiver.kept.keys() >= wanted)
+        return receiver.full is not None or all_here()
 
     def rest() -> Sequence[Unit]:
-        if not run.holdings.known:  # nothing to measure by but what the archive says of the last round
-            said = run.tally.statuses[-len(requests) :]
-            return [] if all(status.category is Category.SUCCESS for status in said) else requests
+        if not run.holdings.known:  # nothing to measure by but what the archive says
+            return [] if run.tally.satisfied(len(requests), len(receiver.kept)) else requests
         return _units(run, [held for held in missing if held.SOPInstanceUID not in receiver.kept])
 
-    root = _root(requests)
+    transfers = transfer.Transfers(run.node, receiver, run.deadline, run.tally, enough, rest)
     try:
         run.method, run.reason = _choose(run.node, method)
         if run.method == "get":
             try:
-                transfer.get(
-                    run.node,
-                    transfer.GET[root],
-                    requests,
-                    run.holdings.batches(contexts.preferred(run.node.quirks.syntaxes)),
-                    receiver,
-                    run.deadline,
-                    run.tally,
-                    enough,
-                    rest,
-                )
+                transfers.get(requests, run.holdings.batches(contexts.preferred(run.node.quirks.syntaxes)))
             except NoAcceptedContext as error:
-                if method == "get" or not run.node.listen or error.abstract_syntax != transfer.GET[root]:
+                if method == "get" or not run.node.listen or error.abstract_syntax not in transfer.GET.values():
                     raise
                 run.method, run.reason = "move", f"the archive has no C-GET ({error.message})"
         if run.method == "move":
-            transfer.move(
-                run.node, transfer.MOVE[root], requests, receiver, run.deadline, run.tally, arrived, bool(wanted)
-            )
+            transfers.move(requests, arrived, bool(wanted))
     except (DicomlabError, KeyboardInterrupt, Cancelled) as error:
         run.cause = error
     finally:
@@ -155,11 +141,6 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], missing: list[Held], method
         bar.close()
         with contextlib.suppress(OSError):
             run.cache.sync()
-
-
-def _root(requests: Sequence[Unit]) -> str:
-    """Patient Root where a request names no study, else Study Root."""
-    return STUDY_ROOT if requests[0].keys.get("StudyInstanceUID") else PATIENT_ROOT
 
 
 def _choose(node: Node, method: str | None) -> tuple[str, str]:
@@ -175,7 +156,7 @@ def _send_elsewhere(run: Retrieval, requests: Sequence[Unit], destination: str) 
     import pandas as pd
 
     if requests:
-        transfer.move_to(run.node, transfer.MOVE[_root(requests)], requests, destination, run.deadline, run.tally)
+        transfer.move_to(run.node, requests, destination, run.deadline, run.tally)
     failures = [item for item in run.tally.statuses if item.category in (Category.FAILURE, Category.WARNING)]
     counts = run.tally.counts
     if failures:

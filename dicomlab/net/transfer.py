@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from ..errors import DicomlabError, InvalidRequest, ResultWarning, StatusError
+from ..errors import (
+    AssociationAborted,
+    ConnectionLost,
+    DicomlabError,
+    InvalidRequest,
+    StatusError,
+)
 from ..identifier import PATIENT_ROOT, STUDY_ROOT, encode, identifiers
 from ..level import QueryLevel
 from ..status import Category, Status
@@ -21,13 +26,15 @@ from .dimse import CommandField
 from .holdings import Held, Holdings
 from .listener import Listener
 from .node import Node
+from .parallel import Parallel
 from .receiver import Receiver
+from .tally import Tally
 
 #: By the FIND model of the same root: the C-GET and C-MOVE SOP classes (PS3.4 C.6).
 GET = {STUDY_ROOT: "1.2.840.10008.5.1.4.1.2.2.3", PATIENT_ROOT: "1.2.840.10008.5.1.4.1.2.1.3"}
 MOVE = {STUDY_ROOT: "1.2.840.10008.5.1.4.1.2.2.2", PATIENT_ROOT: "1.2.840.10008.5.1.4.1.2.1.2"}
-_ROOTS = {uid: root for kind in (GET, MOVE) for root, uid in kind.items()}
 UIDS_PER_REQUEST = 500  # of a list in one IMAGE-level identifier
+PIECE = 10  # instances that a further association is worth
 STOP_GRACE = 0.6  # seconds for the final response after Ctrl-C or cancel (R1.19: back within 1 s)
 
 
@@ -38,33 +45,19 @@ class Unit:
     level: QueryLevel
     keys: dict[str, str | list[str]]
 
-
-@dataclass
-class Tally:
-    """What the archive said of one retrieval; shown, never believed."""
-
-    counts: dict[str, int] = field(default_factory=dict)  # of final responses, summed
-    statuses: list[Status] = field(default_factory=list)  # final ones, one a request
-    failed: list[str] = field(default_factory=list)  # FailedSOPInstanceUIDList (0008,0058)
-    troubles: list[str] = field(default_factory=list)  # who was turned away by our listener, and what broke there
-
-    def add(self, message: Message, status: Status, implicit: bool) -> None:
-        """Take a final response in."""
-        self.statuses.append(status)
-        for name, value in message.command.counts().items():
-            self.counts[name] = self.counts.get(name, 0) + value
-        self.failed += [uid for uid in message.command.text(0x00080058).split("\\") if uid]
-        if message.data:
-            from ..elements import parse
-            from ..errors import BadData
-
-            with contextlib.suppress(BadData):
-                failed = parse(bytes(message.data), implicit=implicit).get("FailedSOPInstanceUIDList")
-                self.failed += [str(uid) for uid in (failed if isinstance(failed, tuple) else (failed,)) if uid]
+    @property
+    def root(self) -> str:
+        """The FIND model of the information model it is asked in: Patient Root where it names no study."""
+        return STUDY_ROOT if self.keys.get("StudyInstanceUID") else PATIENT_ROOT
 
 
-def units(missing: Sequence[Held], here: set[str], holdings: Holdings, addresses: Sequence[Address]) -> list[Unit]:
+def units(
+    missing: Sequence[Held], here: set[str], holdings: Holdings, addresses: Sequence[Address], associations: int = 1
+) -> list[Unit]:
     """The requests for what is missing: whole series where all of it was asked for and nothing of it is here.
+
+    For several associations, series are divided into lists of instances: two requests each, so that none waits long
+    for the others at the end.
 
     Parameters
     ----------
@@ -74,7 +67,12 @@ def units(missing: Sequence[Held], here: set[str], holdings: Holdings, addresses
         SOP Instance UIDs that are here already.
     addresses
         What was asked for.
+    associations
+        How many there may be.
     """
+    size = UIDS_PER_REQUEST
+    if associations > 1:
+        size = min(size, max(PIECE, -(-len(missing) // (2 * associations))))
     asked: dict[str, dict[str, list[str]]] = {}
     for held in missing:
         asked.setdefault(held.StudyInstanceUID, {}).setdefault(held.SeriesInstanceUID, []).append(held.SOPInstanceUID)
@@ -84,54 +82,139 @@ def units(missing: Sequence[Held], here: set[str], holdings: Holdings, addresses
     for study, series in asked.items():
         for uid, instances in series.items():
             above: dict[str, str | list[str]] = {"StudyInstanceUID": study, "SeriesInstanceUID": uid}
-            if uid not in partial:
+            if uid not in partial and (associations == 1 or len(instances) <= size):
                 wanted.append(Unit(QueryLevel.SERIES, above))
                 continue
-            for at in range(0, len(instances), UIDS_PER_REQUEST):
-                chosen = instances[at : at + UIDS_PER_REQUEST]
+            for at in range(0, len(instances), size):
+                chosen = instances[at : at + size]
                 wanted.append(Unit(QueryLevel.IMAGE, {**above, "SOPInstanceUID": chosen}))
     return wanted
 
 
-def get(
-    node: Node, model: str, requests: Sequence[Unit], batches: Iterable[list[contexts.Context]], receiver: Receiver,
-    deadline: Deadline, tally: Tally, enough: Callable[[], bool], rest: Callable[[], Sequence[Unit]],
-) -> None:  # fmt: skip
-    """Fetch by C-GET; more associations with other contexts only while something is missing (R5.6).
+Job = Callable[[Iterator[Unit], Deadline, Callable[[], None]], None]
 
-    A further association asks for the `rest` only, never again for what has come.
 
-    Raises
-    ------
-    NoAcceptedContext
-        The peer has no C-GET.
-    """
-    for number, batch in enumerate(batches):
-        if number:
-            requests = rest()
-        if not requests:
-            return
-        proposed = [*contexts.query(model), *batch]
+@dataclass(frozen=True)
+class Transfers:
+    """The requests of one retrieval, on as many associations as the node allows."""
+
+    node: Node
+    receiver: Receiver
+    deadline: Deadline
+    tally: Tally
+    enough: Callable[[], bool]  # nothing more is to be asked for
+    rest: Callable[[], Sequence[Unit]]  # the requests for what is missing now
+
+    def get(self, requests: Sequence[Unit], batches: Iterable[list[contexts.Context]]) -> None:
+        """Fetch by C-GET; more associations with other contexts only while something is missing (R5.6).
+
+        A further one asks for the rest only, never again for what has come.
+
+        Raises
+        ------
+        NoAcceptedContext
+            The peer has no C-GET.
+        """
+        for number, batch in enumerate(batches):
+            if number:
+                requests = self.rest()
+            if not requests:
+                return
+            self._share(requests, self._getting(requests, batch))
+            if self.enough():
+                return
+
+    def _getting(self, requests: Sequence[Unit], batch: list[contexts.Context]) -> Job:
+        proposed = [*_models(requests, GET), *batch]
         roles = list(dict.fromkeys(context.abstract_syntax for context in batch))
-        with associate(node, proposed, deadline, phase="C-GET", scp_roles=roles) as association:
-            association.context(model)
-            for unit in requests:
-                if enough():
-                    return
-                _get_one(association, model, unit, receiver, tally)
-        if enough():
-            return
+
+        def job(waiting: Iterator[Unit], deadline: Deadline, stands: Callable[[], None]) -> None:
+            with associate(self.node, proposed, deadline, phase="C-GET", scp_roles=roles) as association:
+                association.context(proposed[0].abstract_syntax)
+                stands()
+                for unit in waiting:
+                    if self.enough():
+                        return
+                    _get_one(association, unit, self.receiver, self.tally)
+
+        return job
+
+    def move(self, requests: Sequence[Unit], arrived: threading.Event, expected: bool) -> None:
+        """Fetch by C-MOVE to our own listener, which is open for the length of this call.
+
+        Parameters
+        ----------
+        arrived
+            Set once all that is expected is here.
+        expected
+            Whether it is known what should come.
+        """
+        node, tally = self.node, self.tally
+        if not node.listen:
+            raise InvalidRequest(
+                "C-MOVE needs a port of ours that the archive sends to",
+                peer=node.identity,
+                phase="C-MOVE",
+                advice="Give connect(..., listen=port) and have the PACS administrator enter your AE title "
+                f"({node.move_ae}), this machine's address and that port.",
+            )
+        with Listener(node, self.receiver, self.deadline) as listener:
+            try:
+                self._share(requests, self._moving(requests))
+                sent = tally.counts.get("completed", 0) + tally.counts.get("warning", 0)
+                failed = {status.category for status in tally.latest} == {Category.FAILURE}
+                nothing = failed and not sent and not listener.busy
+                waiting = expected or sent > len(self.receiver.kept) or listener.busy
+                if not nothing and not arrived.is_set() and waiting:
+                    listener.settle(min(node.quirks.move_grace, self.deadline.progress), arrived)
+            finally:
+                tally.troubles += [f"turned away: {who}" for who in listener.rejected] + listener.troubles
+
+    def _moving(self, requests: Sequence[Unit]) -> Job:
+        proposed = _models(requests, MOVE)
+
+        def job(waiting: Iterator[Unit], deadline: Deadline, stands: Callable[[], None]) -> None:
+            with associate(self.node, proposed, deadline, phase="C-MOVE") as association:
+                association.context(proposed[0].abstract_syntax)
+                stands()
+                for unit in waiting:
+                    _move_one(association, unit, self.node.move_ae, self.tally)
+
+        return job
+
+    def _share(self, requests: Sequence[Unit], job: Job) -> None:
+        """Do the requests on several associations; the rest on one, where the archive cuts them off (R1.20)."""
+        self.tally.begin()
+        several = Parallel(requests, self.node.associations, self.deadline, job)
+        try:
+            several.run()
+        except (ConnectionLost, AssociationAborted) as error:
+            rest = self.rest()
+            if several.stood < 2 or not rest:
+                raise
+            self.tally.troubles.append(f"of {several.stood} associations at once one was lost ({error.message})")
+            self.tally.begin()
+            Parallel(rest, 1, self.deadline, job).run()
+        finally:
+            self.tally.associations = max(self.tally.associations, several.stood)
 
 
-def _get_one(association: Association, model: str, unit: Unit, receiver: Receiver, tally: Tally) -> None:
+def _models(requests: Sequence[Unit], kind: dict[str, str]) -> list[contexts.Context]:
+    roots = dict.fromkeys(unit.root for unit in requests)
+    return [context for root in roots for context in contexts.query(kind[root])]
+
+
+def _get_one(association: Association, unit: Unit, receiver: Receiver, tally: Tally) -> None:
+    model = GET[unit.root]
     _, syntax = association.context(model)
     message_id = 0
     try:
-        for identifier in identifiers(unit.level, unit.keys, model=_ROOTS[model], return_keys=()):
+        for identifier in identifiers(unit.level, unit.keys, model=unit.root, return_keys=()):
             data = encode(identifier, implicit=syntax == IMPLICIT)
             message_id = association.send(CommandField.C_GET_RQ, model, data)
             _take(association, model, message_id, receiver, tally, syntax == IMPLICIT)
     except (KeyboardInterrupt, Cancelled):
+        association.deadline.cancel()  # the other associations stop meanwhile
         _stop(association, model, message_id, receiver, tally, syntax == IMPLICIT)
         raise
 
@@ -169,47 +252,20 @@ def _stop(
         _take(association, model, message_id, receiver, tally, implicit)
 
 
-def move(
-    node: Node, model: str, requests: Sequence[Unit], receiver: Receiver, deadline: Deadline, tally: Tally,
-    arrived: threading.Event, expected: bool,
-) -> None:  # fmt: skip
-    """Fetch by C-MOVE to our own listener, which is open for the length of this call."""
-    if not node.listen:
-        raise InvalidRequest(
-            "C-MOVE needs a port of ours that the archive sends to",
-            peer=node.identity,
-            phase="C-MOVE",
-            advice="Give connect(..., listen=port) and have the PACS administrator enter your AE title "
-            f"({node.move_ae}), this machine's address and that port.",
-        )
-    with Listener(node, receiver, deadline) as listener:
-        try:
-            with associate(node, contexts.query(model), deadline, phase="C-MOVE") as association:
-                for unit in requests:
-                    _move_one(association, model, unit, node.move_ae, tally)
-            final = tally.statuses[-1] if tally.statuses else None
-            sent = tally.counts.get("completed", 0) + tally.counts.get("warning", 0)
-            nothing = final is not None and final.category is Category.FAILURE and not sent and not listener.busy
-            if not nothing and not arrived.is_set() and (expected or sent > len(receiver.kept) or listener.busy):
-                listener.settle(min(node.quirks.move_grace, deadline.progress), arrived)
-        finally:
-            tally.troubles += [f"turned away: {who}" for who in listener.rejected] + listener.troubles
-
-
-def move_to(
-    node: Node, model: str, requests: Iterable[Unit], destination: str, deadline: Deadline, tally: Tally
-) -> None:
+def move_to(node: Node, requests: Sequence[Unit], destination: str, deadline: Deadline, tally: Tally) -> None:
     """Have the archive send to a third party; nothing listens here (R5.8)."""
-    with associate(node, contexts.query(model), deadline, phase="C-MOVE") as association:
+    tally.begin()
+    with associate(node, _models(requests, MOVE), deadline, phase="C-MOVE") as association:
         for unit in requests:
-            _move_one(association, model, unit, destination, tally)
+            _move_one(association, unit, destination, tally)
 
 
-def _move_one(association: Association, model: str, unit: Unit, destination: str, tally: Tally) -> None:
+def _move_one(association: Association, unit: Unit, destination: str, tally: Tally) -> None:
+    model = MOVE[unit.root]
     _, syntax = association.context(model)
     message_id = 0
     try:
-        for identifier in identifiers(unit.level, unit.keys, model=_ROOTS[model], return_keys=()):
+        for identifier in identifiers(unit.level, unit.keys, model=unit.root, return_keys=()):
             data = encode(identifier, implicit=syntax == IMPLICIT)
             message_id = association.send(CommandField.C_MOVE_RQ, model, data, destination=destination)
             before: dict[str, int] = {}
@@ -222,6 +278,7 @@ def _move_one(association: Association, model: str, unit: Unit, destination: str
                 if status.code == 0xA801:
                     raise _unknown(association, destination, status)
     except (KeyboardInterrupt, Cancelled):
+        association.deadline.cancel()  # the other associations stop meanwhile
         association.wire.deadline = Deadline(STOP_GRACE, STOP_GRACE)
         association.cancel(model, message_id)
         with contextlib.suppress(DicomlabError, Cancelled, KeyboardInterrupt):
@@ -240,11 +297,3 @@ def _unknown(association: Association, destination: str, status: Status) -> Stat
         advice=f"Ask the PACS administrator to enter AE title {destination}, the address of this machine and port "
         f"{association.node.listen or '(the one given as listen=)'} as a destination.",
     )
-
-
-def say(remarks: Sequence[str], peer: str) -> None:
-    """One ResultWarning for what is odd about a retrieval."""
-    said = list(dict.fromkeys(remarks))
-    if said:
-        more = f"; and {len(said) - 5} more remarks, in attrs['remarks']" if len(said) > 5 else ""
-        warnings.warn(f"{peer}: {'; '.join(said[:5])}{more}", ResultWarning, stacklevel=5)

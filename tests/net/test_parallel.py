@@ -1,0 +1,148 @@
+"""Several associations at once: near-linear with a peer that is far, and one truth whatever happens (R1.20)."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slow_scp import serving
+from support import free_port
+
+import dicomlab as dl
+from dicomlab import errors
+from dicomlab.cache import Cache
+from dicomlab.net.node import Node
+
+STUDY = "1.2.9"
+
+
+@pytest.fixture(autouse=True)
+def threads_end() -> Iterator[None]:  # R0.7
+    yield
+    end = time.monotonic() + 2
+    while time.monotonic() < end and any(item.name.startswith("dicomlab") for item in threading.enumerate()):
+        time.sleep(0.02)
+    assert not [item.name for item in threading.enumerate() if item.name.startswith("dicomlab")]
+
+
+def peer(port: int, folder: Path, associations: int, listen: int = 0) -> dl.Peer:
+    node = Node("SLOW", "127.0.0.1", port, associations=associations, listen=listen)
+    return dl.connect(node, cache=Cache(folder / "cache", index=folder / "index.sqlite"), timeout=10)
+
+
+@pytest.mark.parametrize("method", ["get", "move"])
+def test_a_series_is_shared_by_as_many_associations_as_the_node_allows(method: str, tmp_path: Path) -> None:
+    listen = free_port()
+    with (
+        serving(0.005, 45, move_port=listen) as server,
+        peer(server.server_address[1], tmp_path, 3, listen) as slow,
+    ):
+        got = slow.retrieve(STUDY, method=method, progress=False)
+    assert len(got) == 45 and got.attrs["complete"] and got.attrs["associations"] == 3
+    assert server.most == 3 and sorted(server.asked) == [5, 10, 10, 10, 10]
+    assert got.attrs["peer_counts"]["completed"] == 45 and not got.attrs["remarks"]
+
+
+def test_one_association_asks_for_the_series_in_one_request(tmp_path: Path) -> None:
+    with serving(0, 45) as server, peer(server.server_address[1], tmp_path, 1) as slow:
+        got = slow.retrieve(STUDY, progress=False)
+    assert len(got) == 45 and got.attrs["associations"] == 1 and server.asked == [45]
+
+
+def test_little_to_fetch_needs_no_second_association(tmp_path: Path) -> None:
+    with serving(0, 9) as server, peer(server.server_address[1], tmp_path, 8) as slow:
+        assert len(slow.retrieve(STUDY, progress=False)) == 9
+    assert server.most == 1 and server.asked == [9]
+
+
+@pytest.mark.parametrize("method", ["get", "move"])
+def test_local_limit_exceeded_means_fewer_associations_and_no_error(method: str, tmp_path: Path) -> None:
+    listen = free_port()
+    with (
+        serving(0.005, 80, limit=2, move_port=listen) as server,
+        peer(server.server_address[1], tmp_path, 8, listen) as slow,
+    ):
+        got = slow.retrieve(STUDY, method=method, progress=False)
+    assert len(got) == 80 and got.attrs["complete"] and got.attrs["associations"] == 2
+    assert server.most == 2 and server.rejected >= 6 and not got.attrs["remarks"]
+
+
+def test_what_a_lost_association_left_is_fetched_on_one(tmp_path: Path) -> None:
+    with (
+        serving(0.005, 60, cut=3) as server,
+        peer(server.server_address[1], tmp_path, 3) as slow,
+        pytest.warns(errors.ResultWarning, match="of 3 associations at once one was lost"),
+    ):
+        got = slow.retrieve(STUDY, progress=False)
+    assert server.aborted and len(got) == 60 and got.attrs["complete"]
+
+
+@pytest.mark.parametrize("method", ["get", "move"])
+def test_ctrl_c_stops_all_within_a_second(method: str, tmp_path: Path) -> None:  # R1.19
+    listen = free_port()
+    stopped_at: list[float] = []
+    with (
+        serving(0.05, 200, move_port=listen) as server,
+        peer(server.server_address[1], tmp_path, 4, listen) as slow,
+    ):
+
+        def told(done: int, total: int) -> None:
+            if done == 12:
+                stopped_at.append(time.monotonic())
+                signal.raise_signal(signal.SIGINT)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", errors.ResultWarning)
+            with pytest.raises(errors.IncompleteRetrieve, match="stopped on request") as caught:
+                slow.retrieve(STUDY, method=method, progress=told)
+        assert time.monotonic() - stopped_at[0] < 1.3
+        here = len(caught.value.instances)
+        assert 12 <= here < 150 and here + len(caught.value.missing) == 200
+        server.seconds = 0
+        rest = slow.retrieve(STUDY, method=method, progress=False)
+    assert len(rest) == 200 and rest.attrs["fetched"] == 200 - here
+
+
+def test_cancel_stops_all_within_a_second(tmp_path: Path) -> None:  # R1.17
+    with serving(0.05, 200) as server, peer(server.server_address[1], tmp_path, 4) as slow:
+        began: list[float] = []
+
+        def told(done: int, total: int) -> None:
+            if done == 12:
+                began.append(time.monotonic())
+                slow.cancel()
+
+        with pytest.warns(errors.ResultWarning, match="stopped on request"):
+            some = slow.retrieve(STUDY, progress=told, errors="report")
+        assert time.monotonic() - began[0] < 1.3
+    assert some.attrs["cancelled"] and 12 <= len(some) < 100
+
+
+@pytest.mark.parametrize("method", ["get", "move"])
+def test_eight_associations_are_many_times_as_fast_where_each_instance_waits(method: str, tmp_path: Path) -> None:
+    listen = free_port()
+    command = [sys.executable, str(Path(__file__).parents[1] / "slow_scp.py"), "0.02", "160", str(listen)]
+    seconds: dict[int, float] = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            for count in (1, 8):
+                folder = tmp_path / str(count)
+                folder.mkdir()
+                with peer(port, folder, count, listen) as slow:
+                    began = time.monotonic()
+                    got: Any = slow.retrieve(STUDY, method=method, progress=False)
+                    seconds[count] = time.monotonic() - began
+                    assert len(got) == 160
+        finally:
+            process.kill()
+    assert seconds[1] > 4 * seconds[8], seconds

@@ -1,0 +1,176 @@
+"""An archive that is far away: each sub-operation waits; it limits its associations, and may cut one off.
+
+``python slow_scp.py SECONDS INSTANCES MOVE_PORT`` prints its port. Made of the canned server of the benchmarks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.canned import (
+    CT_STORAGE,
+    EXPLICIT,
+    SUCCESS,
+    Association,
+    Context,
+    Server,
+    encode,
+    fragment,
+    item,
+    items,
+    message,
+    pdu,
+    response,
+    word,
+)
+
+STUDY, SERIES = b"1.2.9", b"1.2.9.1"
+VERIFICATION = b"1.2.840.10008.1.1"
+PIXELS = 64 * 64 * 2
+BUSY = bytes((3, 0, 0, 0, 0, 4, 0, 2, 3, 2))  # A-ASSOCIATE-RJ: transient, local limit exceeded
+
+
+def uid(number: int) -> bytes:
+    return b"1.2.9.1.%06d" % (100000 + number)
+
+
+def data_set(number: int) -> bytes:
+    """One small CT image in Explicit VR Little Endian."""
+    words = [(0x0002, 1), (0x0010, 64), (0x0011, 64), (0x0100, 16), (0x0101, 16), (0x0102, 15), (0x0103, 0)]
+    text = [(0x00080016, b"UI", CT_STORAGE), (0x00080018, b"UI", uid(number)), (0x00080060, b"CS", b"CT")]
+    text += [(0x00100020, b"LO", b"P1"), (0x0020000D, b"UI", STUDY), (0x0020000E, b"UI", SERIES)]
+    text += [(0x00200013, b"IS", b"%d" % number), (0x00280004, b"CS", b"MONOCHROME2")]
+    elements = sorted([*text, *((0x00280000 | element, b"US", word(value)) for element, value in words)])
+    return encode(elements) + struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OW", 0, PIXELS) + bytes(PIXELS)
+
+
+class SlowServer(Server):
+    """Counts the associations that stand; beyond `limit` they are rejected as "local limit exceeded"."""
+
+    def __init__(self, seconds: float, instances: int, *, move_port: int = 0, limit: int = 64, cut: int = 0) -> None:
+        super().__init__()
+        self.RequestHandlerClass = Slow
+        self.seconds, self.instances, self.move_port, self.limit = seconds, instances, move_port, limit
+        self.cut = cut  # instances after which every association but the first is aborted
+        self.lock = threading.Lock()
+        self.standing = self.most = self.rejected = self.aborted = 0
+        self.asked: list[int] = []  # instances that each request named
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that has gone is no trouble."""
+
+
+class Slow(Association):
+    server: SlowServer
+    first: bool
+
+    def handle(self) -> None:
+        server = self.server
+        with server.lock:
+            busy = server.standing >= server.limit
+            server.rejected += busy
+            server.standing += not busy
+            server.most = max(server.most, server.standing)
+            self.first = server.standing == 1
+        if busy:
+            self.pdu()
+            self.request.sendall(BUSY)
+            self.pdu()
+            return
+        try:
+            self.negotiate(self.pdu()[1])
+            for number, command, identifier in self.messages():
+                context = self.contexts[number]
+                kind = int.from_bytes(command[0x0100], "little")
+                if kind == 0x0020:
+                    self.answer_find(context, command, identifier)
+                elif kind in (0x0010, 0x0021):
+                    self.transfer(context, command, identifier)
+        finally:
+            with server.lock:
+                server.standing -= 1
+
+    def answer_find(self, context: Context, command: dict[int, bytes], identifier: bytes) -> None:
+        pending = message(context, response(command, 0xFF00, with_data=True))
+        above = [(0x0020000D, b"UI", STUDY), (0x0020000E, b"UI", SERIES)]
+        matches = [[(0x00080052, b"CS", b"SERIES"), (0x00080060, b"CS", b"CT"), *above]]
+        if b"IMAGE" in identifier:
+            matches = [
+                [(0x00080016, b"UI", CT_STORAGE), (0x00080018, b"UI", uid(number)), *above]
+                for number in range(self.server.instances)
+            ]
+        parts = b"".join(pending + fragment(context, encode(match)) for match in matches)
+        self.request.sendall(parts + message(context, response(command, SUCCESS)))
+
+    def transfer(self, context: Context, command: dict[int, bytes], identifier: bytes) -> None:
+        server = self.server
+        wanted = [number for number in range(server.instances) if uid(number) in identifier]
+        wanted = wanted or list(range(server.instances))
+        server.asked.append(len(wanted))
+        with self.sink(command) as (sink, way):
+            for done, number in enumerate(wanted):
+                if server.cut and done == server.cut and not self.first:
+                    server.aborted += 1
+                    self.request.sendall(bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0)))
+                    self.request.shutdown(socket.SHUT_RDWR)
+                    return
+                time.sleep(server.seconds)
+                head = {0x0002: CT_STORAGE, 0x0100: b"\1\0", 0x0110: word(number + 1), 0x0700: b"\0\0"}
+                head |= {0x0800: b"\1\0", 0x1000: uid(number)}
+                sink.request.sendall(message(way, head) + fragment(way, data_set(number)))
+                sink.pdu()  # the C-STORE response
+        counts = {0x1021: len(wanted), 0x1022: 0, 0x1023: 0}
+        said = {**response(command, SUCCESS), **{element: word(count) for element, count in counts.items()}}
+        self.request.sendall(message(context, said))
+
+    @contextlib.contextmanager
+    def sink(self, command: dict[int, bytes]) -> Iterator[tuple[Association, Context]]:
+        """Where the instances go, and the context there: this association, or one of a C-MOVE's own."""
+        if 0x0600 not in command:
+            both = [one for one in self.contexts.values() if (one.abstract, one.syntax) == (CT_STORAGE, EXPLICIT)]
+            yield self, both[0]
+            return
+        with socket.create_connection(("127.0.0.1", self.server.move_port)) as connection:
+            other = object.__new__(Slow)
+            other.request, other.rfile = connection, connection.makefile("rb")
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            syntax = item(0x30, CT_STORAGE) + item(0x40, EXPLICIT)
+            user = item(0x50, item(0x51, struct.pack(">L", 1 << 17)) + item(0x52, b"2.25.1"))
+            titles = command[0x0600].ljust(16) + b"SLOW".ljust(16) + bytes(32)
+            names = item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, b"\1\0\0\0" + syntax) + user
+            connection.sendall(pdu(1, b"\0\1\0\0" + titles + names))
+            kind, body = other.pdu()
+            assert kind == 2 and items(body[68:])
+            yield other, Context(1, CT_STORAGE, EXPLICIT)
+            connection.sendall(pdu(5, bytes(4)))
+            other.pdu()
+            other.rfile.close()
+
+
+@contextlib.contextmanager
+def serving(seconds: float, instances: int, **more: int) -> Iterator[SlowServer]:
+    """A SlowServer in threads of this process."""
+    with SlowServer(seconds, instances, **more) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+if __name__ == "__main__":
+    with SlowServer(float(sys.argv[1]), int(sys.argv[2]), move_port=int(sys.argv[3])) as alone:
+        print(alone.server_address[1], flush=True)
+        alone.serve_forever()
