@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .demo import demo_pacs
     from .folder import open_folder
     from .instances import scan
-    from .net.node import Node, nodes
+    from .net.addressbook import nodes
+    from .net.node import Node
     from .net.peer import Peer, connect
     from .readtable import read_table
     from .series import load, load_all
@@ -48,7 +49,7 @@ _HOMES = {
     "demo_pacs": ".demo",
     "load": ".series",
     "load_all": ".series",
-    "nodes": ".net.node",
+    "nodes": ".net.addressbook",
     "open_folder": ".folder",
     "read_table": ".readtable",
     "scan": ".instances",

@@ -1,20 +1,17 @@
-"""A peer's address and what we may do with it; named ones live in nodes.toml."""
+"""A peer's address and what we may do with it; named ones live in nodes.toml (addressbook.py)."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import InvalidRequest, did_you_mean
 
 WRITING = ("commit", "create_media", "perform", "print", "store", "update_patient")
 _ADDRESS = re.compile(r"(?P<title>[^@]+)@(?P<host>\[[^\]]+\]|[^:@\s]+):(?P<port>[^:@]+)")
+_NO_TITLE = re.compile(r"(?P<host>localhost|[\w-]+(\.[\w-]+)+|\[[\da-fA-F:]+\]|[\w-]+(?=:))(:(?P<port>\d+))?")
+_NO_PORT = re.compile(r"[^@]+@(\[[^\]]+\]|[^:@\s]+):?")
 
 
 @dataclass(frozen=True)
@@ -122,8 +119,13 @@ class Node:
                 f"{node!r} is no node", advice='Write "AET@host:port", e.g. "ARCHIVE@pacs.hospital.org:104".'
             )
         if "@" not in node:
-            return nodes()[node]
+            return _named(node)
         match = _ADDRESS.fullmatch(node.strip())
+        if not match and _NO_PORT.fullmatch(node.strip()):
+            raise InvalidRequest(
+                f"{node!r} lacks the port",
+                advice=f'Write "{node.strip().rstrip(":")}:104", or the port that the PACS administrator gave.',
+            )
         if not match:
             raise InvalidRequest(
                 f"{node!r} is no address", advice='Write "AET@host:port", e.g. "ARCHIVE@pacs.hospital.org:104".'
@@ -131,6 +133,20 @@ class Node:
         if not match["port"].isdecimal():
             raise InvalidRequest(f"port {match['port']!r} of {node!r} is no number", advice="Ports are 1 to 65535.")
         return cls(match["title"], match["host"], int(match["port"]))
+
+
+def _named(name: str) -> Node:
+    from .addressbook import nodes
+
+    known = nodes()
+    match = _NO_TITLE.fullmatch(name.strip())
+    if name not in known and match:
+        raise InvalidRequest(
+            f"{name!r} lacks the AE title, and no node of {known.path} has that name",
+            advice=f'Write "AET@{match["host"]}:{match["port"] or 104}" with the AE title, and the port, that the PACS '
+            "administrator gave.",
+        )
+    return known[name]
 
 
 def ae_title(value: Any, name: str) -> str:
@@ -146,195 +162,3 @@ def ae_title(value: Any, name: str) -> str:
 def _port(value: Any, name: str, lowest: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= 65535:
         raise InvalidRequest(f"{name} {value!r} is no port", advice="Ports are whole numbers from 1 to 65535.")
-
-
-# -- nodes.toml ----------------------------------------------------------------------------------------------
-
-
-def nodes_file() -> Path:
-    """Where nodes.toml is: the file or folder in DICOMLAB_CONFIG, else the user's config folder."""
-    given = os.environ.get("DICOMLAB_CONFIG")
-    if given:
-        path = Path(given).expanduser()
-        return path if path.suffix == ".toml" else path / "nodes.toml"
-    from platformdirs import user_config_path
-
-    return user_config_path("dicomlab") / "nodes.toml"
-
-
-class Nodes(Mapping[str, Node]):
-    """The named nodes of one nodes.toml; `add`, `remove` and `save` change it.
-
-    Examples
-    --------
-    >>> book = Nodes(Path("no such file.toml"))
-    >>> book.add("research", Node("RESEARCH", "10.0.0.5", 104))
-    >>> book["research"].identity
-    'RESEARCH@10.0.0.5:104'
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._nodes: dict[str, Node] = {}
-        if path.exists():
-            try:
-                text = path.read_text(encoding="utf-8")
-                tables = tomllib.loads(text)
-            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-                raise InvalidRequest(f"{path}: {error}") from error
-            for name, entry in tables.items():
-                self._nodes[name] = _entry(path, text, name, entry)
-
-    def __getitem__(self, name: str) -> Node:
-        if name not in self._nodes:
-            known = ", ".join(sorted(self._nodes)) or "none"
-            raise InvalidRequest(
-                f"there is no node {name!r}{did_you_mean(name, list(self._nodes))}",
-                advice=f'Nodes of {self.path}: {known}. Or write the address: "AET@host:port".',
-            )
-        return self._nodes[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes)
-
-    def __len__(self) -> int:
-        return len(self._nodes)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._nodes
-
-    def __repr__(self) -> str:
-        lines = [f"{name}: {node.identity}" for name, node in self._nodes.items()]
-        return "\n".join(lines) or f"no nodes yet ({self.path})"
-
-    def add(self, name: str, node: Node) -> None:
-        """Add or change a node; `save` keeps it."""
-        if "@" in name or not name.strip():
-            raise InvalidRequest(f"{name!r} is no name for a node", advice="Any word without @.")
-        self._nodes[name] = replace(node, name=name)
-
-    def remove(self, name: str) -> None:
-        """Forget a node; `save` keeps that."""
-        self[name]
-        del self._nodes[name]
-
-    def save(self) -> None:
-        """Write nodes.toml, mode 0600, whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        text = "\n".join(_toml(name, node) for name, node in self._nodes.items())
-        temporary = self.path.with_name(self.path.name + f".{os.getpid()}.tmp")
-        try:
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(temporary, self.path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def nodes() -> Nodes:
-    """The named nodes of this user (see `nodes_file`)."""
-    return Nodes(nodes_file())
-
-
-_KEYS: dict[str, type] = {
-    "ae_title": str,
-    "host": str,
-    "port": int,
-    "calling": str,
-    "move_ae": str,
-    "listen": int,
-    "listen_host": str,
-    "associations": int,
-    "allow": list,
-    "timeouts": Timeouts,
-    "quirks": Quirks,
-}
-
-
-def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
-    def wrong(key: str, why: str, advice: str = "") -> InvalidRequest:
-        line = _line(text, name, *key.split("."))
-        return InvalidRequest(f"{path}, line {line}: node {name!r}, {key}: {why}", advice=advice)
-
-    def typed(key: str, value: Any, kind: type) -> Any:
-        if kind in (Timeouts, Quirks):
-            if not isinstance(value, dict):
-                raise wrong(key, "takes a table")
-            kinds = {item.name: type(item.default) if kind is Quirks else float for item in fields(kind)}
-            return kind(**{inner: known(f"{key}.{inner}", item, kinds) for inner, item in value.items()})
-        if kind in (list, tuple):
-            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                raise wrong(key, f"takes a list of str, not {value!r}")
-            return tuple(value)
-        if type(value) is not kind and not (kind is float and type(value) is int):
-            raise wrong(key, f"takes a {kind.__name__}, not {value!r}")
-        return value
-
-    def known(key: str, value: Any, kinds: Mapping[str, type]) -> Any:
-        table, _, last = key.rpartition(".")
-        if last not in kinds:
-            raise wrong(
-                key,
-                f"is no key of {table or 'a node'}{did_you_mean(last, list(kinds))}",
-                f"Keys are {', '.join(kinds)}.",
-            )
-        return typed(key, value, kinds[last])
-
-    if not isinstance(entry, dict):
-        raise wrong("", "is no table", f"Write [{name}] and below it ae_title, host and port.")
-    for key in ("ae_title", "host", "port"):
-        if key not in entry:
-            raise wrong(key, "is missing")
-    values = {}
-    plain = Node("A", "localhost", 1)
-    for key, value in entry.items():
-        try:
-            values[key] = known(key, value, _KEYS)
-            replace(plain, **{key: values[key]})  # refuses what this key may not be
-        except InvalidRequest as error:
-            raise error if str(path) in error.message else wrong(key, error.message, error.advice) from error
-    return Node(name=name, **values)
-
-
-def _line(text: str, name: str, *keys: str) -> int:
-    """Number of the line of the innermost of those keys in the node's table; of the table where there is none."""
-    inside, found, depth = name in keys, 1, 0
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[\s*\"?([^\"\].]+)\"?\.?([^\]]*)", line)
-        if header:
-            inside = header[1].strip() == name
-            if inside and not depth:
-                found = number
-        elif inside:
-            for level, key in enumerate(keys, 1):
-                if level > depth and key and re.search(rf"(^|[{{,.])\s*\"?{re.escape(key)}\"?\s*[=.]", line):
-                    found, depth = number, level
-    return found
-
-
-def _toml(name: str, node: Node) -> str:
-    def value(item: Any) -> str:
-        if isinstance(item, bool):
-            return str(item).lower()
-        if isinstance(item, frozenset | tuple):
-            return "[" + ", ".join(value(part) for part in sorted(item)) + "]"
-        if isinstance(item, str):
-            return json.dumps(item, ensure_ascii=False).replace("\x7f", "\\u007f")
-        return repr(item)
-
-    lines = [f"[{value(name)}]"]
-    plain = replace(Node(node.ae_title, node.host, node.port), move_ae=node.calling)
-    for key in _KEYS:
-        item = getattr(node, key)
-        if isinstance(item, Timeouts | Quirks):
-            base = type(item)()
-            inner = [
-                f"{part.name} = {value(getattr(item, part.name))}"
-                for part in fields(item)
-                if getattr(item, part.name) != getattr(base, part.name)
-            ]
-            if inner:
-                lines.append(f"{key} = {{ {', '.join(inner)} }}")
-        elif key in ("ae_title", "host", "port") or item != getattr(plain, key):
-            lines.append(f"{key} = {value(item)}")
-    return "\n".join(lines) + "\n"

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomlab.errors import InvalidRequest
-from dicomlab.net.node import Node, Nodes, Quirks, Timeouts, nodes, nodes_file
+from dicomlab.net.addressbook import Nodes, nodes, nodes_file
+from dicomlab.net.node import Node, Quirks, Timeouts
 
 TITLES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="\\"), max_size=16).filter(
     lambda title: title.strip(" ")
@@ -44,6 +45,32 @@ def test_an_address_is_all_that_is_needed(address, title, host, port, identity):
 def test_anything_else_is_refused_before_connecting(address):  # R1.2
     with pytest.raises(InvalidRequest):
         Node.of(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "advice"),
+    [
+        ("pacs.example.org", "AET@pacs.example.org:104"),
+        ("pacs.example.org:11112", "AET@pacs.example.org:11112"),
+        ("10.0.0.5", "AET@10.0.0.5:104"),
+        ("localhost", "AET@localhost:104"),
+        ("pacs:4242", "AET@pacs:4242"),
+        ("[2001:db8::1]:104", "AET@[2001:db8::1]:104"),
+        ("ARCHIVE@pacs.example.org", "ARCHIVE@pacs.example.org:104"),
+    ],
+)
+def test_an_address_that_is_not_whole_is_completed_in_the_advice(address, advice):  # R1.2, R0.4
+    with pytest.raises(InvalidRequest, match="lacks the") as caught:
+        Node.of(address)
+    assert f'"{advice}"' in caught.value.advice
+    Node.of(advice)
+
+
+def test_a_node_may_be_named_like_a_host():  # R1.3
+    book = nodes()
+    book.add("pacs.example.org", Node("ARCHIVE", "10.0.0.5", 104))
+    book.save()
+    assert Node.of("pacs.example.org").host == "10.0.0.5"
 
 
 @pytest.mark.parametrize("field", ["ae_title", "calling", "move_ae"])
