@@ -1,29 +1,36 @@
-"""One attribute of many data sets as a typed column (dtypes by VR)."""
+"""One attribute of many data sets as a typed column (dtypes by VR).
+
+What is plain (one value, ASCII, a number or date as PS3.5 writes it) is read for all rows at once; every other row is
+read alone, and gives the same.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
-import re
+import struct
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from .elements import SINGLE, TEXT, Elements
-from .encoding import vr_of
+from . import charset
+from .cells import Cells, Rows, strings
+from .elements import Elements
 from .errors import BadData
-from .keys import Key, key_of
+from .keys import Key
+from .moments import date, dates, moment, time, times
+from .numerals import decimal, decimals, whole, wholes
+from .values import NUMBERS, SINGLE, TEXT, typed
 
 INTEGERS: Final = frozenset(("IS", "US", "UL", "SS", "SL", "SV", "UV"))
 FLOATS: Final = frozenset(("DS", "FL", "FD"))
 PACKED: Final = frozenset(("US", "UL", "SS", "SL", "SV", "UV", "FL", "FD", "AT"))
 MOMENTS: Final = {"DA": "datetime64[ns]", "DT": "datetime64[ns]", "TM": "timedelta64[ns]"}
 OBJECTS: Final = frozenset(("SQ", "OB", "OW", "OF", "OD", "OL", "OV", "UN"))
-_TM = re.compile(r"(\d\d)(?::?([0-5]\d)(?::?([0-5]\d|60)(?:\.(\d{1,6}))?)?)?$")
-_DT = re.compile(r"(\d{4})(\d\d)?(\d\d)?(\d{2}(?:\d\d(?:\d\d(?:\.\d{1,6})?)?)?)?([+-]\d{4})?$")
-Report = Callable[[int, str], None]
+_BEHIND: Final = frozenset(("LT", "ST", "UT"))  # spaces before the text are part of it, PS3.5 6.2
+Report = Callable[[int, str], None]  # told the row and the text of what cannot be read
+Codecs = Callable[[int], tuple[tuple[str, ...], bool]]  # of a row, as `charset.codecs_of` gives them
+_NO_CODECS: Final = charset.codecs_of(b"")
 
 
 def dtype_of(vr: str) -> str:
@@ -35,79 +42,65 @@ def dtype_of(vr: str) -> str:
     return MOMENTS.get(vr) or ("object" if vr in OBJECTS else "string")
 
 
-def column(records: Sequence[Elements], name: str, report: Report) -> Any:
-    """The values of one key of all records; `report` is told the row and text of what cannot be read."""
-    key = key_of(name)
-    vr = vr_of(key.tag)
-    if " or " in vr:
-        vr = "US" if vr.startswith("US") else "OW"
-    if len(key.path) > 1:
-        records = [_inside(record, key) for record in records]
-    if vr == "UN":
-        vr = next((record.vr(key.tag) for record in records if key.tag in record), "UN")
-    if vr in OBJECTS or vr in PACKED:
-        return _objects_or_numbers(records, key.tag, vr, report)
-    return _text(records, key.tag, vr, report)
+def build(
+    vr: str,
+    cells: Cells,
+    report: Report,
+    codecs: Codecs = lambda row: _NO_CODECS,
+    get: Callable[[int], Any] | None = None,
+) -> Any:
+    """A typed array of the values of one attribute.
 
+    Parameters
+    ----------
+    vr
+        The VR of the column by PS3.6; none of `OBJECTS`, and not ambiguous.
+    cells
+        The values.
+    report
+        Told the row and the text of what cannot be read, which is NA, and of text that cannot be decoded.
+    codecs
+        Asked for the rows whose text is not plain ASCII.
+    get
+        Gives the value of a row whose number is not encoded as one of `vr`, or raises BadData; without it, the
+        VR that stands in `cells` decides.
 
-def _inside(record: Elements, key: Key) -> Elements:
-    """The item that a path leads to; an empty one where it is not there."""
-    for tag, item in key.path[:-1]:
-        try:
-            items = record.items(tag)
-        except BadData:
-            items = []
-        if item >= len(items):
-            return Elements({}, record.implicit)
-        record = items[item]
-    return record
-
-
-def _text(records: Sequence[Elements], tag: int, vr: str, report: Report) -> Any:
-    """A column of a VR that is encoded as text."""
-    raw = [cell[1] if (cell := record.raw.get(tag)) else b"" for record in records]
-    joined = b"\n".join(raw)
-    texts: list[Any]
-    if (
-        joined.isascii()
-        and not (b"\x1b" in joined or b"\\" in joined)
-        and joined.count(b"\n") == len(raw) - 1
-    ):
-        texts = joined.decode("ascii").split("\n") if raw else []
-    else:
-        texts = [
-            _decoded(record, value, vr, row, report)
-            for row, (record, value) in enumerate(zip(records, raw, strict=True))
-        ]
-    strip = " \0" if vr not in TEXT or vr in ("LO", "SH", "PN", "UC") else None
-    several = any(type(text) is tuple for text in texts)
-    if strip and not several:
-        texts = [text.strip(strip) for text in texts]
-    elif not several:
-        texts = [text.rstrip(" \0") for text in texts]
-    else:
-        texts = [_stripped(text) for text in texts]
+    Returns
+    -------
+    array
+        (n,) of `dtype_of(vr)`, or object with tuples where a row has several values.
+    """
+    if vr in PACKED:
+        return _packed(vr, cells, report, get or (lambda row: _one(vr, cells, row, codecs)))
+    slow = cells.special()
+    plain = cells.stripped(b" \0", left=vr not in _BEHIND)
     if vr == "PN":
-        texts = [text.rstrip("=") if type(text) is str else text for text in texts]
-    if dtype_of(vr) == "string":
-        if several:
-            return _object([text or None for text in texts])
-        return pd.array([text or None for text in texts], dtype="string")
-    return _parsed(texts, vr, several, report)
+        plain = plain.stripped(b"=", left=False)
+
+    def text(row: int) -> Any:
+        if slow[row]:
+            return _stripped(_decoded(cells.value(row), vr, row, codecs, report), vr)
+        return plain.value(row).decode("ascii")
+
+    if dtype_of(vr) != "string":
+        return _parsed(vr, plain, slow, text, report)
+    if not slow.any():
+        return strings(plain)
+    texts: list[Any] = plain.texts()
+    for row in np.flatnonzero(slow).tolist():
+        texts[row] = text(row)
+    if any(type(one) is tuple for one in texts):
+        return objects([one or None for one in texts])
+    return pd.array([one or None for one in texts], dtype="string")
 
 
-def _stripped(text: Any) -> Any:
-    return tuple(part.strip(" \0") for part in text) if type(text) is tuple else text.strip(" \0")
+# -- text ----------------------------------------------------------------------------------------------------
 
 
-def _decoded(record: Elements, value: bytes, vr: str, row: int, report: Report) -> Any:
+def _decoded(value: bytes, vr: str, row: int, codecs: Codecs, report: Report) -> Any:
     """Text of one cell, a tuple where there are several values."""
-    if not value:
-        return ""
     if vr in TEXT:
-        from .charset import decode
-
-        text, sure = decode(value, *record.codecs)
+        text, sure = charset.decode(value, *codecs(row))
         if not sure:
             report(row, text.strip(" \0"))
     else:
@@ -117,67 +110,128 @@ def _decoded(record: Elements, value: bytes, vr: str, row: int, report: Report) 
     return tuple(text.rstrip(" \0").split("\\"))
 
 
-def _parsed(texts: list[Any], vr: str, several: bool, report: Report) -> Any:
-    """Dates, times and numbers from text; each distinct text is read once."""
-    parse = _PARSERS[vr]
-    values: dict[str, Any] = {}
-    for text in (
-        {part for one in texts for part in (one if type(one) is tuple else (one,))} if several else set(texts)
-    ):
-        try:
-            values[text] = parse(text) if text else None
-        except (ValueError, OverflowError):
-            values[text] = ValueError
-    bad = {text for text, value in values.items() if value is ValueError}
-    if bad:
-        for row, one in enumerate(texts):
-            if one in bad or (type(one) is tuple and not bad.isdisjoint(one)):
-                report(row, "\\".join(one) if type(one) is tuple else one)
-        values.update(dict.fromkeys(bad, None))
-    if several:
-        wrap = _WRAP.get(vr, lambda value: value)
-        cells = []
-        for one in texts:
-            many = tuple(
-                None if values[part] is None else wrap(values[part])
-                for part in (one if type(one) is tuple else (one,))
-            )
-            cells.append(
-                None if all(part is None for part in many) else many if type(one) is tuple else many[0]
-            )
-        return _object(cells)
-    return _array([values[text] for text in texts], vr)
+def _stripped(text: Any, vr: str) -> Any:
+    if type(text) is tuple:
+        return tuple(part.strip(" \0") for part in text)
+    if vr in _BEHIND:
+        return text.rstrip(" \0")
+    text = text.strip(" \0")
+    return text.rstrip("=") if vr == "PN" else text
 
 
-def _array(values: list[Any], vr: str) -> Any:
-    """A typed array of values and None."""
-    kind = dtype_of(vr)
-    if kind == "float64":
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    missing = np.array([value is None for value in values], dtype=bool)
-    if kind == "Int64":
-        filled = np.array([0 if value is None else value for value in values], dtype=np.int64)
-        return pd.arrays.IntegerArray(filled, missing)
-    nat = np.iinfo(np.int64).min
-    return np.array([nat if value is None else value for value in values], dtype=np.int64).view(kind)
-
-
-def _object(cells: list[Any]) -> Any:
-    made = np.empty(len(cells), dtype=object)
-    made[:] = [pd.NA if cell is None else cell for cell in cells] if cells else []
+def objects(values: Sequence[Any]) -> Any:
+    """An object array; NA for None."""
+    made = np.empty(len(values), dtype=object)
+    made[:] = [pd.NA if value is None else value for value in values] if values else []
     return made
 
 
-def _objects_or_numbers(records: Sequence[Elements], tag: int, vr: str, report: Report) -> Any:
-    """A column of packed numbers, tags, bytes or items."""
+# -- dates, times and numbers that are written as text -------------------------------------------------------
+
+
+def _parsed(vr: str, plain: Cells, slow: Rows, text: Callable[[int], Any], report: Report) -> Any:
+    """A column of numbers or moments; each distinct text that is not plain is read once."""
+    read = _AT_ONCE.get(vr)
+    values: Any = np.zeros(len(plain), np.float64 if vr == "DS" else np.int64)
+    done = np.zeros(len(plain), bool)
+    if read is not None:
+        values, done = read(plain)
+        done &= ~slow
+    rest = np.flatnonzero(~done & (slow | (plain.lengths > 0)))
+    texts = {row: text(row) for row in rest.tolist()}
+    known = {one: _read(one, vr) for one in set(texts.values())}
+    many: dict[int, tuple[Any, ...]] = {}
+    for row, one in texts.items():
+        value, good = known[one]
+        if not good:
+            report(row, "\\".join(one) if type(one) is tuple else one)
+        if type(value) is tuple:
+            many[row] = value
+        elif value is not None:
+            values[row], done[row] = value, True
+    if not many:
+        return _array(values, ~done, vr)
+    wrap = _WRAP.get(vr, lambda value: value)
+    cells: list[Any] = [wrap(value) if there else None for value, there in zip(values.tolist(), done, strict=True)]
+    for row, parts in many.items():
+        cells[row] = tuple(None if part is None else wrap(part) for part in parts)
+    return objects(cells)
+
+
+def _read(text: Any, vr: str) -> tuple[Any, bool]:
+    """The value of one text, or those of a tuple of them, None where there is none; and whether all are good."""
+    if type(text) is tuple:
+        many = [_read(part, vr) for part in text]
+        values = tuple(value for value, _ in many)
+        return None if all(value is None for value in values) else values, all(good for _, good in many)
+    if not text:
+        return None, True
+    try:
+        return _PARSERS[vr](text), True
+    except (ValueError, OverflowError):
+        return None, False
+
+
+def _array(values: Any, missing: Rows, vr: str) -> Any:
+    """A typed array of numbers, NA where they are missing."""
+    kind = dtype_of(vr)
+    if kind == "Int64":
+        return pd.arrays.IntegerArray(np.where(missing, 0, values).astype(np.int64), missing)
+    if kind == "float64":
+        return np.where(missing, np.nan, values).astype(np.float64)
+    return np.where(missing, np.iinfo(np.int64).min, values).view(kind)
+
+
+_PARSERS: Final[dict[str, Callable[[str], Any]]] = {
+    "DA": date,
+    "TM": time,
+    "DT": moment,
+    "IS": whole,
+    "DS": decimal,
+}
+_AT_ONCE: Final[dict[str, Callable[[Cells], tuple[Any, Rows]]]] = {
+    "DA": dates,
+    "TM": times,
+    "IS": wholes,
+    "DS": decimals,
+}
+_WRAP: Final[dict[str, Callable[[int], Any]]] = {"DA": pd.Timestamp, "DT": pd.Timestamp, "TM": pd.Timedelta}
+
+
+# -- packed numbers, tags, bytes and sequences ---------------------------------------------------------------
+
+
+def _packed(vr: str, cells: Cells, report: Report, get: Callable[[int], Any]) -> Any:
+    """A column of binary numbers or tags; read row by row unless each holds one number of this VR."""
+    form = NUMBERS.get(vr)
+    size = struct.calcsize("<" + form) if form else 0
+    there = cells.lengths == size
+    if cells.vrs is not None:
+        there &= (cells.vrs == 0) | (cells.vrs == int.from_bytes(vr.encode(), "little"))
+    if form is None or vr == "UV" or (~there & (cells.lengths > 0)).any():
+        return one_by_one(vr, len(cells), get, cells.value, report)
+    return _array(cells.block(size).view("<" + form)[:, 0], ~there, vr)
+
+
+def _one(vr: str, cells: Cells, row: int, codecs: Codecs) -> Any:
+    """The value of one row in the VR that it was encoded in."""
+    code = 0 if cells.vrs is None else int(cells.vrs[row])
+    encoded = code.to_bytes(2, "little").decode("latin-1") if code else vr
+    return typed(vr if encoded == "UN" else encoded, cells.value(row), codecs(row))
+
+
+def one_by_one(vr: str, count: int, get: Callable[[int], Any], raw: Callable[[int], bytes], report: Report) -> Any:
+    """A column of binary numbers, tags, bytes or items, read row by row.
+
+    `get` gives the value of a row, None where there is none, or raises BadData; `raw` its bytes.
+    """
     cells: list[Any] = []
-    for row, record in enumerate(records):
+    for row in range(count):
         value = None
-        if tag in record.raw:
-            try:
-                value = record.get(tag)
-            except BadData:
-                report(row, repr(record.raw[tag][1][:32]))
+        try:
+            value = get(row)
+        except BadData:
+            report(row, repr(raw(row)[:32]))
         if isinstance(value, list):
             value = tuple(_item(item) for item in value) or None
         elif vr == "AT" and value is not None:
@@ -188,14 +242,16 @@ def _objects_or_numbers(records: Sequence[Elements], tag: int, vr: str, report: 
     kind = dtype_of(vr)
     plain = (int, float, str) if kind != "object" else ()
     if kind == "object" or any(cell is not None and not isinstance(cell, plain) for cell in cells):
-        return _object(cells)
+        return objects(cells)
     if kind == "string":
         return pd.array(cells, dtype="string")
     for row, cell in enumerate(cells):
         if kind == "Int64" and cell is not None and not (isinstance(cell, int) and -(2**63) <= cell < 2**63):
             report(row, str(cell))
             cells[row] = None
-    return _array(cells, vr)
+    missing = np.array([cell is None for cell in cells], dtype=bool)
+    number = np.float64 if kind == "float64" else np.int64
+    return _array(np.array([0 if cell is None else cell for cell in cells], dtype=number), missing, vr)
 
 
 def _item(item: Elements) -> dict[str, Any]:
@@ -208,77 +264,3 @@ def _item(item: Elements) -> dict[str, Any]:
             value = None
         found[Key(((tag, 0),)).name] = tuple(map(_item, value)) if isinstance(value, list) else value
     return found
-
-
-@lru_cache(maxsize=65536)
-def date(text: str) -> int:
-    """Nanoseconds since 1970 of a DA; 2024.01.31 of old files is taken, other forms are not."""
-    if len(text) == 10 and text[4] == text[7] == ".":
-        text = text.replace(".", "")
-    if len(text) != 8 or not text.isdigit() or not text.isascii():
-        raise ValueError(text)
-    return _nanoseconds(dt.datetime(int(text[:4]), int(text[4:6]), int(text[6:])))
-
-
-def _nanoseconds(moment: dt.datetime) -> int:
-    since = moment - dt.datetime(1970, 1, 1)
-    found = (since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds) * 1000
-    if not -(2**63) < found < 2**63:
-        raise ValueError(moment)
-    return found
-
-
-def time(text: str) -> int:
-    """Nanoseconds since midnight of a TM."""
-    match = _TM.match(text)
-    if match is None or not text.isascii() or int(match[1]) > 23:
-        raise ValueError(text)
-    hours, minutes, seconds, fraction = match.groups()
-    whole = int(hours) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
-    return whole * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
-
-
-def moment(text: str) -> int:
-    """Nanoseconds since 1970 of a DT, on the clock it was written by; one with an offset is not read."""
-    match = _DT.match(text)
-    if match is None or match[5] or not text.isascii():
-        raise ValueError(text)
-    year, month, day, clock, _ = match.groups()
-    start = _nanoseconds(dt.datetime(int(year), int(month or 1), int(day or 1)))
-    return start + (time(clock) if clock else 0)
-
-
-def _integer(text: str) -> int:
-    value = int(text) if text.isascii() and "_" not in text else int("x")
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(text)
-    return value
-
-
-def _decimal(text: str) -> float:
-    if "_" in text or not text.isascii():
-        raise ValueError(text)
-    value = float(text)
-    if value != value or value in (float("inf"), float("-inf")):
-        raise ValueError(text)
-    return value
-
-
-def _whole(text: str) -> int:
-    try:
-        return _integer(text)
-    except ValueError:
-        value = _decimal(text)
-        if value != int(value):
-            raise
-        return int(value)
-
-
-_PARSERS: Final[dict[str, Callable[[str], Any]]] = {
-    "DA": date,
-    "TM": time,
-    "DT": moment,
-    "IS": _whole,
-    "DS": _decimal,
-}
-_WRAP: Final[dict[str, Callable[[int], Any]]] = {"DA": pd.Timestamp, "DT": pd.Timestamp, "TM": pd.Timedelta}

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from . import charset
 from .encoding import (
@@ -23,6 +23,7 @@ from .encoding import (
     walk,
 )
 from .errors import BadData, InvalidRequest, did_you_mean
+from .values import NUMBERS, SINGLE, typed
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -30,11 +31,6 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     Buffer = bytes | bytearray | memoryview | mmap
-
-#: VRs whose text follows SpecificCharacterSet (PS3.5 6.1.2.3).
-TEXT: Final = frozenset(["LO", "LT", "PN", "SH", "ST", "UC", "UT"])
-SINGLE: Final = frozenset(["LT", "ST", "UT", "UR"])  # a backslash is no separator
-NUMBERS: Final = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "SV": "q", "UV": "Q"}
 
 
 @lru_cache(maxsize=4096)
@@ -67,6 +63,8 @@ class Elements:
     raw
         Tag (0xggggeeee) to (VR, bytes of the value). A sequence holds the bytes between its header and its
         delimiter. The VR of an implicit element is PS3.6's, or "UN".
+    encoded
+        The data set as it came, while nobody has looked at its elements; else None.
     implicit
         Whether the elements were encoded without VR.
     end
@@ -78,7 +76,7 @@ class Elements:
         Python codec for bytes beyond ASCII where SpecificCharacterSet is absent or unknown.
     """
 
-    __slots__ = ("_codecs", "end", "fallback_charset", "implicit", "pixels", "raw")
+    __slots__ = ("_codecs", "_raw", "encoded", "end", "fallback_charset", "implicit", "pixels")
 
     def __init__(
         self,
@@ -88,9 +86,33 @@ class Elements:
         pixels: tuple[str, int, int] | None = None,
         fallback_charset: str = "iso8859",
     ) -> None:
-        self.raw, self.implicit, self.end, self.pixels = raw, implicit, end, pixels
+        self._raw, self.implicit, self.end, self.pixels = raw, implicit, end, pixels
         self.fallback_charset = fallback_charset
+        self.encoded: bytes | None = None
         self._codecs: tuple[tuple[str, ...], bool] | None = None
+
+    @classmethod
+    def later(cls, data: bytes, implicit: bool, fallback_charset: str = "iso8859") -> Elements:
+        """The elements of a whole data set, parsed when they are first looked at, which then may raise BadData."""
+        made = cls({}, implicit, fallback_charset=fallback_charset)
+        made.encoded = data
+        return made
+
+    @property
+    def raw(self) -> dict[int, tuple[str, bytes]]:
+        """Tag to (VR, bytes of the value); a change of it is one of the data set."""
+        if self.encoded is not None:
+            data, self.encoded = self.encoded, None
+            try:
+                self._raw, self.implicit, self.end, self.pixels = walk(data, 0, len(data), self.implicit)
+            except BadData:
+                self.encoded = data
+                raise
+        return self._raw
+
+    @raw.setter
+    def raw(self, raw: dict[int, tuple[str, bytes]]) -> None:
+        self._raw, self.encoded = raw, None
 
     def __contains__(self, keyword: str | int) -> bool:
         return _tag(keyword) in self.raw
@@ -156,7 +178,7 @@ class Elements:
         if not value:
             return default
         try:
-            found = _typed(vr, value, self.codecs)
+            found = typed(vr, value, self.codecs)
         except (ValueError, struct.error, OverflowError) as error:
             raise BadData(f"{vr} value {value[:32]!r} is none: {error}", tag=hexadecimal(tag)) from None
         return default if found is None or found == "" else found
@@ -215,49 +237,6 @@ class Elements:
 
 def _tag(keyword: str | int) -> int:
     return keyword if isinstance(keyword, int) else tag_of(keyword)
-
-
-def _typed(vr: str, value: bytes, codecs: tuple[tuple[str, ...], bool]) -> Any:
-    """One value, or a tuple of several, in the Python type of the VR."""
-    if vr in NUMBERS or vr == "AT":
-        form = NUMBERS.get(vr, "I")
-        size = struct.calcsize("<" + form)
-        if vr == "AT":
-            value = value[: len(value) // 4 * 4]
-            pairs = struct.unpack(f"<{len(value) // 2}H", value)
-            many: tuple[Any, ...] = tuple(a << 16 | b for a, b in zip(pairs[::2], pairs[1::2], strict=True))
-        else:
-            if len(value) % size:
-                raise ValueError(f"{len(value)} bytes are no multiple of {size}")
-            many = struct.unpack(f"<{len(value) // size}{form}", value)
-    elif vr in TEXT:
-        text, _ = charset.decode(value, *codecs)
-        if vr in SINGLE:
-            return text.rstrip("\0 ")
-        ends = "\0 =" if vr == "PN" else "\0 "  # empty component groups at the end are not written, PS3.5 6.2
-        many = tuple(part.rstrip(ends) for part in text.split("\\"))
-    elif vr in ("DS", "IS"):
-        number = float if vr == "DS" else _integer
-        parts = value.decode("latin-1").strip(" \0").split("\\")
-        many = tuple(number(part.strip(" \0")) if part.strip(" \0") else None for part in parts)
-    elif vr in ("AE", "AS", "CS", "DA", "DT", "TM", "UI"):
-        plain = value.decode("latin-1").rstrip("\0 ")
-        many = tuple(part.strip() if vr == "AE" else part.rstrip("\0 ") for part in plain.split("\\"))
-    elif vr == "UR":
-        return value.decode("latin-1").rstrip("\0 ")
-    else:
-        return value
-    return many[0] if len(many) == 1 else many or None
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        number = float(text)
-        if not number.is_integer():
-            raise ValueError("not a whole number") from None
-        return int(number)
 
 
 def parse(

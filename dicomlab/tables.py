@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from .columns import column
 from .elements import Elements
 from .errors import InvalidRequest, ResultWarning
 from .level import UNIQUE_KEYS, QueryLevel
+from .records import Records
 
 IDENTIFYING = tuple(UNIQUE_KEYS.values())
 _UID = re.compile(r"(0|[1-9]\d*)(\.\d+)*$")  # leading zeros within are met in practice, and kept
@@ -49,6 +49,7 @@ def table(
     """
     problems: list[dict[str, Any]] = []
     columns: dict[str, Any] = {}
+    abreast = Records(records, keywords)
     for word in keywords:
         if word in columns:
             continue
@@ -56,7 +57,7 @@ def table(
         def report(row: int, text: str, word: str = word) -> None:
             problems.append({"row": row, "column": word, "text": text})
 
-        columns[word] = column(records, word, report)
+        columns[word] = abreast.column(word, report)
     for name, values in (extra or {}).items():
         columns[name] = values
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(records)))

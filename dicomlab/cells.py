@@ -1,0 +1,154 @@
+"""The values of one attribute of many data sets, side by side as they are encoded: looked at all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Offsets = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.bool_]
+ROUNDS: Final = 32  # padding bytes that are looked for in all values at once; what has more is stripped alone
+
+
+class Joined:
+    """The bytes in which many values lie, and what is known of them as a whole."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.bytes: npt.NDArray[np.uint8] = np.frombuffer(data, np.uint8)
+
+    @cached_property
+    def text(self) -> str:
+        """One character for each byte."""
+        return self.data.decode("latin-1")
+
+    @cached_property
+    def special(self) -> Offsets:
+        """Offsets of the bytes beyond ASCII, escapes and backslashes."""
+        if self.data.isascii() and b"\\" not in self.data and b"\x1b" not in self.data:
+            return np.zeros(0, np.int64)
+        return np.flatnonzero((self.bytes > 0x7F) | (self.bytes == 0x5C) | (self.bytes == 0x1B))
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One attribute of many data sets, values as encoded."""
+
+    joined: Joined
+    starts: Offsets  # (n,), offset in bytes of each value
+    lengths: Offsets  # (n,), in bytes; 0 empty, -1 absent
+    vrs: npt.NDArray[np.uint16] | None = None  # (n,), letters of the encoded VR as a little-endian number, 0 without
+
+    @classmethod
+    def of(cls, values: Sequence[bytes | None]) -> Cells:
+        """The cells of values that lie apart.
+
+        Examples
+        --------
+        >>> Cells.of([b"CT", None, b""]).lengths.tolist()
+        [2, -1, 0]
+        """
+        lengths = np.array([-1 if value is None else len(value) for value in values], np.int64)
+        data = b"".join(value for value in values if value)
+        return cls(Joined(data), np.cumsum(np.maximum(lengths, 0)) - np.maximum(lengths, 0), lengths)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def ends(self) -> Offsets:
+        """(n,), offset in bytes of what follows each value."""
+        return self.starts + np.maximum(self.lengths, 0)
+
+    def value(self, row: int) -> bytes:
+        """The bytes of one value; b"" where it is absent."""
+        start = int(self.starts[row])
+        return self.joined.data[start : start + max(0, int(self.lengths[row]))]
+
+    def texts(self) -> list[str]:
+        """One character for each byte of each value; "" where it is absent."""
+        text = self.joined.text
+        return [text[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
+
+    def special(self) -> Rows:
+        """(n,), whether a value holds a backslash, an escape, or a byte beyond ASCII."""
+        places = self.joined.special
+        if not len(places):
+            return np.zeros(len(self), bool)
+        first = np.searchsorted(places, self.starts)  # of those behind the beginning of each value
+        return (first < len(places)) & (places[np.minimum(first, len(places) - 1)] < self.ends)
+
+    def stripped(self, padding: bytes, *, left: bool) -> Cells:
+        """The same values without padding behind them, and before them where `left`."""
+        starts, ends = self.starts.copy(), self.ends
+        pads = np.zeros(256, bool)
+        pads[list(padding)] = True
+        for side in ("right", "left") if left else ("right",):
+            open_ = np.flatnonzero(ends > starts)
+            for _ in range(ROUNDS):
+                open_ = open_[pads[self.joined.bytes[ends[open_] - 1 if side == "right" else starts[open_]]]]
+                if not len(open_):
+                    break
+                if side == "right":
+                    ends[open_] -= 1
+                else:
+                    starts[open_] += 1
+                open_ = open_[ends[open_] > starts[open_]]
+            for row in open_.tolist():
+                value = self.joined.data[starts[row] : ends[row]]
+                if side == "right":
+                    ends[row] -= len(value) - len(value.rstrip(padding))
+                else:
+                    starts[row] += len(value) - len(value.lstrip(padding))
+        return replace(self, starts=starts, lengths=np.where(self.lengths < 0, -1, ends - starts))
+
+    def block(self, width: int) -> npt.NDArray[np.uint8]:
+        """(n, width) first bytes of each value, zeros behind its end."""
+        columns = np.arange(width)
+        inside = columns < np.maximum(self.lengths, 0)[:, None]
+        if not len(self.joined.bytes):
+            return np.zeros((len(self), width), np.uint8)
+        taken = self.joined.bytes.take(self.starts[:, None] + columns, mode="clip")
+        return np.where(inside, taken, 0).astype(np.uint8)
+
+
+def strings(cells: Cells) -> Any:
+    """A "string" array of values that are ASCII; NA where one is absent or empty."""
+    import pandas as pd
+
+    if _arrow() and len(cells):
+        made = _arrow_strings(cells)
+        if made is not None:
+            return made
+    return pd.array([text or None for text in cells.texts()], dtype="string")
+
+
+def _arrow() -> bool:
+    """Whether pandas keeps text in Arrow's memory here."""
+    import pandas as pd
+
+    return pd.StringDtype().storage == "pyarrow"
+
+
+def _arrow_strings(cells: Cells) -> Any:
+    """Values and the gaps between them are one Arrow array over the bytes as they lie; every second one is taken."""
+    import pandas as pd
+    import pyarrow as pa
+
+    missing = cells.lengths <= 0
+    ends = np.where(missing, 0, cells.ends)
+    behind = np.maximum.accumulate(ends)
+    starts = np.where(missing, behind, cells.starts)
+    ends = np.where(missing, behind, ends)
+    if (starts[1:] < ends[:-1]).any():
+        return None  # not in the order of the rows
+    offsets = np.column_stack((starts, ends)).ravel()
+    length = 2 * len(cells) - 1
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(cells.joined.data)]
+    both = pa.Array.from_buffers(pa.large_string(), length, buffers)
+    return pd.arrays.ArrowStringArray(both.take(pa.array(np.arange(0, length, 2), mask=missing)))

@@ -1,0 +1,130 @@
+"""Many data sets, and one attribute of all of them as a column: those that nobody has looked at stay unparsed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from . import charset
+from .cells import Cells, Joined, Offsets
+from .columns import OBJECTS, Report, build, one_by_one
+from .elements import Elements
+from .encoding import vr_of
+from .errors import BadData
+from .keys import Key, key_of
+from .lockstep import walk_all
+
+_CHARSET: Final = 0x00080005
+
+
+class Records:
+    """Data sets side by side.
+
+    Parameters
+    ----------
+    records
+        The data sets, one for each row.
+    names
+        The keys whose columns are asked for: keywords, tags, or paths into sequences.
+    """
+
+    def __init__(self, records: Sequence[Elements], names: Iterable[str]) -> None:
+        self.records = records
+        self.keys = {name: key_of(name) for name in names}
+        tags = {key.tag for key in self.keys.values() if len(key.path) == 1}
+        self._cells: dict[int, Cells] = {}
+        if any(record.encoded is not None for record in records):
+            self._lay(sorted({*tags, _CHARSET}))
+
+    def column(self, name: str, report: Report) -> Any:
+        """A typed array of the values of one key; `report` is told the row and text of what cannot be read."""
+        key = self.keys[name]
+        if len(key.path) > 1:
+            inner = Records([_inside(record, key) for record in self.records], [name])
+            return inner._column(key.tag, report)
+        return self._column(key.tag, report)
+
+    def _column(self, tag: int, report: Report) -> Any:
+        vr = vr_of(tag)
+        if vr == "UN":
+            vr = next((record.vr(tag) for record in self.records if tag in record), "UN")
+        if vr in OBJECTS or " or " in vr:
+            kind = "US" if vr.startswith("US") else "OW" if " or " in vr else vr
+            return one_by_one(kind, len(self.records), lambda row: self.records[row].get(tag), self._raw(tag), report)
+        return build(vr, self.cells(tag), report, self.codecs, lambda row: self.records[row].get(tag))
+
+    def _raw(self, tag: int) -> Any:
+        return lambda row: self.records[row].raw[tag][1]
+
+    def cells(self, tag: int) -> Cells:
+        """The values of one attribute, as encoded."""
+        if tag in self._cells:
+            return self._cells[tag]
+        found = [record.raw.get(tag) for record in self.records]
+        cells = Cells.of([cell and cell[1] for cell in found])
+        vrs = [_code(record, cell) if cell else 0 for record, cell in zip(self.records, found, strict=True)]
+        return Cells(cells.joined, cells.starts, cells.lengths, np.array(vrs, np.uint16))
+
+    def codecs(self, row: int) -> tuple[tuple[str, ...], bool]:
+        """Python codecs of the text of one row, see `charset.codecs_of`."""
+        record = self.records[row]
+        if record.encoded is None:
+            return record.codecs
+        return charset.codecs_of(self._cells[_CHARSET].value(row), record.fallback_charset)
+
+    def _lay(self, tags: list[int]) -> None:
+        """All data sets in one piece, each as it came or, where it was parsed, as the values that are asked for."""
+        implicit = next(record.implicit for record in self.records if record.encoded is not None)
+        while True:
+            parts = [
+                record.encoded
+                if record.encoded is not None and record.implicit == implicit
+                else b"".join(record.raw[tag][1] for tag in tags if tag in record.raw)
+                for record in self.records
+            ]
+            encoded = np.array([record.encoded is not None for record in self.records])
+            ends = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
+            begins = np.concatenate(([0], ends[:-1]))
+            data = b"".join(parts)
+            places = walk_all(data, begins[encoded], ends[encoded], tags, implicit=implicit)
+            if places.sure.all():
+                break
+            for row in np.flatnonzero(encoded)[~places.sure].tolist():
+                self.records[row].raw  # noqa: B018 -- parses it
+        shape = (len(tags), len(parts))
+        starts, lengths, vrs = np.zeros(shape, np.int64), np.full(shape, -1), np.zeros(shape, np.uint16)
+        starts[:, encoded], lengths[:, encoded], vrs[:, encoded] = places.starts, places.lengths, places.vrs
+        for row in np.flatnonzero(~encoded).tolist():
+            self._lay_parsed(row, tags, int(begins[row]), (starts, lengths, vrs))
+        joined = Joined(data)
+        for slot, tag in enumerate(tags):
+            self._cells[tag] = Cells(joined, starts[slot], lengths[slot], vrs[slot])
+
+    def _lay_parsed(self, row: int, tags: list[int], at: int, where: tuple[Offsets, Offsets, Any]) -> None:
+        record = self.records[row]
+        for slot, tag in enumerate(tags):
+            if tag in record.raw:
+                length = len(record.raw[tag][1])
+                for table, value in zip(where, (at, length, _code(record, record.raw[tag])), strict=True):
+                    table[slot, row] = value
+                at += length
+
+
+def _code(record: Elements, cell: tuple[str, bytes]) -> int:
+    """The letters of a VR as a little-endian number, 0 where it was not encoded."""
+    return 0 if record.implicit else ord(cell[0][0]) | ord(cell[0][1]) << 8
+
+
+def _inside(record: Elements, key: Key) -> Elements:
+    """The item that a path leads to; an empty one where it is not there."""
+    for tag, item in key.path[:-1]:
+        try:
+            items = record.items(tag)
+        except BadData:
+            items = []
+        if item >= len(items):
+            return Elements({}, record.implicit)
+        record = items[item]
+    return record
