@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .elements import Elements
 from .errors import GeometryError
 from .geometry import SAME_DIRECTION, axis_letters, distinct, normal
 from .pixels import name_of
@@ -269,25 +270,45 @@ def _by_number(planes: list[Plane], place: np.ndarray[Any, Any], count: int) -> 
 def row(planes: Sequence[Plane], why: str) -> dict[str, Any]:
     """One line of the table of stacks."""
     first = planes[0]
+    return line(first.elements, [plane.sop_instance for plane in planes], why, first.orientation)
+
+
+def line(
+    header: Elements, instances: Sequence[str], why: str = "", orientation: Sequence[float] | None = None
+) -> dict[str, Any]:
+    """One line of the table of stacks, for whatever instances hold.
+
+    Parameters
+    ----------
+    header
+        Of the first of them.
+    instances
+        Their SOP Instance UIDs.
+    why
+        Why they are a thing of their own, or none.
+    orientation
+        (6,), the ImageOrientationPatient they share.
+    """
     letters = ""
-    if first.orientation is not None:
+    if orientation is not None:
         try:
-            across = normal(first.orientation)
-            letters = "".join(axis_letters(v) for v in (across, first.orientation[3:], first.orientation[:3]))
+            across = normal(orientation)
+            letters = "".join(axis_letters(v) for v in (across, orientation[3:], orientation[:3]))
         except GeometryError:
             letters = "?"
+    sop_class, rows, columns = (header.text(name) for name in ("SOPClassUID", "Rows", "Columns"))
     return {
-        "SeriesInstanceUID": first.series[2],
-        "SeriesNumber": first.elements.text("SeriesNumber"),
-        "SeriesDescription": first.elements.text("SeriesDescription"),
-        "Modality": first.elements.text("Modality"),
-        "SOPClass": name_of(first.sop_class),
-        "images": len(planes),
-        "Rows": first.form.rows,
-        "Columns": first.form.columns,
+        "SeriesInstanceUID": header.text("SeriesInstanceUID"),
+        "SeriesNumber": header.text("SeriesNumber"),
+        "SeriesDescription": header.text("SeriesDescription"),
+        "Modality": header.text("Modality"),
+        "SOPClass": name_of(sop_class) if sop_class else "",
+        "images": len(instances),
+        "Rows": int(rows or 0),
+        "Columns": int(columns or 0),
         "orientation": letters,
         "why": why,
-        "SOPInstanceUID": [plane.sop_instance for plane in planes],
+        "SOPInstanceUID": list(instances),
     }
 
 
