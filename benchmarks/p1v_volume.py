@@ -26,8 +26,8 @@ def by_dicomlab(timed: Timed, port: int) -> None:
     import dicomlab as dl
 
     with peer(timed.folder, "ORTHANC", port) as archive, timed:
-        volume = dl.load(archive.retrieve(SERIES, method="get", progress=False))
-    check(volume.to_numpy())
+        volume = dl.load(archive.retrieve(SERIES, method="get", progress=False)).to_numpy()
+    check(volume)
 
 
 def by_getscu(timed: Timed, port: int) -> None:

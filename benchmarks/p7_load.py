@@ -33,8 +33,8 @@ def by_dicomlab(timed: Timed) -> None:
 
     paths = files()
     with timed:
-        volume = dl.load(paths)
-    check(volume.to_numpy())
+        volume = dl.load(paths).to_numpy()
+    check(volume)
 
 
 def by_dcm2niix(timed: Timed) -> None:

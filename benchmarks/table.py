@@ -70,7 +70,8 @@ def page(rows: Sequence[Row], table: Sequence[tuple[str, ...]], machine: Mapping
     return f"""{_ABOUT}
 {jobs}
 
-Measured {machine["when"]}, {rounds} rounds, {machine["cpus"]} CPUs, {machine["system"]}; {versions}.
+Measured {machine["when"]}, {rounds} rounds, {machine["system"]}, {machine["cpus"]} CPUs with a load of
+{machine["load"]:.1f} at the end; {versions}.
 
 {markdown(table)}
 """
@@ -85,7 +86,12 @@ once, in the cache folder or in the one that the environment variable `DICOMLAB_
 Every round runs each way of a row once, in rotating order, after a round that warms up; each way checks its own
 result. *Times ours* is the median of a way over our median, of the same run: only these ratios can be compared
 between machines. *Mark* is what the ratio is to be. CPU seconds are those of the process and of the children it
-waited for; servers that every way of a row shares are not counted.
+waited for; servers that every way of a row shares are not counted. Where a row has a limit of the machine, its
+ratio and mark are fractions: 1/9 means that ours takes nine times as long.
+
+DCMTK 3.6.7 leaves Nagle's algorithm on and stalls 40 ms an instance; it is measured with `TCP_NODELAY=1`, and once
+as it comes. Orthanc runs with `TCP_NODELAY=1`. The servers of others listen on every address of the machine, which
+no setting of theirs prevents, on ports that the system gives, for as long as a row takes.
 """
 
 

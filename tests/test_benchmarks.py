@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
+pytest.importorskip("resource", reason="the benchmarks count CPU time as POSIX systems do")
 sys.path.insert(0, str(ROOT))
 from benchmarks import canned, harness, peers, table
 from benchmarks.harness import LeftOut, Measured, Row, Timed, Way, measure, verdict
