@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..cache import Cache
-from ..errors import InvalidRequest
+from ..errors import CacheError, InvalidRequest
 from ..level import QueryLevel
 from ..options import options
 from ..tables import addresses
@@ -42,6 +43,7 @@ class Peer:
         self.node, self.cache = node, cache
         self._owner = owner
         self._running: set[Deadline] = set()
+        self._closed = False
         self._negotiated: Negotiated | None = None
         #: Functions to call as messages are sent and received; see `Hooks`.
         self.hooks = Hooks()
@@ -52,6 +54,7 @@ class Peer:
         return f"Peer {self.node.identity} as {self.node.calling} ({rights}{back})"
 
     def __enter__(self) -> Peer:
+        self._check_open()
         return self
 
     def __exit__(
@@ -60,7 +63,11 @@ class Peer:
         self.close()
 
     def close(self) -> None:
-        """End what runs, and the embedded PACS where this is one; may be called twice."""
+        """End what runs, and the embedded PACS where this is one; may be called twice.
+
+        Every call afterwards is InvalidRequest.
+        """
+        self._closed = True
         self.cancel()
         self.cache.close()
         if self._owner is not None:
@@ -270,7 +277,17 @@ class Peer:
                 limit=limit,
             )
 
+    def _check_open(self) -> None:
+        if self._closed:
+            again = "demo_pacs()" if self._owner is not None else f'connect("{self.node.name or self.node.identity}")'
+            raise InvalidRequest(
+                "this peer was closed, by close() or at the end of its with block",
+                peer=self.node.identity,
+                advice=f"Make another: dicomlab.{again}.",
+            )
+
     def _call(self, timeout: float | None) -> _Call:
+        self._check_open()
         times = self.node.timeouts
         if timeout is not None:
             times = replace(times, progress=timeout)
@@ -307,6 +324,14 @@ def _limit(limit: int | None) -> int:
     return limit
 
 
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, without making anything."""
+    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
+    why = "is no folder" if not there.is_dir() else "" if os.access(there, os.W_OK | os.X_OK) else "cannot be written"
+    if why:
+        raise CacheError(f"{there} {why}, and so {folder} is no cache", advice="Give another folder as cache=.")
+
+
 def connect(
     node: str | Node,
     *,
@@ -331,11 +356,19 @@ def connect(
     listen
         Port on this machine that the archive sends to when C-MOVE is used.
     cache
-        Folder of received instances; default the user's cache folder.
+        Folder of received instances; default the user's cache folder. One that is named here and cannot be written is
+        refused at once, the default at the first retrieve: to ask questions needs none.
     timeout
         Seconds without progress after which a call gives up; or Timeouts.
     owner
         Something with ``stop()`` that ends with the peer.
+
+    Raises
+    ------
+    InvalidRequest
+        It is no node, or a setting of it cannot be.
+    CacheError
+        The folder named as ``cache`` cannot be written.
 
     Examples
     --------
@@ -363,4 +396,6 @@ def connect(
             connect=min(times.connect, timeout), association=min(times.association, timeout), progress=timeout
         )
     store = cache if isinstance(cache, Cache) else Cache(cache)
+    if isinstance(cache, str | Path):
+        _check_folder(store.root)
     return Peer(replace(found, **changes), store, owner)

@@ -1,0 +1,59 @@
+"""A peer as the reader of a notebook has it: made by connect, closed, and what it says then."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dicomlab as dl
+from dicomlab import errors
+from dicomlab.demo import Holdings
+
+CALLS: dict[str, Callable[[dl.Peer], Any]] = {
+    "echo": lambda peer: peer.echo(),
+    "find": lambda peer: peer.find("STUDY", PatientID="*"),
+    "each": lambda peer: list(peer.each("STUDY", PatientID="*")),
+    "retrieve": lambda peer: peer.retrieve("1.2.3", progress=False),
+    "with": lambda peer: peer.__enter__(),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+def test_a_closed_peer_says_so_and_what_to_do(call: Callable[[dl.Peer], Any]) -> None:  # R0.4, R0.7
+    peer = dl.connect("ARCHIVE@127.0.0.1:4242")
+    peer.close()
+    peer.close()
+    with pytest.raises(errors.InvalidRequest, match=r'was closed.*connect\("ARCHIVE@127\.0\.0\.1:4242"\)'):
+        call(peer)
+
+
+def test_a_closed_embedded_pacs_is_made_anew_by_demo_pacs() -> None:  # R0.4
+    with dl.demo_pacs(Holdings.t31()) as pacs:
+        pacs.echo()
+    assert pacs.negotiated is not None  # what it knew can still be read
+    with pytest.raises(errors.InvalidRequest, match=r"demo_pacs\(\)"):
+        pacs.echo()
+
+
+def test_a_cache_that_cannot_be_is_refused_at_connect(tmp_path: Path) -> None:  # R0.4
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (file, file / "below" / "it"):
+        with pytest.raises(errors.CacheError, match=r"is no folder.*cache="):
+            dl.connect("ARCHIVE@127.0.0.1:4242", cache=folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_cache_that_may_not_be_written_is_refused_at_connect(tmp_path: Path) -> None:  # R0.4
+    tmp_path.chmod(0o500)
+    with pytest.raises(errors.CacheError, match=r"cannot be written.*cache="):
+        dl.connect("ARCHIVE@127.0.0.1:4242", cache=tmp_path / "cache")
+
+
+def test_connect_makes_no_folder(tmp_path: Path) -> None:  # DESIGN 1: it opens nothing yet
+    dl.connect("ARCHIVE@127.0.0.1:4242", cache=tmp_path / "deep" / "cache")
+    assert list(tmp_path.iterdir()) == []
