@@ -28,11 +28,16 @@ class Joined:
         return self.data.decode("latin-1")
 
     @cached_property
-    def special(self) -> Offsets:
-        """Offsets of the bytes beyond ASCII, escapes and backslashes."""
-        if self.data.isascii() and b"\\" not in self.data and b"\x1b" not in self.data:
+    def beyond(self) -> Offsets:
+        """Offsets of the bytes beyond ASCII."""
+        return np.flatnonzero(self.bytes > 0x7F) if not self.data.isascii() else np.zeros(0, np.int64)
+
+    @cached_property
+    def breaks(self) -> Offsets:
+        """Offsets of the backslashes and escapes."""
+        if b"\\" not in self.data and b"\x1b" not in self.data:
             return np.zeros(0, np.int64)
-        return np.flatnonzero((self.bytes > 0x7F) | (self.bytes == 0x5C) | (self.bytes == 0x1B))
+        return np.flatnonzero((self.bytes == 0x5C) | (self.bytes == 0x1B))
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,8 @@ class Cells:
         text = self.joined.text
         return [text[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
 
-    def special(self) -> Rows:
-        """(n,), whether a value holds a backslash, an escape, or a byte beyond ASCII."""
-        places = self.joined.special
+    def hold(self, places: Offsets) -> Rows:
+        """(n,), whether a value holds one of these offsets, which are `beyond` or `breaks` of what is joined."""
         if not len(places):
             return np.zeros(len(self), bool)
         first = np.searchsorted(places, self.starts)  # of those behind the beginning of each value
@@ -121,23 +125,21 @@ def strings(cells: Cells) -> Any:
     """A "string" array of values that are ASCII; NA where one is absent or empty."""
     import pandas as pd
 
-    if _arrow() and len(cells):
-        made = _arrow_strings(cells)
-        if made is not None:
-            return made
-    return pd.array([text or None for text in cells.texts()], dtype="string")
+    made = utf8_strings(cells)
+    if made is None:
+        made = pd.array([text or None for text in cells.texts()], dtype="string")
+    return made
 
 
-def _arrow() -> bool:
-    """Whether pandas keeps text in Arrow's memory here."""
+def utf8_strings(cells: Cells) -> Any:
+    """A "string" array of values in UTF-8, or None: where one is not, or text is not kept in Arrow's memory here.
+
+    The values and the gaps between them are one Arrow array over the bytes as they lie; every second one is taken.
+    """
     import pandas as pd
 
-    return pd.StringDtype().storage == "pyarrow"
-
-
-def _arrow_strings(cells: Cells) -> Any:
-    """Values and the gaps between them are one Arrow array over the bytes as they lie; every second one is taken."""
-    import pandas as pd
+    if pd.StringDtype().storage != "pyarrow" or not len(cells):
+        return None
     import pyarrow as pa
 
     missing = cells.lengths <= 0
@@ -150,5 +152,9 @@ def _arrow_strings(cells: Cells) -> Any:
     offsets = np.column_stack((starts, ends)).ravel()
     length = 2 * len(cells) - 1
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(cells.joined.data)]
-    both = pa.Array.from_buffers(pa.large_string(), length, buffers)
-    return pd.arrays.ArrowStringArray(both.take(pa.array(np.arange(0, length, 2), mask=missing)))
+    both = pa.Array.from_buffers(pa.large_binary(), length, buffers)
+    try:
+        taken = both.take(pa.array(np.arange(0, length, 2), mask=missing)).cast(pa.large_string())
+    except pa.ArrowInvalid:
+        return None
+    return pd.arrays.ArrowStringArray(taken)

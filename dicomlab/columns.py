@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from . import charset
-from .cells import Cells, Rows, strings
+from .cells import Cells, Rows, strings, utf8_strings
 from .elements import Elements
 from .errors import BadData
 from .keys import Key
@@ -31,6 +31,7 @@ _BEHIND: Final = frozenset(("LT", "ST", "UT"))  # spaces before the text are par
 Report = Callable[[int, str], None]  # told the row and the text of what cannot be read
 Codecs = Callable[[int], tuple[tuple[str, ...], bool]]  # of a row, as `charset.codecs_of` gives them
 _NO_CODECS: Final = charset.codecs_of(b"")
+_UTF8: Final = charset.codecs_of(b"ISO_IR 192")
 
 
 def dtype_of(vr: str) -> str:
@@ -72,7 +73,8 @@ def build(
     """
     if vr in PACKED:
         return _packed(vr, cells, report, get or (lambda row: _one(vr, cells, row, codecs)))
-    slow = cells.special()
+    breaks, beyond = cells.hold(cells.joined.breaks), cells.hold(cells.joined.beyond)
+    slow = breaks | beyond
     plain = cells.stripped(b" \0", left=vr not in _BEHIND)
     if vr == "PN":
         plain = plain.stripped(b"=", left=False)
@@ -86,6 +88,10 @@ def build(
         return _parsed(vr, plain, slow, text, report)
     if not slow.any():
         return strings(plain)
+    if vr in TEXT and not breaks.any() and all(codecs(row) == _UTF8 for row in np.flatnonzero(beyond).tolist()):
+        made = utf8_strings(plain)
+        if made is not None:
+            return made
     texts: list[Any] = plain.texts()
     for row in np.flatnonzero(slow).tolist():
         texts[row] = text(row)

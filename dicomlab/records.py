@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from .columns import OBJECTS, Report, build, one_by_one
 from .elements import Elements
 from .encoding import vr_of
 from .errors import BadData
+from .headers import Headers
 from .keys import Key, key_of
 from .lockstep import walk_all
 
@@ -33,10 +35,13 @@ class Records:
     def __init__(self, records: Sequence[Elements], names: Iterable[str]) -> None:
         self.records = records
         self.keys = {name: key_of(name) for name in names}
-        tags = {key.tag for key in self.keys.values() if len(key.path) == 1}
+        tags = sorted({_CHARSET, *(key.tag for key in self.keys.values() if len(key.path) == 1)})
         self._cells: dict[int, Cells] = {}
-        if any(record.encoded is not None for record in records):
-            self._lay(sorted({*tags, _CHARSET}))
+        if isinstance(records, Headers):
+            joined = Joined(bytes(records.data))
+            self._cells = {tag: Cells(joined, *records.cells(tag)[1:]) for tag in tags if tag in records.tags}
+        elif any(record.encoded is not None for record in records):
+            self._lay(tags)
 
     def column(self, name: str, report: Report) -> Any:
         """A typed array of the values of one key; `report` is told the row and text of what cannot be read."""
@@ -53,7 +58,7 @@ class Records:
         if vr in OBJECTS or " or " in vr:
             kind = "US" if vr.startswith("US") else "OW" if " or " in vr else vr
             return one_by_one(kind, len(self.records), lambda row: self.records[row].get(tag), self._raw(tag), report)
-        return build(vr, self.cells(tag), report, self.codecs, lambda row: self.records[row].get(tag))
+        return build(vr, self.cells(tag), report, self._codecs.__getitem__, lambda row: self.records[row].get(tag))
 
     def _raw(self, tag: int) -> Any:
         return lambda row: self.records[row].raw[tag][1]
@@ -67,12 +72,18 @@ class Records:
         vrs = [_code(record, cell) if cell else 0 for record, cell in zip(self.records, found, strict=True)]
         return Cells(cells.joined, cells.starts, cells.lengths, np.array(vrs, np.uint16))
 
-    def codecs(self, row: int) -> tuple[tuple[str, ...], bool]:
-        """Python codecs of the text of one row, see `charset.codecs_of`."""
-        record = self.records[row]
-        if record.encoded is None:
-            return record.codecs
-        return charset.codecs_of(self._cells[_CHARSET].value(row), record.fallback_charset)
+    @cached_property
+    def _codecs(self) -> list[tuple[tuple[str, ...], bool]]:
+        """Python codecs of the text of each row, see `charset.codecs_of`."""
+        if _CHARSET not in self._cells:
+            return [record.codecs for record in self.records]
+        names = [text.encode("latin-1") for text in self._cells[_CHARSET].texts()]
+        if isinstance(self.records, Headers):
+            return list(map(charset.codecs_of, names))
+        return [
+            record.codecs if record.encoded is None else charset.codecs_of(name, record.fallback_charset)
+            for record, name in zip(self.records, names, strict=True)
+        ]
 
     def _lay(self, tags: list[int]) -> None:
         """All data sets in one piece, each as it came or, where it was parsed, as the values that are asked for."""
