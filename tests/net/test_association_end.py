@@ -1,0 +1,194 @@
+"""How an association is answered wrongly and how it ends, against a peer of a few lines (SPEC 1)."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from wires import meanwhile
+
+import dicomlab as dl
+from dicomlab import errors
+from dicomlab.net import dimse, negotiation
+from dicomlab.net.association import associate
+from dicomlab.net.contexts import IMPLICIT, Context
+from dicomlab.net.deadline import Deadline
+from dicomlab.net.node import Node, Timeouts
+from dicomlab.net.pdu import RELEASE_RP, RELEASE_RQ, PduType, p_data
+
+VERIFICATION, OTHER = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1"
+
+
+def pdu(connection: socket.socket) -> tuple[int, bytes]:
+    """The next PDU that came, (0, b"") where the connection was closed."""
+    head = connection.recv(6, socket.MSG_WAITALL)
+    if len(head) < 6:
+        return 0, b""
+    return head[0], connection.recv(int.from_bytes(head[2:], "big"), socket.MSG_WAITALL)
+
+
+def echo_response(context_id: int = 1, message_id: int = 1, field: int = 0x8030) -> bytes:
+    """A C-ECHO-RSP, right unless told otherwise."""
+    elements = {
+        0x0002: VERIFICATION.encode(),
+        0x0100: dimse.number(field),
+        0x0120: dimse.number(message_id),
+        0x0800: dimse.number(dimse.NO_DATA_SET),
+        0x0900: dimse.number(0),
+    }
+    return p_data(context_id, 3, dimse.encode(elements))
+
+
+@contextlib.contextmanager
+def peer_that(answers: Callable[[socket.socket], object]) -> Iterator[Node]:
+    """A peer that accepts one association, two contexts of it, and then does as told."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve() -> None:
+            connection, _ = door.accept()
+            with connection:
+                connection.settimeout(10)
+                asked = negotiation.requested(pdu(connection)[1])
+                connection.sendall(negotiation.acceptance(asked, frozenset({VERIFICATION, OTHER}), (IMPLICIT,))[0])
+                answers(connection)
+
+        with meanwhile(serve):
+            yield Node("PEER", "127.0.0.1", door.getsockname()[1], timeouts=Timeouts(5, 2, 5))
+
+
+def echo(node: Node) -> None:
+    """A C-ECHO on the first of two contexts."""
+    contexts = [Context(VERIFICATION, (IMPLICIT,)), Context(OTHER, (IMPLICIT,))]
+    with associate(node, contexts, Deadline(5), phase="C-ECHO") as association:
+        message_id = association.send(dimse.CommandField.C_ECHO_RQ, VERIFICATION)
+        list(association.responses(message_id, dimse.CommandField.C_ECHO_RQ, "C-ECHO"))
+
+
+@pytest.mark.parametrize(
+    ("response", "words"),
+    [
+        (echo_response(context_id=3), "a response came on context 3, 1 was asked on"),
+        (echo_response(context_id=5), "a message came on context 5, which was never agreed"),
+        (echo_response(message_id=2), "a response to message 2 came, 1 was asked"),
+        (echo_response(field=0x8020), "a message of command field 0x8020 came, no C-ECHO response"),
+    ],
+)
+def test_a_response_to_something_else_breaks_the_protocol(response: bytes, words: str) -> None:  # R1.21
+    after: list[int] = []
+
+    def answer(connection: socket.socket) -> None:
+        pdu(connection)
+        connection.sendall(response)
+        after.append(pdu(connection)[0])
+
+    with peer_that(answer) as node, pytest.raises(errors.ProtocolError, match=words):
+        echo(node)
+    assert after == [PduType.ABORT]
+
+
+def test_the_right_response_is_taken_and_the_association_released() -> None:  # R1.21: the tests above can pass
+    after: list[int] = []
+
+    def answer(connection: socket.socket) -> None:
+        pdu(connection)
+        connection.sendall(echo_response())
+        after.append(pdu(connection)[0])
+        connection.sendall(RELEASE_RP)
+        after.append(pdu(connection)[0])
+
+    with peer_that(answer) as node:
+        echo(node)
+    assert after == [PduType.RELEASE_RQ, 0]
+
+
+def test_two_releases_that_cross_end_cleanly() -> None:  # R1.18, PS3.8 7.2.2.7
+    after: list[int] = []
+
+    def answer(connection: socket.socket) -> None:
+        pdu(connection)
+        connection.sendall(echo_response())
+        after.append(pdu(connection)[0])
+        connection.sendall(RELEASE_RQ)  # as if it had not seen ours yet
+        after.append(pdu(connection)[0])
+        connection.sendall(RELEASE_RP)
+        after.append(pdu(connection)[0])
+
+    with peer_that(answer) as node:
+        began = time.monotonic()
+        echo(node)
+        assert time.monotonic() - began < 1.5  # no deadline was waited for
+    assert after == [PduType.RELEASE_RQ, PduType.RELEASE_RP, 0]
+
+
+def test_an_unanswered_release_leaves_the_result_and_ends_in_time() -> None:  # R1.4
+    after: list[int] = []
+
+    def answer(connection: socket.socket) -> None:
+        pdu(connection)
+        connection.sendall(echo_response())
+        after.extend(pdu(connection)[0] for _ in range(2))
+
+    with peer_that(answer) as node:
+        began = time.monotonic()
+        echo(node)
+        assert 1.5 < time.monotonic() - began < 3
+    assert after == [PduType.RELEASE_RQ, PduType.ABORT]
+
+
+def test_a_release_in_mid_operation_is_confirmed_and_a_lost_connection() -> None:  # R1.18
+    after: list[int] = []
+
+    def answer(connection: socket.socket) -> None:
+        pdu(connection)
+        connection.sendall(RELEASE_RQ)
+        after.extend(pdu(connection)[0] for _ in range(2))
+
+    with peer_that(answer) as node, pytest.raises(errors.ConnectionLost, match="asked for release"):
+        echo(node)
+    assert after == [PduType.RELEASE_RP, 0]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
+def test_ctrl_c_while_the_release_is_waited_for_keeps_the_result() -> None:  # R1.19
+    after: list[int] = []
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def answer(connection: socket.socket) -> None:
+        pdu(connection)
+        connection.sendall(echo_response())
+        after.append(pdu(connection)[0])
+        time.sleep(0.3)
+        signal.pthread_kill(main, signal.SIGINT)
+        after.append(pdu(connection)[0])
+
+    with peer_that(answer) as node:
+        began = time.monotonic()
+        assert dl.connect(node).echo() < 0.3
+        assert time.monotonic() - began < 1.3
+    assert after == [PduType.RELEASE_RQ, PduType.ABORT]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
+def test_ctrl_c_while_a_response_is_waited_for_is_back_within_a_second() -> None:  # R1.19
+    after: list[int] = []
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def answer(connection: socket.socket) -> None:
+        pdu(connection)
+        time.sleep(0.3)
+        signal.pthread_kill(main, signal.SIGINT)
+        after.append(pdu(connection)[0])
+
+    with peer_that(answer) as node:
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            dl.connect(node).echo()
+        assert time.monotonic() - began < 1.3
+    assert after == [PduType.ABORT]
