@@ -11,8 +11,9 @@ import xarray as xr
 from .errors import GeometryError
 from .frames import lazy, read
 from .geometry import STRAIGHT, Grid, stack
+from .imageheader import SERIES
 from .pixels import Array
-from .planes import SERIES, Plane, agreed, column, frames
+from .planes import Plane, agreed, column, frames
 from .stacks import Stack
 from .volume import geometry_coordinate
 

@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import GeometryError
 
+AXES = ("x", "y", "z")  # of a volume; the columns of M in this order
 REGULAR = 0.01
 STRAIGHT = 0.1
 SAME_PLACE = 0.01

@@ -12,8 +12,9 @@ import numpy as np
 from .elements import Elements
 from .errors import GeometryError
 from .geometry import SAME_DIRECTION, axis_letters, distinct, normal
+from .imageheader import KEYS, PLANES
 from .pixels import name_of
-from .planes import KEYS, PLANES, Plane, column
+from .planes import Plane, column
 
 #: Attributes that differ from plane to plane at one time point: their rank counts, not their value.
 _BY_RANK = frozenset({"TriggerTime", "FrameReferenceTime"})

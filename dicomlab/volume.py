@@ -14,23 +14,13 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from .errors import GeometryError, InvalidRequest
-from .geometry import Floats, axis_letters, digest, step_of
+from .geometry import AXES, Floats, axis_letters, digest, step_of
+from .sides import indices
 
 if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
-AXES = ("x", "y", "z")
-_SIGNS = {
-    "L": (0, 1),
-    "R": (0, -1),
-    "P": (1, 1),
-    "A": (1, -1),
-    "S": (2, 1),
-    "I": (2, -1),
-    "H": (2, 1),
-    "F": (2, -1),
-}
 _OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
 
 
@@ -231,49 +221,9 @@ class DicomAccessor:
         GeometryError
             The place lies outside the volume, or there is no geometry.
         """
-        wanted: dict[int, tuple[str, Any, int]] = {}
-        for letter, value in sides.items():
-            if letter.upper() not in _SIGNS:
-                raise InvalidRequest(f"{letter!r} is no side of a patient", advice="Use R, L, A, P, S or I.")
-            row, sign = _SIGNS[letter.upper()]
-            if row in wanted:
-                raise InvalidRequest(f"{wanted[row][0]} and {letter} name one axis")
-            wanted[row] = (letter, value, sign)
-        matrix = self.matrix
-        inverse = np.linalg.inv(matrix)
-        middle = matrix @ np.array([self._coordinate(name).mean() for name in AXES])
-        point = middle.copy()
-        for row, (_, value, sign) in wanted.items():
-            if not isinstance(value, slice):
-                point[row] = sign * float(value)
-        index: dict[str, Any] = {}
-        for row, (letter, value, sign) in wanted.items():
-            name = _axis_of_rows(matrix)[row]
-            if name not in self.dims:
-                raise GeometryError(f"the array has no dimension along {letter} any more")
-            axis, values = AXES.index(name), self._coordinate(name)
-            if isinstance(value, slice):
-                if value.step is not None:
-                    raise InvalidRequest("a range of patient coordinates takes no step")
-                slope = sign * inverse[axis, row]
-                here = float(inverse[axis] @ point) - inverse[axis, row] * point[row]
-                ends = [
-                    here + slope * float(end) if end is not None else open_end * np.sign(slope) * np.inf
-                    for end, open_end in ((value.start, -1), (value.stop, 1))
-                ]
-                index[name] = np.flatnonzero((values >= min(ends) - 1e-3) & (values <= max(ends) + 1e-3))
-                if not len(index[name]):
-                    raise GeometryError(f"no voxels between {letter}={value.start} and {letter}={value.stop}")
-            else:
-                place = float(inverse[axis] @ point)
-                nearest = int(np.argmin(np.abs(values - place)))
-                reach = abs(self._step(name)) if len(values) == 1 else float(np.abs(np.diff(values)).max())
-                if abs(values[nearest] - place) > reach:
-                    raise GeometryError(
-                        f"{letter}={value} is outside: {name} is {values.min():g} to {values.max():g} mm"
-                    )
-                index[name] = nearest
-        return self._array.isel(index)
+        coordinates = {name: self._coordinate(name) for name in AXES}
+        found = indices(sides, self.matrix, coordinates, self.dims, self._step)
+        return self._array.isel(found)
 
     # ------------------------------------------------------------------ what it was made of
     @property
@@ -345,12 +295,3 @@ class DicomAccessor:
         from .montage import montage
 
         return montage(self._array, axis, **choices)
-
-
-def _axis_of_rows(matrix: Floats) -> tuple[str, str, str]:
-    """For patient x, y, z the array's axis that runs along it: the assignment with the largest components."""
-    from itertools import permutations
-
-    size = np.abs(matrix)
-    best = max(permutations(range(3)), key=lambda order: sum(size[row, order[row]] for row in range(3)))
-    return (AXES[best[0]], AXES[best[1]], AXES[best[2]])

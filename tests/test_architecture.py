@@ -20,7 +20,8 @@ MODULES = {
     if path.name != "__main__.py"  # `python -m` uses the package as a notebook does; nothing imports it
 }
 FILES = {"assemble", "cache", "cachefolder", "dicomdir", "folder", "geometry", "index", "instances", "montage"}
-FILES |= {"decoding", "frames", "pixels", "planes", "readers", "readtable", "report", "series", "stacks", "volume"}
+FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
+FILES |= {"imageheader", "sides", "stacks", "volume"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},
     "files": {"words", "files"},

@@ -9,7 +9,8 @@ from ..assemble import volume
 from ..elements import Elements, tag_of
 from ..errors import GeometryError
 from ..headers import Headers
-from ..planes import IMAGES, PLANES, WANTED, Plane, describe
+from ..imageheader import IMAGES, PLANES, WANTED
+from ..planes import Plane, describe
 from ..stacks import Stack, arrange, groups, row
 from .reader import Failed, Found, Thing, title
 
