@@ -9,25 +9,22 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ..errors import (
-    BadData,
     ConnectionLost,
     DicomlabError,
-    NoAcceptedContext,
     ProtocolError,
 )
 from . import dimse, negotiation
 from .contexts import Context
 from .deadline import Cancelled, Deadline
 from .hooks import AssociationEvent, MessageEvent
+from .incoming import Incoming
 from .negotiated import Negotiated
 from .negotiation import Proposal
 from .node import Node
-from .opening import opened
+from .opening import opened, refused
 from .pdu import (
-    COMMAND_LIMIT,
     RELEASE_RP,
     RELEASE_RQ,
-    Fragment,
     PduType,
     Released,
     ReleaseRequested,
@@ -67,7 +64,7 @@ class Association:
         self.facts = facts  # of one that we asked for
         self._message_id = 0
         self._asked_on = 0  # context id of the request that is answered now
-        self._hint = 1 << 12
+        self._incoming = Incoming(wire, accepted.contexts, self.broken)
         self._received: MessageEvent | None = None  # read, and not yet dealt with
         self._over = False  # released or aborted
 
@@ -139,9 +136,9 @@ class Association:
         """
         hooks = self.deadline.hooks
         if hooks is None:
-            return self._read(limit)
+            return Message(*self._incoming.read(limit))
         self.handled()
-        message = self._read(limit)
+        message = Message(*self._incoming.read(limit))
         event = self._received = self._event(message.context_id, message.command, message.data, "received")
         hooks.before(event)
         data = None if event.data is None else memoryview(event.data)
@@ -159,58 +156,6 @@ class Association:
             facts = self.facts
             proposal = facts.proposal if facts else None
             self.deadline.hooks.run(AssociationEvent(self.node, self.deadline, proposal, facts, error), what)
-
-    def _read(self, limit: int) -> Message:
-        command_bytes = bytearray()
-        command: dimse.Command | None = None
-        context_id = 0
-        buffer = bytearray()
-        filled = 0
-
-        def place(fragment: Fragment) -> memoryview:
-            nonlocal context_id, buffer
-            if fragment.context_id not in self.accepted.contexts:
-                raise self.broken(f"a message came on context {fragment.context_id}, which was never agreed")
-            if fragment.command:
-                if command is not None or filled:
-                    raise self.broken("a command came where the rest of a data set was due")
-                if len(command_bytes) + fragment.length > COMMAND_LIMIT:
-                    raise self.broken(f"a command set of more than {COMMAND_LIMIT:,} bytes")
-                context_id = fragment.context_id
-                return memoryview(bytearray(fragment.length))
-            if command is None:
-                raise self.broken("a data set came before its command")
-            if fragment.context_id != context_id:
-                raise self.broken("a data set came on another context than its command")
-            need = filled + fragment.length
-            if need > limit:
-                raise self.broken(f"a data set of more than {limit:,} bytes")
-            if need > len(buffer):
-                grown = bytearray(max(need, 2 * len(buffer), self._hint))
-                grown[:filled] = memoryview(buffer)[:filled]
-                buffer = grown
-            return memoryview(buffer)[filled:need]
-
-        while True:
-            target: list[memoryview] = []
-
-            def keep(fragment: Fragment, target: list[memoryview] = target) -> memoryview:
-                target.append(place(fragment))
-                return target[0]
-
-            fragment = self.wire.read_fragment(keep)
-            if fragment.command:
-                command_bytes += target[0]
-                if fragment.last:
-                    command = self._decode(bytes(command_bytes))
-                    if not command.has_data:
-                        return Message(context_id, command, None)
-            else:
-                filled += fragment.length
-                if fragment.last:
-                    assert command is not None
-                    self._hint = min(max(self._hint, filled + 64), 4 * filled + 64)
-                    return Message(context_id, command, memoryview(buffer)[:filled])
 
     def responses(
         self, message_id: int, command_field: int, service: str, limit: int = IDENTIFIER_LIMIT
@@ -254,12 +199,6 @@ class Association:
     def answer(self, message: Message, status: int) -> None:
         """Answer a request of the peer's (a C-STORE of a C-GET, an N-EVENT-REPORT)."""
         self._put(message.context_id, dimse.response(message.command, status))
-
-    def _decode(self, data: bytes) -> dimse.Command:
-        try:
-            return dimse.decode(data)
-        except BadData as error:
-            raise self.broken(str(error)) from error
 
     def broken(self, what: str) -> ProtocolError:
         """A ProtocolError of this association."""
@@ -373,19 +312,3 @@ def associate(
         association.abort(error)
         raise
     association.release()
-
-
-def refused(node: Node, abstract_syntax: str, result: int | None, deadline: Deadline) -> NoAcceptedContext:
-    """The error of a service that the peer does not give."""
-    from pydicom.uid import UID
-
-    words = negotiation.RESULTS.get(result, f"result {result}") if result is not None else "it was not answered"
-    return NoAcceptedContext(
-        f"{UID(abstract_syntax).name} ({abstract_syntax}) was not accepted: {words}",
-        abstract_syntax=abstract_syntax,
-        result=result,
-        peer=node.identity,
-        phase="association",
-        elapsed=deadline.elapsed,
-        advice="This service is not supported by this peer, or not allowed for your AE title.",
-    )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from html import escape
 
 from ..status import printable
-from .negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, RESULTS, Accepted, Proposal
+from .items import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from .negotiation import RESULTS, Accepted, Proposal
 from .pdu import MAXIMUM_LENGTH
 
 

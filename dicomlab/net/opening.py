@@ -5,7 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from ..errors import AssociationRejected, AssociationTimeout, ConnectError, DicomlabError, ProtocolError
+from ..errors import (
+    AssociationRejected,
+    AssociationTimeout,
+    ConnectError,
+    DicomlabError,
+    NoAcceptedContext,
+    ProtocolError,
+)
 from . import negotiation
 from .deadline import Cancelled, Deadline
 from .hooks import AssociationEvent
@@ -148,3 +155,19 @@ def _connected(node: Node, deadline: Deadline) -> socket.socket:
             elapsed=deadline.elapsed,
             advice=advice,
         ) from error
+
+
+def refused(node: Node, abstract_syntax: str, result: int | None, deadline: Deadline) -> NoAcceptedContext:
+    """The error of a service that the peer does not give."""
+    from pydicom.uid import UID
+
+    words = negotiation.RESULTS.get(result, f"result {result}") if result is not None else "it was not answered"
+    return NoAcceptedContext(
+        f"{UID(abstract_syntax).name} ({abstract_syntax}) was not accepted: {words}",
+        abstract_syntax=abstract_syntax,
+        result=result,
+        peer=node.identity,
+        phase="association",
+        elapsed=deadline.elapsed,
+        advice="This service is not supported by this peer, or not allowed for your AE title.",
+    )

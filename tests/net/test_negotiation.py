@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
-from dicomlab.net import negotiation
+from dicomlab.net import items, negotiation
 from dicomlab.net.contexts import EXPLICIT, IMPLICIT, STORABLE, Context
 
 CT, MR, GET = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.2.2.3"
@@ -43,8 +43,8 @@ def test_the_request_is_what_pynetdicom_reads():  # R1.6, R1.7, R1.9, R1.22
     assert offered == [(2 * number + 1, *context) for number, context in enumerate(PROPOSED)]
     roles = pdu.user_information.role_selection
     assert {str(uid): (item.scu_role, item.scp_role) for uid, item in roles.items()} == {CT: (0, 1)}
-    assert str(primitive.implementation_class_uid) == negotiation.IMPLEMENTATION_CLASS_UID
-    assert len(negotiation.IMPLEMENTATION_VERSION_NAME) <= 16
+    assert str(primitive.implementation_class_uid) == items.IMPLEMENTATION_CLASS_UID
+    assert len(items.IMPLEMENTATION_VERSION_NAME) <= 16
 
 
 def test_the_request_proposes_extended_options_for_each_class():  # R1.10
@@ -142,11 +142,11 @@ def test_a_maximum_length_below_7_is_useless_in_a_request_too():  # R1.22
 
 def test_items_that_do_not_fit_their_pdu_are_named():  # R0.8
     body = bytearray(answer()[6:])
-    assert negotiation.check_items(bytes(body)) == ""
-    assert "too short" in negotiation.check_items(bytes(body[:60]))
-    assert "claims" in negotiation.check_items(bytes(body[:-1]))
+    assert items.check_items(bytes(body)) == ""
+    assert "too short" in items.check_items(bytes(body[:60]))
+    assert "claims" in items.check_items(bytes(body[:-1]))
     body[70:72] = b"\xff\xff"
-    assert "item 0x10 claims 65535 bytes" in negotiation.check_items(bytes(body))
+    assert "item 0x10 claims 65535 bytes" in items.check_items(bytes(body))
 
 
 @settings(deadline=None)  # other tests may keep the machine busy
