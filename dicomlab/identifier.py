@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from .errors import BadFile, InvalidRequest
 from .keys import Key, Wanted, key_of, wanted
 from .level import QueryLevel
-from .models import ORDER, RETURN_KEYS, checked_level, level_of_key, levels_of, unique_keys_above
+from .models import IHE_KEYS, ORDER, RETURN_KEYS, UNASKED, checked_level, level_of_key, levels_of, unique_keys_above
 from .models import PATIENT_ROOT as PATIENT_ROOT
 from .models import STUDY_ROOT as STUDY_ROOT
+from .options import options
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -246,12 +247,23 @@ def columns_of(shares: Iterable[tuple[QueryLevel | None, Mapping[Any, Any]]]) ->
     ['PatientID', 'ScheduledProcedureStepSequence[0].Modality']
     """
     names: dict[str, None] = {}
+    unasked: dict[str, None] = {}
     for level, keys in reversed(list(shares)):
         if level is not None:
             names |= dict.fromkeys(RETURN_KEYS[level])
+            if level is not QueryLevel.PATIENT:
+                unasked |= dict.fromkeys(UNASKED)
         names |= dict.fromkeys(one.key.name for one in wanted(keys))
+    names |= unasked
     uids = [step.unique_key for step in QueryLevel if step.unique_key in names]
     return [*uids, *(name for name in names if name not in uids)]
+
+
+def ihe_keys(level: QueryLevel | None, modalities: Iterable[str]) -> list[str]:
+    """What IHE wants asked of instances of those modalities, unless ``options.ihe_keys`` is off (R3.11)."""
+    if level is not QueryLevel.IMAGE or not options.ihe_keys:
+        return []
+    return list(dict.fromkeys(name for modality in modalities for name in IHE_KEYS.get(modality, ())))
 
 
 def attributes_of(identifier: Dataset, path: str = "") -> list[str]:

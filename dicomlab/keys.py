@@ -23,7 +23,9 @@ _STEP = re.compile(
 _UID = re.compile(r"[0-9.]{1,64}$")
 _DA = re.compile(r"\d{8}$")
 _TM = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?|60)?)?$")
+_OFFSET = re.compile(r"[+-](0\d|1[0-4])[0-5]\d$")
 _DT = re.compile(r"\d{4}(\d\d(\d\d(\d\d(\d\d(\d\d(\.\d{1,6})?)?)?)?)?)?([+-]\d{4})?$")
+ZONE: Final = 0x00080201  # TimezoneOffsetFromUTC, in which the dates and times of the other keys are meant
 _LAST_MOMENT = "235959.999999"
 
 
@@ -107,8 +109,9 @@ class Wanted:
     values: tuple[str | int | float, ...] = ()
 
     @property
-    def is_return_key(self) -> bool:
-        return not self.values
+    def filters(self) -> bool:
+        """Whether some matches are left out by it; a return key leaves out none, nor does the zone of the others."""
+        return bool(self.values) and self.key.tag != ZONE
 
 
 def wanted(keys: Mapping[Any, Any]) -> list[Wanted]:
@@ -202,6 +205,8 @@ def _encoded(key: Key, value: Any) -> tuple[str | int | float, ...]:
     if not isinstance(value, str) and not _is_name(value):
         raise InvalidRequest(f"{key.name} ({vr}) takes text, not {type(value).__name__}")
     text = str(value)
+    if key.tag == ZONE and not _OFFSET.match(text):
+        raise InvalidRequest(f"{key.name}: {text!r} is no offset from UTC", advice="Write it as '+0100'.")
     if vr in ("LT", "ST", "UT", "UR"):
         return (text,)
     parts = [part.strip() if vr in ("UI", "CS", "AE", "AS") else part for part in text.split("\\")]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from .columns import date, moment, time
 from .elements import Elements
 from .errors import BadData, InvalidRequest
 from .keys import BINARY, RANGES, WILD, Key, Wanted, wanted
+from .moments import date, moment, time
 
 _READ: dict[str, Callable[[str], int]] = {"DA": date, "TM": time, "DT": moment}
 _LAST = {"TM": "235959.999999", "DT": "99991231235959.999999"}
@@ -44,8 +44,8 @@ def matches(elements: Elements, keys: Mapping[str, Any]) -> bool:
 
 
 def fits(elements: Elements, one: Wanted) -> bool:
-    """Whether a data set matches one key; a return key always."""
-    return not one.values or _record_matches(elements, one.key.path, one)
+    """Whether a data set matches one key."""
+    return not one.filters or _record_matches(elements, one.key.path, one)
 
 
 def _record_matches(elements: Elements, path: tuple[tuple[int, int], ...], one: Wanted) -> bool:
@@ -79,7 +79,7 @@ def mismatched(frame: pd.DataFrame, keys: Mapping[str, Any]) -> dict[str, list[i
         for one in wanted({name: value}):
             label = name if name in frame.columns else one.key.name
             if label not in frame.columns:
-                rows = list(range(len(frame))) if one.values else []
+                rows = list(range(len(frame))) if one.filters else []
             else:
                 rows = misfits(frame[label].tolist(), one)
             if rows:
@@ -88,8 +88,8 @@ def mismatched(frame: pd.DataFrame, keys: Mapping[str, Any]) -> dict[str, list[i
 
 
 def misfits(cells: Sequence[Any], one: Wanted) -> list[int]:
-    """Positions of the cells of a column that cannot match a key; none for a return key."""
-    if not one.values:
+    """Positions of the cells of a column that cannot match a key; none for a key that filters nothing."""
+    if not one.filters:
         return []
     known: dict[Any, bool] = {}
     rows = []

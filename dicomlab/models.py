@@ -95,6 +95,22 @@ RETURN_KEYS: Final[dict[QueryLevel, tuple[str, ...]]] = {
     ),
 }
 
+#: What instances of some modalities are asked for beside that, by IHE.
+_DOCUMENT = _words(
+    """ContentDate ContentTime ConceptNameCodeSequence CompletionFlag VerificationFlag ObservationDateTime
+    ReferencedSeriesSequence"""
+)
+IHE_KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "PR": _words(
+        """ContentLabel ContentDescription PresentationCreationDate PresentationCreationTime ContentCreatorName
+        ReferencedSeriesSequence"""
+    ),
+    "SR": _DOCUMENT,
+    "KO": _DOCUMENT,
+}
+#: What comes without being asked for, and from some archives (Orthanc) empty where it is asked for.
+UNASKED: Final = ("RetrieveAETitle",)
+
 ORDER: Final = {QueryLevel.PATIENT: 0, QueryLevel.STUDY: 1, QueryLevel.SERIES: 2, QueryLevel.IMAGE: 3}
 
 

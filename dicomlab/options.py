@@ -23,6 +23,7 @@ class Options:
 
     find_limit: int = 10_000  # rows after which a query is cut and cancelled
     retrieve_limit: int = 20_000  # instances above which retrieve wants limit=
+    ihe_keys: bool = True  # ask at IMAGE level for what IHE wants of PR, SR and KO too
     progress: bool = True  # show a bar for calls that take longer than half a second
 
     def __setattr__(self, name: str, value: Any) -> None:

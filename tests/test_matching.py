@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import doctest
 from typing import Any
 
@@ -14,6 +15,7 @@ from dicomlab.elements import Elements, parse
 from dicomlab.errors import InvalidRequest
 from dicomlab.identifier import encode
 from dicomlab.matching import matches, mismatched
+from dicomlab.moments import time
 from dicomlab.tables import table
 
 
@@ -103,3 +105,24 @@ def test_keys_that_are_none_are_refused() -> None:  # R3.4
         matches(record(), {"PatientNmae": "1"})
     with pytest.raises(InvalidRequest, match="nothing is selected"):
         mismatched(pd.DataFrame({"PatientID": ["1"]}), {"PatientID": []})
+
+
+@pytest.mark.parametrize("asked", ["2200-0500", ("22:00", "05:00"), (dt.time(22), dt.time(5))])
+def test_a_time_range_over_midnight_keeps_both_ends_and_leaves_out_the_day(asked: Any) -> None:  # R3.5
+    times = ["220000", "235959.999999", "000000", "050000", "050059.5", "0501", "12", "215959.9", None]
+    frame = pd.DataFrame(
+        {"StudyTime": pd.to_timedelta([None if one is None else time(one) for one in times], unit="ns")}
+    )
+    late = 3 if asked[0] == dt.time(22) else 4  # a time without seconds is the whole minute, one of datetime none
+    assert mismatched(frame, {"StudyTime": asked}) == {"StudyTime": list(range(late + 1, 9))}
+
+
+def test_dates_and_times_match_separately() -> None:  # R3.5
+    frame = pd.DataFrame(
+        {
+            "StudyDate": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"]),
+            "StudyTime": pd.to_timedelta(["03:00:00", "12:00:00", "23:00:00"]),
+        }
+    )
+    keys = {"StudyDate": "20240101-20240102", "StudyTime": "1800-0600"}
+    assert mismatched(frame, keys) == {"StudyDate": [2], "StudyTime": [1]}

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..elements import Elements, tag_of
 from ..errors import InvalidRequest, ResultWarning, StatusError
-from ..identifier import attributes_of, columns_of, identifiers
-from ..keys import Wanted, key_of, wanted
+from ..identifier import attributes_of, columns_of, identifiers, ihe_keys
+from ..keys import ZONE, Wanted, key_of, wanted
 from ..level import QueryLevel
-from ..models import COMPUTED, PATIENT_ROOT, PATIENT_STUDY_ONLY, RETURN_KEYS, STUDY_ROOT, split_keys
+from ..models import COMPUTED, IHE_KEYS, PATIENT_ROOT, PATIENT_STUDY_ONLY, RETURN_KEYS, STUDY_ROOT, split_keys
 from ..tables import table
 from .association import Association
 from .completion import Asked, decide_modalities
@@ -61,8 +61,9 @@ class Plan:
             self.steps = [(level, keys)]
         else:
             shares = split_keys(level, keys, model)
+            zone = {name: value for name, value in keys.items() if key_of(name).tag == ZONE}  # R3.25
             self.steps = [
-                (step, shares.get(step, {}))
+                (step, shares.get(step, {}) | zone)
                 for step in (*level.above, level)
                 if step is not QueryLevel.PATIENT or model != STUDY_ROOT
             ]
@@ -72,24 +73,37 @@ class Plan:
             self._identifiers(number, above)
         self.columns = self._columns()
 
-    def _identifiers(self, number: int, above: dict[str, str]) -> list[Dataset]:
+    def _identifiers(self, number: int, above: dict[str, str], modality: str = "") -> list[Dataset]:
         level, keys = self.steps[number]
+        extra = ihe_keys(level, [modality])
         asked: dict[str, Any] = {**above, **keys}
         upper = number < len(self.steps) - 1
         if upper and level is not None and not asked:
             asked = {level.unique_key: None}
-        return identifiers(level, asked, model=self.model, template=self.template)
+        returned = None if level is None or not extra else (*RETURN_KEYS[level], *extra)
+        return identifiers(level, asked, model=self.model, template=self.template, return_keys=returned)
 
     def _columns(self) -> list[str]:
         names = columns_of(self.steps)
         if self.template is not None or self.level is None:
             names += [name for identifier in self.first for name in attributes_of(identifier)]
+        names += ihe_keys(self.level, self.modalities)
         return list(dict.fromkeys(names))
+
+    @property
+    def modalities(self) -> list[str]:
+        """The values that Modality may have, [] where no key says so."""
+        values = [str(value) for one in self.asked() if one.key.name == "Modality" for value in one.values]
+        return [] if any(char in value for value in values for char in "*?") else values
+
+    def _show(self, modality: str) -> None:
+        """Give the table the columns of a modality that was met."""
+        self.columns += [name for name in ihe_keys(self.level, [modality]) if name not in self.columns]
 
     def asked(self, level: QueryLevel | None = None) -> list[Wanted]:
         """The keys that have a value: those of one level, or all."""
         steps = [keys for step, keys in self.steps if level is None or step is level]
-        return [one for keys in steps for one in wanted(keys) if one.values]
+        return [one for keys in steps for one in wanted(keys) if one.filters]
 
     @property
     def extended(self) -> dict[str, bytes]:
@@ -126,6 +140,7 @@ class Plan:
         level = self.steps[-1][0]
         assert level is not None
         returned = dict.fromkeys(name for step, _ in self.steps if step for name in RETURN_KEYS[step])
+        returned |= dict.fromkeys(ihe_keys(level, self.modalities or IHE_KEYS))
         upper = [step.unique_key for step, _ in self.steps[:-1] if step]
         upper += [one.key.name for step, _ in self.steps[:-1] for one in self.asked(step) if decides(one)]
         needed = [(name, key_of(name).path[0][0]) for name in upper]
@@ -145,6 +160,8 @@ class Plan:
                     if not self._give(course):
                         return ""
                     known.add(name)
+                    if level is QueryLevel.IMAGE:
+                        self._show(record.text("Modality"))
                     yield record
             except StatusError as error:
                 if known or error.status is None or error.status.code not in _NOT_UNDERSTOOD:
@@ -182,7 +199,9 @@ class Plan:
         level = self.steps[number][0]
         parents: list[Elements] = []
         seen: set[Name] = set(known) if last else set()
-        questions = self.first if number == 0 else self._identifiers(number, above)
+        modality = parent.text("Modality") if parent is not None else ""
+        self._show(modality)
+        questions = self.first if number == 0 else self._identifiers(number, above, modality)
         for identifier in questions:
             answers = matches(association, self.model, identifier, course)
             for record in answers:
