@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from .cache import Cache
 from .elements import Elements, tag_of
 from .errors import IncompleteRetrieve, InvalidRequest
-from .identifier import columns_of, describe_keys
+from .identifier import columns_of, describe_keys, ihe_keys
 from .instances import WANTED, Found, Place, gather, instances
 from .keys import key_of
 from .level import QueryLevel
-from .models import PATIENT_ROOT, RETURN_KEYS, STUDY_ROOT, split_keys
+from .models import IHE_KEYS, PATIENT_ROOT, RETURN_KEYS, STUDY_ROOT, split_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,9 @@ _ORDER = (
     "InstanceNumber",
     "SOPInstanceUID",
 )
-_READ = WANTED | {tag_of(keyword) for keywords in RETURN_KEYS.values() for keyword in keywords}
+_READ = WANTED | {
+    tag_of(keyword) for known in (RETURN_KEYS, IHE_KEYS) for keywords in known.values() for keyword in keywords
+}
 
 
 def open_folder(
@@ -119,7 +121,8 @@ class Folder:
             match = next((view for view in group if matches(view, keys)), None)
             if match is not None:
                 records.append(match)
-        frame = table(records, columns)
+        columns += ihe_keys(asked, dict.fromkeys(record.text("Modality") for record in records))
+        frame = table(records, list(dict.fromkeys(columns)))
         problems = frame.attrs.get("problems", [])
         if raw:
             frame["dataset"] = pd.Series([record.dataset() for record in records], dtype="object")
