@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -66,10 +67,10 @@ def decode(
                 return tidy(np.ascontiguousarray(array).view(form.dtype).reshape(form.shape), form)
         except Exception:  # its own error classes are not importable by name; the decoders below say what is wrong
             pass
-    return _by_pydicom(path, transfer_syntax, form, index)
+    return _by_pydicom(path, transfer_syntax, form, index, encapsulated is not None)
 
 
-def _by_pydicom(path: str, transfer_syntax: str, form: Format, index: int) -> Array:
+def _by_pydicom(path: str, transfer_syntax: str, form: Format, index: int, alone: bool) -> Array:
     import pydicom
     from pydicom.pixels import get_decoder
 
@@ -88,10 +89,7 @@ def _by_pydicom(path: str, transfer_syntax: str, form: Format, index: int) -> Ar
                 advice=f"pip install {packages}",
             )
     failures = []
-    try:
-        dataset = pydicom.dcmread(path)
-    except Exception as error:  # pydicom raises what it meets: struct.error, ValueError, KeyError, ...
-        raise BadFile(path, f"cannot be read: {error}") from error
+    dataset = _dataset(path) if alone else _held(path)
     for plugin in plugins or [""]:
         try:
             array, _ = decoder.as_array(dataset, index=index, decoding_plugin=plugin, raw=False)
@@ -108,6 +106,20 @@ def _by_pydicom(path: str, transfer_syntax: str, form: Format, index: int) -> Ar
         f"pixel data of {name_of(transfer_syntax)} cannot be decoded: {'; '.join(failures)[:300]}",
         tag="7FE00010",
     )
+
+
+def _dataset(path: str) -> Any:
+    import pydicom
+
+    try:
+        return pydicom.dcmread(path)
+    except Exception as error:  # pydicom raises what it meets: struct.error, ValueError, KeyError, ...
+        raise BadFile(path, f"cannot be read: {error}") from error
+
+
+#: The file whose frames are being decoded, so that it is not read again for each; `forget` lets go of it.
+_held = lru_cache(maxsize=1)(_dataset)
+forget = _held.cache_clear
 
 
 def _imagecodecs(transfer_syntax: str) -> Callable[[bytes], Any] | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .decoding import decode
+from .decoding import decode, forget
 from .elements import Elements
 from .errors import MissingCodec
 from .pixels import NATIVE, Array, Format, Rescale, check_size, read_into, smallest, tidy
@@ -63,6 +63,13 @@ def read(frames: Sequence[Frame]) -> Array:
     """
     form = frames[0].form
     check_size(len(frames) * form.size * (1 if form.allocated > 8 else 2))
+    try:
+        return _values(frames, form)
+    finally:
+        forget()
+
+
+def _values(frames: Sequence[Frame], form: Format) -> Array:
     shape = (len(frames), *form.shape)
     if form.samples > 1:
         return _filled(frames, np.empty(shape, form.dtype), _colour)
@@ -110,12 +117,14 @@ def lazy(frames: Sequence[Frame]) -> Any:
         low, high, whole = _range(frames)
         dtype = smallest(low, high) if whole else np.dtype(np.float32)
 
-    def one(frame: Frame) -> Array:
-        place = np.empty(form.shape, dtype)
-        work(frame, place)
-        return place
+    make = delayed(_alone)
+    return da.stack([da.from_delayed(make(frame, dtype, work), form.shape, dtype) for frame in frames])
 
-    return da.stack([da.from_delayed(delayed(one)(frame), form.shape, dtype) for frame in frames])
+
+def _alone(frame: Frame, dtype: np.dtype[Any], work: Callable[[Frame, Array], None]) -> Array:
+    place = np.empty(frame.form.shape, dtype)
+    work(frame, place)
+    return place
 
 
 def _range(frames: Sequence[Frame]) -> tuple[float, float, bool]:

@@ -11,12 +11,20 @@ import numpy as np
 import pytest
 import slices
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
 from support import ROOT, shared
 
 from dicomlab import headers, load, pixels, readers
 from dicomlab.decoding import decode
 from dicomlab.errors import BadFile, InvalidRequest, MissingCodec
+from dicomlab.frames import Frame, read
+from dicomlab.imageheader import format_of
 from dicomlab.planes import describe, frames
 
 CODECS = ROOT.parent / "shared" / "data" / "truth" / "_codecs.json"
@@ -150,6 +158,42 @@ def test_a_volume_above_the_limit_is_refused_before_it_is_allocated(tmp_path, mo
         else:
             with pytest.raises(InvalidRequest, match="limit"):
                 load(paths)
+
+
+def test_files_of_one_series_may_be_encoded_each_in_its_own_way(tmp_path):  # R12.12
+    plain = load(slices.write(tmp_path / "plain", slices.stack([0, 2, 4])))
+    mixed = []
+    for syntax in (ImplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian):
+        dataset = slices.stack([0, 2, 4])[len(mixed)]
+        if syntax == ExplicitVRBigEndian:
+            dataset.PixelData = np.frombuffer(dataset.PixelData, "<i2").astype(">i2").tobytes()
+        mixed += slices.write(tmp_path / syntax, [dataset], syntax)
+    other = load(mixed)
+    assert other.drop_vars("path").identical(plain.drop_vars("path"))
+
+
+def test_a_file_that_became_shorter_since_its_header_was_read_is_a_bad_file(tmp_path):
+    paths = slices.write(tmp_path, slices.stack([0, 2]))
+    planes, _ = describe(headers.read(list(map(str, paths)), readers.wanted()), [0, 1])
+    paths[1].write_bytes(paths[1].read_bytes()[:-3])
+    with pytest.raises(BadFile, match=r"0001.*ends after 21 of 24 bytes"):
+        read(frames(planes))
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless])
+def test_frames_of_one_file_are_values_each_by_its_number(tmp_path, syntax):
+    stored = np.arange(3 * 64 * 64, dtype=np.int16).reshape(3, 64, 64)
+    dataset = slices.image(stored[0], (0, 0, 0), 1, NumberOfFrames=3)
+    dataset.PixelData = stored.tobytes()
+    (path,) = slices.write(tmp_path, [dataset], ExplicitVRLittleEndian if syntax == RLELossless else syntax)
+    if syntax == RLELossless:
+        dataset.compress(RLELossless, generate_instance_uid=False)
+        (path,) = slices.write(tmp_path, [dataset], syntax)
+    header = headers.read([str(path)], readers.wanted())
+    place = int(header.pixel_at[0]), int(header.pixel_length[0])
+    form = format_of(header[0])
+    wanted = [Frame(str(path), syntax, form, place, pixels.Rescale(2, -5), index, 3) for index in (2, 0, 1)]
+    assert (read(wanted) == stored[[2, 0, 1]].astype(np.int64) * 2 - 5).all()
 
 
 def test_a_codec_that_is_absent_is_named_with_its_pip_line(tmp_path, monkeypatch):  # R12.13
