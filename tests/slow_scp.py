@@ -1,4 +1,4 @@
-"""An archive that is far away: each sub-operation waits; it limits its associations, and may cut one off.
+"""An archive that is far away: each sub-operation waits; it limits its associations, may cut one off, and more.
 
 ``python slow_scp.py SECONDS INSTANCES MOVE_PORT`` prints its port. Made of the canned server of the benchmarks.
 """
@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -34,8 +35,8 @@ from benchmarks.canned import (
     word,
 )
 
+STORAGE = b"1.2.840.10008.5.1.4.1.1."  # what the storage SOP classes begin with
 STUDY, SERIES = b"1.2.9", b"1.2.9.1"
-VERIFICATION = b"1.2.840.10008.1.1"
 PIXELS = 64 * 64 * 2
 BUSY = bytes((3, 0, 0, 0, 0, 4, 0, 2, 3, 2))  # A-ASSOCIATE-RJ: transient, local limit exceeded
 
@@ -44,10 +45,10 @@ def uid(number: int) -> bytes:
     return b"1.2.9.1.%06d" % (100000 + number)
 
 
-def data_set(number: int) -> bytes:
+def data_set(number: int, sop_class: bytes = CT_STORAGE) -> bytes:
     """One small CT image in Explicit VR Little Endian."""
     words = [(0x0002, 1), (0x0010, 64), (0x0011, 64), (0x0100, 16), (0x0101, 16), (0x0102, 15), (0x0103, 0)]
-    text = [(0x00080016, b"UI", CT_STORAGE), (0x00080018, b"UI", uid(number)), (0x00080060, b"CS", b"CT")]
+    text = [(0x00080016, b"UI", sop_class), (0x00080018, b"UI", uid(number)), (0x00080060, b"CS", b"CT")]
     text += [(0x00100020, b"LO", b"P1"), (0x0020000D, b"UI", STUDY), (0x0020000E, b"UI", SERIES)]
     text += [(0x00200013, b"IS", b"%d" % number), (0x00280004, b"CS", b"MONOCHROME2")]
     elements = sorted([*text, *((0x00280000 | element, b"US", word(value)) for element, value in words)])
@@ -57,14 +58,29 @@ def data_set(number: int) -> bytes:
 class SlowServer(Server):
     """Counts the associations that stand; beyond `limit` they are rejected as "local limit exceeded"."""
 
-    def __init__(self, seconds: float, instances: int, *, move_port: int = 0, limit: int = 64, cut: int = 0) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        instances: int,
+        *,
+        move_port: int = 0,
+        limit: int = 64,
+        cut: int = 0,
+        find: bool = True,
+        listed: int | None = None,
+        halves: bool = False,
+    ) -> None:
         super().__init__()
         self.RequestHandlerClass = Slow
         self.seconds, self.instances, self.move_port, self.limit = seconds, instances, move_port, limit
         self.cut = cut  # instances after which every association but the first is aborted
+        self.find = find  # C-FIND is answered; else it fails with 0xC001
+        self.listed = instances if listed is None else listed  # instances that C-FIND names, of those it counts
+        self.halves = halves  # a first C-GET sends half, and says that the others failed; a second the others
         self.lock = threading.Lock()
         self.standing = self.most = self.rejected = self.aborted = 0
         self.asked: list[int] = []  # instances that each request named
+        self.models: list[tuple[str, str]] = []  # SOP class and level of each C-GET and C-MOVE
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that has gone is no trouble."""
@@ -101,13 +117,17 @@ class Slow(Association):
                 server.standing -= 1
 
     def answer_find(self, context: Context, command: dict[int, bytes], identifier: bytes) -> None:
+        if not self.server.find:
+            self.request.sendall(message(context, response(command, 0xC001)))
+            return
         pending = message(context, response(command, 0xFF00, with_data=True))
         above = [(0x0020000D, b"UI", STUDY), (0x0020000E, b"UI", SERIES)]
-        matches = [[(0x00080052, b"CS", b"SERIES"), (0x00080060, b"CS", b"CT"), *above]]
+        count = (0x00201209, b"IS", b"%d" % self.server.instances)
+        matches = [[(0x00080052, b"CS", b"SERIES"), (0x00080060, b"CS", b"CT"), *above, count]]
         if b"IMAGE" in identifier:
             matches = [
                 [(0x00080016, b"UI", CT_STORAGE), (0x00080018, b"UI", uid(number)), *above]
-                for number in range(self.server.instances)
+                for number in range(self.server.listed)
             ]
         parts = b"".join(pending + fragment(context, encode(match)) for match in matches)
         self.request.sendall(parts + message(context, response(command, SUCCESS)))
@@ -116,29 +136,34 @@ class Slow(Association):
         server = self.server
         wanted = [number for number in range(server.instances) if uid(number) in identifier]
         wanted = wanted or list(range(server.instances))
+        half = wanted[:: -1 if len(server.asked) else 1][: len(wanted) // 2]
+        sent = half if server.halves else wanted
         server.asked.append(len(wanted))
+        level = next(level for level in ("PATIENT", "STUDY", "SERIES", "IMAGE") if level.encode() in identifier)
+        server.models.append((context.abstract.decode().rstrip("\0"), level))
         with self.sink(command) as (sink, way):
-            for done, number in enumerate(wanted):
+            for done, number in enumerate(sent):
                 if server.cut and done == server.cut and not self.first:
                     server.aborted += 1
                     self.request.sendall(bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0)))
                     self.request.shutdown(socket.SHUT_RDWR)
                     return
                 time.sleep(server.seconds)
-                head = {0x0002: CT_STORAGE, 0x0100: b"\1\0", 0x0110: word(number + 1), 0x0700: b"\0\0"}
+                head = {0x0002: way.abstract, 0x0100: b"\1\0", 0x0110: word(number + 1), 0x0700: b"\0\0"}
                 head |= {0x0800: b"\1\0", 0x1000: uid(number)}
-                sink.request.sendall(message(way, head) + fragment(way, data_set(number)))
+                sink.request.sendall(message(way, head) + fragment(way, data_set(number, way.abstract)))
                 sink.pdu()  # the C-STORE response
-        counts = {0x1021: len(wanted), 0x1022: 0, 0x1023: 0}
-        said = {**response(command, SUCCESS), **{element: word(count) for element, count in counts.items()}}
+        counts = {0x1021: len(sent), 0x1022: len(wanted) - len(sent), 0x1023: 0}
+        status = 0xB000 if server.halves else SUCCESS
+        said = {**response(command, status), **{element: word(count) for element, count in counts.items()}}
         self.request.sendall(message(context, said))
 
     @contextlib.contextmanager
     def sink(self, command: dict[int, bytes]) -> Iterator[tuple[Association, Context]]:
         """Where the instances go, and the context there: this association, or one of a C-MOVE's own."""
         if 0x0600 not in command:
-            both = [one for one in self.contexts.values() if (one.abstract, one.syntax) == (CT_STORAGE, EXPLICIT)]
-            yield self, both[0]
+            ways = [one for one in self.contexts.values() if STORAGE in one.abstract and one.syntax == EXPLICIT]
+            yield self, next((way for way in ways if way.abstract == CT_STORAGE), ways[0])
             return
         with socket.create_connection(("127.0.0.1", self.server.move_port)) as connection:
             other = object.__new__(Slow)
@@ -158,7 +183,7 @@ class Slow(Association):
 
 
 @contextlib.contextmanager
-def serving(seconds: float, instances: int, **more: int) -> Iterator[SlowServer]:
+def serving(seconds: float, instances: int, **more: Any) -> Iterator[SlowServer]:
     """A SlowServer in threads of this process."""
     with SlowServer(seconds, instances, **more) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ..elements import Elements
 from ..errors import BadData, DicomlabError
 from ..identifier import PATIENT_ROOT, STUDY_ROOT, identifiers
 from ..level import QueryLevel
 from ..tables import Address
-from . import contexts, query
+from . import contexts
 from .association import Association, associate
 from .deadline import Deadline
 from .node import Node
+from .operation import Course, matches
 
 _IMAGE_KEYS = (
     "SOPInstanceUID",
@@ -112,12 +114,28 @@ def _below(association: Association, model: str, address: Address, holdings: Hol
             if address.SOPInstanceUID:
                 images["SOPInstanceUID"] = address.SOPInstanceUID
             found = _find(association, model, QueryLevel.IMAGE, images, _IMAGE_KEYS, holdings)
-            if not found and not address.SOPInstanceUID:
-                holdings.doubt(f"it names series {uid} and none of its instances")
+            if not address.SOPInstanceUID:
+                _compare(holdings, uid, _stated(series), len({image.text("SOPInstanceUID") for image in found}))
             for image in found:
                 instance = image.text("SOPInstanceUID")
                 if instance and address.SOPInstanceUID in ("", instance):
                     yield Held(instance, study, uid, image.text("SOPClassUID"), _size(image))
+
+
+def _stated(series: Elements) -> int | None:
+    try:
+        stated = series.get("NumberOfSeriesRelatedInstances")
+    except BadData:
+        return None
+    return stated if isinstance(stated, int) else None
+
+
+def _compare(holdings: Holdings, series: str, stated: int | None, listed: int) -> None:
+    """Doubt a list of instances that is shorter than the series is said to be."""
+    if listed < (stated or 0):
+        holdings.doubt(f"it says that series {series} has {stated} instances and lists {listed}")
+    elif not listed:
+        holdings.doubt(f"it names series {series} and none of its instances")
 
 
 def _find(
@@ -127,17 +145,17 @@ def _find(
     keys: dict[str, str],
     returned: Sequence[str],
     holdings: Holdings,
-) -> list[query.Elements]:
-    course = query.Course(10**9)
+) -> list[Elements]:
+    course = Course(10**9)
     asked = identifiers(level, keys, model=model, return_keys=[key for key in returned if key not in keys])
-    records = [record for item in asked for record in query.matches(association, model, item, course)]
+    records = [record for item in asked for record in matches(association, model, item, course)]
     association.deadline.progressed()
     if course.cut or course.cancelled or course.unreadable:
         holdings.doubt(course.cut or (course.unreadable or ["the archive cancelled the query"])[0])
     return records
 
 
-def _size(image: query.Elements) -> int | None:
+def _size(image: Elements) -> int | None:
     try:
         rows, columns, bits = (image.get(name) for name in ("Rows", "Columns", "BitsAllocated"))
         samples, frames = image.get("SamplesPerPixel") or 1, image.get("NumberOfFrames") or 1

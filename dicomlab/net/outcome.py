@@ -170,7 +170,7 @@ def _remarks(run: Retrieval, missing: list[str]) -> list[str]:
     if not run.holdings.instances and run.holdings.known:
         remarks.append("the archive holds nothing of what was asked for")
     if not run.holdings.known:
-        remarks.append(f"the archive could not be asked what it holds ({run.holdings.why}); what came may not be all")
+        remarks.append(f"it is not known what the archive holds ({run.holdings.why}); what came may not be all")
     if run.cause is not None and not missing:
         remarks.append(f"all instances are here, yet it ended badly: {run.cause or type(run.cause).__name__}")
     return remarks + run.remarks
@@ -192,6 +192,11 @@ def _trouble(run: Retrieval, frame: pd.DataFrame, missing: list[str]) -> Dicomla
     return _incomplete(run, frame, missing, failures[0] if failures else None)
 
 
+def _are(count: int, thing: str = "") -> str:
+    things = "" if not thing else f" {thing}" if count == 1 else f" {thing}s"
+    return f"{count}{things} {'is' if count == 1 else 'are'}"
+
+
 def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status: Any) -> IncompleteRetrieve:
     import pandas as pd
 
@@ -200,9 +205,9 @@ def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status:
     refused = receiver.refused if receiver else []
     total = len(run.holdings.instances)
     if run.holdings.known:
-        text = f"{total - len(missing)} of {total} instances are here, {len(missing)} are missing"
+        text = f"{total - len(missing)} of {total} instances are here, {_are(len(missing))} missing"
     else:
-        text = f"{len(frame)} instances are here; how many there should be is not known"
+        text = f"{_are(len(frame), 'instance')} here; how many there should be is not known"
     sent = run.tally.counts.get("completed", 0)
     if run.method == "move" and sent and not run.kept:
         text += f"; the archive says it sent {sent} to {run.node.move_ae}, none arrived here"
@@ -211,7 +216,7 @@ def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status:
     if status is not None:
         text += f"; it ended with {status}"
     if refused:
-        text += f"; {len(refused)} came and were not kept: {refused[0].why}"
+        text += f"; {len(refused)} came and {'was' if len(refused) == 1 else 'were'} not kept: {refused[0].why}"
     if run.remarks:
         text += f"; {run.remarks[0]}"
     advice = "Call retrieve again: only what is missing is fetched."

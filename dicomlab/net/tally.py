@@ -59,5 +59,5 @@ def say(remarks: Sequence[str], peer: str) -> None:
     """One ResultWarning for what is odd about a retrieval."""
     said = list(dict.fromkeys(remarks))
     if said:
-        more = f"; and {len(said) - 5} more remarks, in attrs['remarks']" if len(said) > 5 else ""
+        more = f"; and {len(said) - 5} more, in attrs['remarks']" if len(said) > 5 else ""
         warnings.warn(f"{peer}: {'; '.join(said[:5])}{more}", ResultWarning, stacklevel=5)

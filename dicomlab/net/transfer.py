@@ -24,7 +24,7 @@ from .contexts import IMPLICIT
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
 from .holdings import Held, Holdings
-from .listener import Listener
+from .listener import Listener, keep
 from .node import Node
 from .parallel import Parallel
 from .receiver import Receiver
@@ -226,7 +226,7 @@ def _take(
     for message in association.responses(message_id, CommandField.C_GET_RQ, "C-GET", DATA_LIMIT):
         if message.command.command_field == CommandField.C_STORE_RQ:
             _, transfer_syntax = association.accepted.contexts[message.context_id]
-            association.answer(message, receiver.receive(transfer_syntax, message))
+            association.answer(message, keep(receiver, transfer_syntax, message))
             if receiver.full is not None and not cancelled:
                 association.cancel(model, message_id)
                 cancelled = True

@@ -15,7 +15,7 @@ from pynetdicom import AE
 from support import free_port
 from wires import meanwhile
 
-from dicomlab.errors import InvalidRequest
+from dicomlab.errors import CacheError, InvalidRequest
 from dicomlab.net import doorway, listener, negotiation
 from dicomlab.net.contexts import EXPLICIT, Context
 from dicomlab.net.deadline import Cancelled, Deadline
@@ -298,3 +298,16 @@ def test_the_grace_time_ends_when_all_is_here_with_the_total_deadline_or_on_requ
         began = time.monotonic()
         door.settle(5.0, done)
         assert time.monotonic() - began < 0.7
+
+
+def test_a_cache_that_cannot_be_used_is_out_of_resources_and_no_abort():  # PS3.4 B.2.3
+    class Broken(Kept):
+        full = None
+
+        def receive(self, transfer_syntax, message):
+            raise CacheError("the folder is gone")
+
+    received = Broken()
+    with Listener(node(), received, Deadline(10)) as door:
+        assert store(door.address, instances=2) == [0x0000, 0xA700, 0xA700]
+    assert isinstance(received.full, CacheError) and not door.troubles

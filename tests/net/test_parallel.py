@@ -129,7 +129,7 @@ def test_cancel_stops_all_within_a_second(tmp_path: Path) -> None:  # R1.17
 @pytest.mark.parametrize("method", ["get", "move"])
 def test_eight_associations_are_many_times_as_fast_where_each_instance_waits(method: str, tmp_path: Path) -> None:
     listen = free_port()
-    command = [sys.executable, str(Path(__file__).parents[1] / "slow_scp.py"), "0.02", "160", str(listen)]
+    command = [sys.executable, str(Path(__file__).parents[1] / "slow_scp.py"), "0.05", "96", str(listen)]
     seconds: dict[int, float] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -142,7 +142,7 @@ def test_eight_associations_are_many_times_as_fast_where_each_instance_waits(met
                     began = time.monotonic()
                     got: Any = slow.retrieve(STUDY, method=method, progress=False)
                     seconds[count] = time.monotonic() - began
-                    assert len(got) == 160
+                    assert len(got) == 96
         finally:
             process.kill()
-    assert seconds[1] > 4 * seconds[8], seconds
+    assert seconds[1] > 3 * seconds[8], seconds  # 7 on a machine with nothing else to do

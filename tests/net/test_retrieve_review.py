@@ -6,12 +6,18 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
+from pydicom.data import get_testdata_file
+from pydicom.uid import RLELossless
+from slow_scp import serving
 
 import dicomlab as dl
 from dicomlab import errors
+from dicomlab.cache import Cache
 from dicomlab.demo import Holdings, Manners
 from dicomlab.net import contexts
+from dicomlab.net.contexts import EXPLICIT
 from dicomlab.net.holdings import Held
 from dicomlab.net.holdings import Holdings as Due
 
@@ -30,10 +36,7 @@ def test_a_list_cut_by_the_archive_is_not_taken_for_all_there_is() -> None:  # R
 
 def test_a_patient_and_a_study_of_another_go_together() -> None:  # R5.1
     with dl.demo_pacs(Holdings.t31(), timeout=10) as pacs:
-        try:
-            got = pacs.retrieve([{"PatientID": "98890234"}, {"StudyInstanceUID": ST}], progress=False)
-        except errors.InvalidRequest:
-            pytest.skip("addresses takes no such mixture")
+        got = pacs.retrieve([{"PatientID": "98890234"}, {"StudyInstanceUID": ST}], progress=False)
     assert ST in set(got.StudyInstanceUID) and "98890234" in set(got.PatientID)
 
 
@@ -53,3 +56,60 @@ def test_a_study_partly_here_is_completed_series_by_series() -> None:  # R5.13
         lost: Any = 11 - sum(Path(path).exists() for path in first.path)
         again = pacs.retrieve(ST, progress=False)
     assert len(again) == 11 and again.attrs["fetched"] == lost == 2
+
+
+def peer(server: Any, folder: Path, **node: Any) -> dl.Peer:
+    address = dl.Node("SLOW", "127.0.0.1", server.server_address[1], **node)
+    return dl.connect(address, cache=Cache(folder / "cache", index=folder / "index.sqlite"), timeout=10)
+
+
+def test_a_list_shorter_than_the_series_is_said_to_be_is_doubted(tmp_path: Path) -> None:  # R5.11
+    with (
+        serving(0, 9, listed=4) as server,
+        peer(server, tmp_path) as pacs,
+        pytest.warns(errors.ResultWarning, match="has 9 instances and lists 4"),
+    ):
+        got = pacs.retrieve("1.2.9", progress=False)
+    assert len(got) == 9 and got.attrs["complete"] is False
+
+
+def test_without_c_find_patients_and_studies_are_asked_for_in_their_own_models(tmp_path: Path) -> None:  # R5.1
+    with serving(0, 3, find=False) as server, peer(server, tmp_path) as pacs, warnings.catch_warnings():
+        warnings.simplefilter("ignore", errors.ResultWarning)
+        got = pacs.retrieve([{"PatientID": "P1"}, {"PatientID": "P1", "StudyInstanceUID": "1.2.9"}], progress=False)
+    assert len(got) == 3
+    assert server.models == [
+        ("1.2.840.10008.5.1.4.1.2.2.3", "STUDY"),
+        ("1.2.840.10008.5.1.4.1.2.1.3", "PATIENT"),
+    ]
+
+
+def test_without_c_find_what_failed_first_and_came_later_is_no_failure(tmp_path: Path) -> None:  # R5.6, R5.11
+    with (
+        serving(0, 8, find=False, halves=True) as server,
+        peer(server, tmp_path) as pacs,
+        pytest.warns(errors.ResultWarning, match="may not be all"),
+    ):
+        got = pacs.retrieve("1.2.9", progress=False)
+    assert len(got) == 8 and server.asked == [8, 8]
+    assert got.attrs["peer_status"] == [0xB000, 0xB000]
+
+
+def test_a_compressed_instance_comes_over_a_later_association(tmp_path: Path) -> None:  # R1.7, R5.6
+    compressed = pydicom.dcmread(get_testdata_file("MR_small_RLE.dcm"))
+    plain = pydicom.dcmread(get_testdata_file("MR_small.dcm"))
+    compressed.SOPInstanceUID = compressed.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    for one in (plain, compressed):
+        one.StudyInstanceUID, one.SeriesInstanceUID = "1.2.3", "1.2.3.1"
+        one.Modality = "XX"  # so that every storage class may come
+    with (
+        dl.demo_pacs(Holdings.of([plain, compressed]), manners=Manners.dcmqrscp(), timeout=10) as pacs,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", errors.ResultWarning)
+        got = pacs.retrieve("1.2.3", progress=False)
+        asked = [one.identifier for one in pacs._owner.server.requests("C-GET")]
+        assert pacs.retrieve("1.2.3", progress=False).attrs["fetched"] == 0
+    assert sorted(got.TransferSyntaxUID) == sorted((EXPLICIT, RLELossless))
+    assert got.attrs["complete"]
+    assert asked[0].QueryRetrieveLevel == "SERIES" and asked[-1].SOPInstanceUID == "1.2.3.4"
