@@ -36,7 +36,7 @@ _SHARED = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shared:
     """What the planes of a series usually have in common."""
 

@@ -52,25 +52,28 @@ def groups(planes: Sequence[Plane]) -> list[tuple[str, list[Plane]]]:
 
     directions: list[np.ndarray[Any, Any]] = []
     known: dict[tuple[float, ...], int] = {}
+    alike: dict[tuple[Any, ...], list[Plane]] = {}  # most planes of a series are alike: their kind is worked out once
     for plane in planes:
+        alike.setdefault((plane.shared, plane.spacing, plane.orientation, plane.lies), []).append(plane)
+    for (shared, between, orientation, lies), members in alike.items():
         turn = -1
-        if plane.orientation is not None:
-            turn = known.get(plane.orientation, -1)
+        if orientation is not None:
+            turn = known.get(orientation, -1)
             if turn < 0:
-                turn = known[plane.orientation] = _direction(directions, np.array(plane.orientation))
-        spacing = plane.spacing and tuple(round(value, 5) for value in plane.spacing)
+                turn = known[orientation] = _direction(directions, np.array(orientation))
+        spacing = between and tuple(round(value, 5) for value in between)
         kind = (
-            plane.series[0],
-            study(plane),
-            plane.series[2],
-            plane.sop_class,
-            plane.form,
-            plane.frame,
+            shared.series[0],
+            study(members[0]),
+            shared.series[2],
+            shared.sop_class,
+            shared.form,
+            shared.frame,
             spacing,
             turn,
-            plane.lies,
+            lies,
         )
-        kinds.setdefault(kind, []).append(plane)
+        kinds.setdefault(kind, []).extend(members)
     found = []
     leaders: dict[Any, tuple[Any, ...]] = {}
     names = (
