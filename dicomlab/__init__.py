@@ -15,11 +15,11 @@ from .volume import DicomAccessor as _DicomAccessor  # registers the accessor .d
 if TYPE_CHECKING:
     from .demo import demo_pacs
     from .folder import open_folder
-    from .instances import scan
     from .net.addressbook import nodes
     from .net.node import Node
     from .net.peer import Peer, connect
     from .readtable import read_table
+    from .scanning import scan
     from .series import load, load_all
     from .widgets.figure import view
 
@@ -52,7 +52,7 @@ _HOMES = {
     "nodes": ".net.addressbook",
     "open_folder": ".folder",
     "read_table": ".readtable",
-    "scan": ".instances",
+    "scan": ".scanning",
     "view": ".widgets.figure",
 }
 

@@ -9,10 +9,12 @@ from .cache import Cache
 from .elements import Elements, tag_of
 from .errors import IncompleteRetrieve, InvalidRequest
 from .identifier import columns_of, describe_keys, ihe_keys
-from .instances import WANTED, Found, Place, gather, instances
+from .instances import WANTED, instances
 from .keys import key_of
 from .level import QueryLevel
 from .models import IHE_KEYS, PATIENT_ROOT, RETURN_KEYS, STUDY_ROOT, split_keys
+from .places import Place
+from .scanning import Found, gather
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +65,7 @@ def open_folder(
         if isinstance(place, Cache):
             flat += [entry.path for entry in place.entries()]
             if not flat:
-                return Folder(Found([], [], 0, []))
+                return Folder(Found.nothing())
         else:
             flat.append(place)
     return Folder(gather(flat, progress, _READ))
@@ -230,7 +232,7 @@ def _identity(record: Elements, level: QueryLevel, number: int = 0) -> tuple[str
     return (record.text("SOPInstanceUID") or str(number),)
 
 
-def _counted(records: list[Elements]) -> Iterator[Elements]:
+def _counted(records: Sequence[Elements]) -> Iterator[Elements]:
     """The records with the attributes that an archive computes (PS3.4 C.3.4)."""
     patient, study, series = (
         [_identity(record, level) for record in records]

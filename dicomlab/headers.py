@@ -90,7 +90,7 @@ class Headers(Sequence[Elements]):
         self.wanted = wanted
         self.errors: dict[int, BadFile] = {}
         self.tags = tuple(tags)
-        self.data: bytes | bytearray = b""  # all values
+        self.data = b""  # all values
         self.starts: Integers = np.full(shape, -1, np.int64)  # of the values in `data`
         self.lengths: Integers = np.full(shape, -1, np.int32)
         self.vrs: NDArray[np.uint16] = np.zeros(shape, np.uint16)
@@ -99,6 +99,7 @@ class Headers(Sequence[Elements]):
             np.full(rows, -1, np.int64) for _ in range(6)
         )
         self.pixel_vr: NDArray[np.uint16] = np.zeros(rows, np.uint16)
+        self._described = False
         self._made: dict[int, Elements] = {}
         self._metas: dict[int, FileMeta] = {}
         self._slots = {tag: slot for slot, tag in enumerate(tags)}
@@ -140,7 +141,39 @@ class Headers(Sequence[Elements]):
         if tag >= 0:
             vr_text = _PIXEL_VR[tag] if implicit else _letters(int(self.pixel_vr[row]))
             pixels = (vr_text, int(self.pixel_at[row]), int(self.pixel_length[row]))
-        return Elements(raw, implicit, int(self.ends[row]), pixels)
+        made = Elements(raw, implicit, int(self.ends[row]), pixels)
+        if self._described:
+            self._describe(row, made)
+        return made
+
+    def described(self) -> Headers:
+        """These, with the transfer syntax among the elements of each as (0002,0010).
+
+        The SOP class and instance are those of the file meta where a data set has none.
+        """
+        self._described = True
+        parts, filled = [self.data], len(self.data)
+        for tag, of_meta in ((0x00080016, _CLASS), (0x00080018, _INSTANCE)):
+            slot, other = self._slots.get(tag), self._slots[of_meta]
+            if slot is None:
+                continue
+            for row in np.flatnonzero((self.lengths[slot] < 0) & (self.lengths[other] > 0)).tolist():
+                uid = self._text(of_meta, row).encode("ascii", "replace")
+                if uid:
+                    self.starts[slot, row], self.lengths[slot, row] = filled, len(uid)
+                    parts.append(uid)
+                    filled += len(uid)
+        self.data = b"".join(parts) if len(parts) > 1 else self.data
+        for row, elements in self._made.items():
+            self._describe(row, elements)
+        return self
+
+    def _describe(self, row: int, elements: Elements) -> None:
+        meta = self.meta(row)
+        elements.raw[_SYNTAX] = ("UI", meta.transfer_syntax.encode("ascii", "replace"))
+        for tag, uid in ((0x00080016, meta.sop_class), (0x00080018, meta.sop_instance)):
+            if uid and tag not in elements.raw:
+                elements.raw[tag] = ("UI", uid.encode("ascii", "replace"))
 
     def meta(self, row: int) -> FileMeta:
         """What the file meta says, as `elements.parse_file` gives it."""
@@ -348,12 +381,14 @@ class _Reader:
             made.errors[row] = error
             return
         made._metas[row], made._made[row] = meta, elements
-        values = {tag: value for tag, (_, value) in elements.raw.items()}
+        made.implicit[row] = elements.implicit
+        values = dict(elements.raw)
         for tag, text in ((_SYNTAX, meta.transfer_syntax), (_CLASS, meta.sop_class), (_INSTANCE, meta.sop_instance)):
-            values[tag] = text.encode("ascii", "replace")
-        for tag, value in values.items():
+            values[tag] = ("UI", text.encode("ascii", "replace"))
+        for tag, (vr, value) in values.items():
             slot = made._slots[tag]
             made.starts[slot, row], made.lengths[slot, row] = self.filled, len(value)
+            made.vrs[slot, row] = 0 if elements.implicit else int.from_bytes(vr.encode("latin-1"), "little")
             self.parts.append(value)
             self.filled += len(value)
         if elements.pixels is not None:
@@ -386,7 +421,7 @@ class _Window:
 def _kind(syntax: bytes) -> int:
     """1 for explicit, 2 for implicit little endian, 0 for what the walk of many is not for."""
     uid = syntax.decode("latin-1").strip(" \0")
-    if uid in ("", BIG_ENDIAN, DEFLATED):
+    if uid in ("", BIG_ENDIAN, DEFLATED) or not uid.isascii():
         return 0
     return 2 if uid == IMPLICIT else 1
 

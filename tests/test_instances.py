@@ -14,7 +14,8 @@ import pytest
 from support import shared
 
 from dicomlab.errors import BadFile, InvalidRequest, ResultWarning
-from dicomlab.instances import COLUMNS, describe, instances, scan
+from dicomlab.instances import COLUMNS, describe, instances
+from dicomlab.scanning import scan
 from dicomlab.series import load
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"

@@ -1,0 +1,131 @@
+"""The order of a scan: studies by date, series by number, planes along their normal, then by number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .elements import Elements, tag_of
+from .errors import BadData
+from .headers import Headers
+
+Floats = NDArray[np.float64]
+_SERIES: Final = (0x00080020, 0x00080030, 0x0020000D, 0x00200011, 0x0020000E)  # what a study and series are sorted by
+_DS: Final = int.from_bytes(b"DS", "little")
+
+
+def in_order(headers: Headers) -> NDArray[np.intp]:
+    """The rows in the order of a scan."""
+    by_path = np.array(sorted(range(len(headers)), key=headers.paths.__getitem__), np.intp)
+    planes = _planes(headers)  # without a position first
+    keys = (_instance_numbers(headers), *planes[::-1], _series(headers))  # the last decides first
+    return by_path[np.lexsort([key[by_path] for key in keys])]
+
+
+def twice(headers: Headers, order: NDArray[np.intp]) -> Iterator[tuple[str, str]]:
+    """Each file with the SOP Instance UID of one before it in the order, and that one."""
+    values = [value or b"" for value in headers.values(tag_of("SOPInstanceUID"))]
+    joined = b"".join(values)
+    if joined.isascii() and b"\\" not in joined and b"\x1b" not in joined:
+        uids = [value.strip(b" \0") for value in values]
+    else:
+        uids = [one.text("SOPInstanceUID").encode() for one in headers]
+    if len(set(uids)) == len(uids):
+        return
+    seen: dict[bytes, str] = {}
+    for row in order.tolist():
+        path = headers.paths[row]
+        if uids[row] and seen.setdefault(uids[row], path) != path:
+            yield path, seen[uids[row]]
+
+
+def _series(headers: Headers) -> NDArray[np.int64]:
+    """The rank of the study and series of each row; what the same bytes say is read once."""
+    columns = [headers.values(tag) for tag in _SERIES]
+    columns += [headers.cells(tag)[3].tolist() for tag in _SERIES]  # the same bytes of another VR are another value
+    keys = list(zip(*columns, strict=True))
+    known = {key: _series_key(headers[row]) for key, row in {key: row for row, key in enumerate(keys)}.items()}
+    ranks = {key: rank for rank, key in enumerate(sorted(set(known.values())))}
+    return np.array([ranks[known[key]] for key in keys], np.int64)
+
+
+def _series_key(elements: Elements) -> tuple[str, str, str, float, str]:
+    number = _numbers(elements, "SeriesNumber")
+    date, time, study, _, uid = (elements.text(tag) for tag in _SERIES)
+    return date, time, study, number[0] if number else math.inf, uid
+
+
+def _instance_numbers(headers: Headers) -> Floats:
+    """Infinite where there is none."""
+    known: dict[bytes | None, float] = {None: math.inf}
+    found = np.full(len(headers), math.inf)
+    for row, value in enumerate(headers.values(tag_of("InstanceNumber"))):
+        number = known.get(value)
+        if number is None:
+            numbers = _numbers(headers[row], "InstanceNumber")
+            number = float(numbers[0]) if numbers else math.inf
+            known[value] = number
+        found[row] = number
+    return found
+
+
+def _planes(headers: Headers) -> list[Floats]:
+    """Whether a plane lies somewhere (0 or 1), the three components of its normal, the position along it; or zeros."""
+    normals: dict[bytes | None, tuple[float, ...]] = {None: ()}
+    rows = np.zeros((len(headers), 3))
+    lies = np.zeros(len(headers))
+    for row, value in enumerate(headers.values(tag_of("ImageOrientationPatient"))):
+        normal = normals.get(value)
+        if normal is None:
+            normal = normals[value] = _normal(_numbers(headers[row], "ImageOrientationPatient"))
+        if normal:
+            rows[row], lies[row] = normal, 1
+    position, there = _positions(headers)
+    lies *= there
+    rows *= lies[:, None]
+    along = ((rows[:, 0] * position[:, 0] + rows[:, 1] * position[:, 1]) + rows[:, 2] * position[:, 2]) * lies
+    return [lies, *(np.round(rows, 2) + 0.0).T, np.round(along, 3) + 0.0]
+
+
+def _normal(a: tuple[float, ...]) -> tuple[float, ...]:
+    if len(a) != 6:
+        return ()
+    return (a[1] * a[5] - a[2] * a[4], a[2] * a[3] - a[0] * a[5], a[0] * a[4] - a[1] * a[3])
+
+
+def _positions(headers: Headers) -> tuple[Floats, Floats]:
+    """(rows, 3) Image Position (Patient), zeros without; and 1 where it is there."""
+    found, there = np.zeros((len(headers), 3)), np.zeros(len(headers))
+    tag = tag_of("ImagePositionPatient")
+    values, vrs = headers.values(tag), headers.cells(tag)[3]
+    plain = [
+        row
+        for row, (value, vr) in enumerate(zip(values, vrs.tolist(), strict=True))
+        if value and vr in (_DS, 0) and value.count(b"\\") == 2
+    ]
+    joined = b"\\".join([values[row] or b"" for row in plain]).replace(b"\0", b" ")
+    try:
+        numbers = np.array(list(map(float, joined.split(b"\\"))) if plain else []).reshape(len(plain), 3)
+        found[plain], there[plain] = numbers, 1
+        odd = set(np.array(plain, np.intp)[~np.isfinite(numbers).all(axis=1)].tolist())
+    except ValueError:  # one of them is no number
+        odd = set(plain)
+    odd |= {row for row, value in enumerate(values) if value} - set(plain)
+    for row in odd:
+        position = _numbers(headers[row], "ImagePositionPatient")
+        there[row] = len(position) == 3
+        found[row] = position if len(position) == 3 else 0
+    return found, there
+
+
+def _numbers(elements: Elements, keyword: str) -> tuple[float, ...]:
+    try:
+        value = elements.get(keyword)
+        values = value if isinstance(value, tuple) else (value,)
+        return values if all(isinstance(v, int | float) and math.isfinite(v) for v in values) else ()
+    except (BadData, OverflowError):
+        return ()

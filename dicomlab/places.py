@@ -1,0 +1,136 @@
+"""The files in folders, DICOMDIRs and lists. Entries are hostile: each is regular and inside its root, or named."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+
+from .dicomdir import inside, is_directory_file, referenced
+from .errors import BadData, BadFile, InvalidRequest
+
+Place = str | os.PathLike[str]
+
+
+class Files:
+    """The files in some places, each once; what is odd about a place is noted."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.named: set[str] = set()  # by the caller or a DICOMDIR, not found in a folder
+        self.problems: list[dict[str, str]] = []
+        self._seen: dict[tuple[int, int], str] = {}  # device and inode: the first file with these
+
+    def problem(self, path: str, why: str) -> None:
+        """Note what is odd about a file."""
+        self.problems.append({"path": path, "why": why})
+
+    def add(self, place: Place) -> None:
+        """Take the files of one place."""
+        try:
+            path = os.path.expanduser(os.fspath(place))
+            status = os.stat(path)
+        except FileNotFoundError:
+            raise InvalidRequest(f"there is no file or folder {os.fspath(place)!r}") from None
+        except (OSError, ValueError, TypeError) as error:
+            raise InvalidRequest(f"{place!r} cannot be read ({error})") from None
+        if stat.S_ISDIR(status.st_mode):
+            self._folder(path, os.path.realpath(path))
+        elif not stat.S_ISREG(status.st_mode):
+            raise InvalidRequest(f"{path!r} is neither a file nor a folder")
+        elif is_directory_file(path):
+            self._directory(path)
+        else:
+            self._file(path, status.st_dev, status.st_ino, named=True)
+
+    def _file(self, path: str, device: int, inode: int, named: bool = False) -> None:
+        """Take a file unless it was taken before, maybe by another name."""
+        known = self._seen.get((device, inode))
+        if known is not None and _same(known, path):
+            return
+        self._seen[device, inode] = path
+        self.paths.append(path)
+        if named:
+            self.named.add(path)
+
+    def _folder(self, top: str, root: str) -> None:
+        waiting = [top]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                with os.scandir(folder) as entries:
+                    ordered = sorted(entries, key=lambda entry: entry.name)
+                device = os.stat(folder).st_dev
+            except OSError as error:
+                if folder == top:
+                    raise InvalidRequest(f"the folder {folder!r} cannot be read ({error.strerror})") from None
+                self.problem(folder, f"the folder cannot be read ({error.strerror})")
+                continue
+            below = []
+            for entry in ordered:
+                try:
+                    if entry.is_file(follow_symlinks=False):
+                        self._file(entry.path, device, entry.inode())  # no stat: it would cost as much as opening
+                    elif entry.is_symlink():
+                        self._link(entry.path, root)
+                    elif entry.is_dir(follow_symlinks=False):
+                        below.append(entry.path)
+                    else:
+                        self.problem(entry.path, "neither a file nor a folder, not opened")
+                except OSError as error:
+                    self.problem(entry.path, f"cannot be read ({error.strerror})")
+            waiting += reversed(below)
+
+    def _link(self, path: str, root: str) -> None:
+        """A link to a file inside the root is taken; one to a folder inside is found there anyway."""
+        target = os.path.realpath(path)
+        if not inside(target, root):
+            self.problem(path, "a link that leads out of the folder, not followed")
+            return
+        try:
+            status = os.stat(target)
+        except OSError:
+            self.problem(path, "a link that leads nowhere")
+            return
+        if stat.S_ISREG(status.st_mode):
+            self._file(path, status.st_dev, status.st_ino)
+
+    def _directory(self, path: str) -> None:
+        try:
+            names, problems = referenced(path)
+        except BadData as error:
+            raise BadFile(path, f"the DICOMDIR cannot be read: {error}") from None
+        for why in problems:
+            self.problem(path, why)
+        for name in names:
+            status = os.stat(name)
+            self._file(name, status.st_dev, status.st_ino, named=True)
+
+
+def each(places: Iterable[Place | Iterable[Place]]) -> list[Place]:
+    """Places and lists of them as one list.
+
+    Raises
+    ------
+    InvalidRequest
+        One is no place, or there is none.
+    """
+    flat: list[Place] = []
+    for place in places:
+        if isinstance(place, str | os.PathLike):
+            flat.append(place)
+        elif isinstance(place, Iterable) and not isinstance(place, bytes):
+            flat += each(place)
+        else:
+            raise InvalidRequest(f"{place!r} is no file or folder")
+    if not flat:
+        raise InvalidRequest("nothing is selected", advice="Name a folder, a file or a DICOMDIR.")
+    return flat
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two paths of one inode number lead to the same file; device and inode of an entry may be reused."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False

@@ -1,0 +1,153 @@
+"""Scan: the instances in folders, files and DICOMDIRs, as a table in the order of studies, series and planes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ResultWarning
+from .headers import Headers, read
+from .instances import WANTED, check_whole, instances
+from .ordering import in_order, twice
+from .places import Files, Place, each
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DIRECTORY: Final = b"1.2.840.10008.1.3.10"  # Media Storage Directory Storage
+
+
+def scan(*places: Place | Iterable[Place], progress: Callable[[int, int], object] | None = None) -> pd.DataFrame:
+    """The instances in folders, files and DICOMDIRs.
+
+    Parameters
+    ----------
+    places
+        Folders (with all below them), files, DICOMDIR files, or lists of them.
+    progress
+        Called with the numbers of files done and found; an exception raised in it ends the scan.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The instances table, sorted by study, series, position and number. ``attrs["skipped"]`` counts the files
+        that are no DICOM; ``attrs["problems"]`` names the damaged and odd ones (path, why), and one
+        `ResultWarning` says how many there are, or that no instance was found at all.
+
+    Raises
+    ------
+    InvalidRequest
+        A place does not exist or cannot be read, or none is given.
+
+    Examples
+    --------
+    >>> from pydicom.data import get_testdata_file
+    >>> ct = scan(get_testdata_file("CT_small.dcm"))
+    >>> ct.Modality.tolist()
+    ['CT']
+    """
+    return gather(places, progress).frame()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `gather` found."""
+
+    headers: Headers  # of the instances, in the order of their files
+    order: NDArray[np.intp]  # rows of `headers` in the order of a scan
+    skipped: int  # files that are no DICOM
+    problems: list[dict[str, str]]  # path, why
+    looked: int | None = None  # files looked at; None where they were known before
+
+    @classmethod
+    def nothing(cls) -> Found:
+        """No instance, and no file looked at."""
+        return cls(read([], WANTED), np.zeros(0, np.intp), 0, [])
+
+    @cached_property
+    def records(self) -> Headers:
+        """The headers in the order of a scan."""
+        return self.headers.take(self.order)
+
+    @property
+    def paths(self) -> list[str]:
+        """Their files."""
+        return self.records.paths
+
+    def frame(self) -> pd.DataFrame:
+        """The instances table; see `scan`."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResultWarning)  # said below, once for all
+            frame = instances(self.headers.paths, self.headers)
+        odd = frame.attrs.get("problems") or []
+        frame = frame.take(self.order).reset_index(drop=True)
+        places = np.empty(len(self.order), np.intp)
+        places[self.order] = np.arange(len(self.order))
+        columns = {name: number for number, name in enumerate(frame.columns)}
+        odd = sorted(odd, key=lambda one: (columns[one["column"]], places[one["row"]]))
+        problems = [*self.problems]
+        for one in odd:
+            why = f"{one['column']} {one['text']!r} cannot be read"
+            problems.append({"path": self.headers.paths[one["row"]], "why": why})
+        frame.attrs = {"skipped": self.skipped, "problems": problems}
+        said = []
+        if not len(self.order) and self.looked is not None:
+            files = "1 file" if self.looked == 1 else f"{self.looked:,} files"
+            said.append(f"No DICOM instance was found; {files} looked at. Name the folder, file or DICOMDIR of some.")
+        if problems:
+            first = problems[0]
+            are = "1 file is" if len(problems) == 1 else f"{len(problems):,} files are"
+            said.append(
+                f"{are} damaged or odd; the first is {first['path']!r}: {first['why']}. "
+                "All are in .attrs['problems']."
+            )
+        if said:
+            warnings.warn(" ".join(said), ResultWarning, stacklevel=3)
+        return frame
+
+
+def gather(
+    places: Iterable[Place | Iterable[Place]],
+    progress: Callable[[int, int], object] | None = None,
+    wanted: frozenset[int] = WANTED,
+) -> Found:
+    """The headers of the instances in some places; see `scan`."""
+    files = Files()
+    for place in each(places):
+        files.add(place)
+    told = None if progress is None else (lambda done: progress(done, len(files.paths)))
+    headers = read(files.paths, wanted, told=told).described()
+    check_whole(headers)
+    skipped = 0
+    for row, error in sorted(headers.errors.items()):
+        path = files.paths[row]
+        if path in files.named or _is_dicom(path):
+            files.problem(path, f"{error.why}{f' ({error.tag})' if error.tag else ''}")
+        else:
+            skipped += 1
+    classes = headers.values(0x00080016)
+    kept = [
+        row
+        for row, value in enumerate(classes)
+        if row not in headers.errors and (value is None or value.rstrip(b"\0 ") != _DIRECTORY)
+    ]
+    headers = headers.take(kept)
+    order = in_order(headers)
+    for path, first in twice(headers, order):
+        files.problem(path, f"has the SOP Instance UID of {first!r}")
+    return Found(headers, order, skipped, files.problems, len(files.paths))
+
+
+def _is_dicom(path: str) -> bool:
+    """Whether a file that could not be used says that it is DICOM."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return True  # cannot be read: that is no reason to be silent

@@ -1,0 +1,193 @@
+"""A scan reads all headers at once and gives the table that the files give one by one."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
+from support import shared
+from test_headers import image
+
+from dicomlab import headers
+from dicomlab.errors import BadData, BadFile, ResultWarning
+from dicomlab.instances import describe, instances
+from dicomlab.places import Files
+from dicomlab.scanning import scan
+
+FILES = Path(pydicom.__file__).parent / "data" / "test_files"
+
+
+@pytest.fixture(autouse=True)
+def many(monkeypatch):
+    """A few files are read as many are."""
+    monkeypatch.setattr(headers, "FEW", 0)
+
+
+def numbers(elements, keyword):
+    try:
+        value = elements.get(keyword)
+    except BadData:
+        return ()
+    values = value if isinstance(value, tuple) else (value,)
+    return values if all(isinstance(v, int | float) and math.isfinite(v) for v in values) else ()
+
+
+def place(elements):
+    a, p = numbers(elements, "ImageOrientationPatient"), numbers(elements, "ImagePositionPatient")
+    if len(a) != 6 or len(p) != 3:
+        return ()
+    normal = np.cross(a[:3], a[3:])
+    return (*(np.round(normal, 2) + 0.0).tolist(), round(float(np.dot(normal, p)), 3))
+
+
+def key(elements, path):
+    """Study by date, series by number, planes along their normal, then by number."""
+    series, number = numbers(elements, "SeriesNumber"), numbers(elements, "InstanceNumber")
+    return (
+        *(elements.text(word) for word in ("StudyDate", "StudyTime", "StudyInstanceUID")),
+        series[0] if series else math.inf,
+        elements.text("SeriesInstanceUID"),
+        place(elements),
+        number[0] if number else math.inf,
+        path,
+    )
+
+
+def one_by_one(folder):
+    """The table, files that are no DICOM, and problems: each header by `describe`, the table of Elements."""
+    files, skipped, found = Files(), 0, []
+    files.add(folder)
+    for path in files.paths:
+        try:
+            elements = describe(path)
+        except BadFile as error:
+            with open(path, "rb") as file:
+                if file.read(132)[128:] != b"DICM":
+                    skipped += 1
+                    continue
+            files.problem(path, f"{error.why}{f' ({error.tag})' if error.tag else ''}")
+        else:
+            if elements.text("SOPClassUID") != "1.2.840.10008.1.3.10":
+                found.append((key(elements, path), path, elements))
+    found.sort(key=lambda one: one[0])
+    seen = {}
+    for _, path, elements in found:
+        uid = elements.text("SOPInstanceUID")
+        if uid and seen.setdefault(uid, path) != path:
+            files.problem(path, f"has the SOP Instance UID of {seen[uid]!r}")
+    frame = instances([path for _, path, _ in found], [elements for _, _, elements in found])
+    for odd in frame.attrs.pop("problems", []):
+        files.problem(frame.path[odd["row"]], f"{odd['column']} {odd['text']!r} cannot be read")
+    return frame, skipped, files.problems
+
+
+def check(folder):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        frame = scan(folder)
+        exact, skipped, problems = one_by_one(folder)
+    pd.testing.assert_frame_equal(frame, exact, check_exact=True, check_flags=False, obj="scan")
+    assert frame.attrs == {"skipped": skipped, "problems": problems}
+    return frame
+
+
+@pytest.mark.parametrize("batch", [2048, 13])
+def test_a_scan_of_what_pydicom_ships_is_that_of_its_files_one_by_one(batch, monkeypatch):  # R14.1, R3.19a
+    monkeypatch.setattr(headers, "BATCH", batch)
+    assert len(check(FILES)) > 100
+
+
+@pytest.mark.parametrize(
+    "name", ["malformed", "charsets_pydicom", "mr_slice_orientation_mixed", "petctmr_sts002", "codecs_pydicom_data"]
+)
+def test_a_scan_of_the_shared_data_is_that_of_its_files_one_by_one(name):
+    check(shared("data") / name)
+
+
+class Sound(list):
+    def __repr__(self):
+        return "sound files"
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """Encoded files of several series, and how they vary."""
+    rng, found = random.Random(4), Sound()
+    path = tmp_path_factory.mktemp("sound") / "file"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(40):
+            ds = image(rng, rng.choice([ImplicitVRLittleEndian, ExplicitVRLittleEndian]))
+            ds.StudyInstanceUID, ds.SeriesInstanceUID = f"1.2.{rng.randrange(2)}", f"1.3.{rng.randrange(3)}"
+            ds.StudyDate, ds.StudyTime = rng.choice(["20240101", "20230506", ""]), rng.choice(["1011", "101112.5"])
+            ds.SeriesNumber = rng.choice([1, 2, None])
+            if rng.random() < 0.8:
+                ds.ImageOrientationPatient = rng.choice(["1 0 0 0 1 0", "0 1 0 0 0 -1", "0.6 0.8 0 0 0 1"]).split()
+            if rng.random() < 0.1:
+                ds.SliceThickness, ds.NumberOfFrames = "", 1
+            if rng.random() < 0.1:
+                ds.StudyDate, ds.BodyPartExamined = "2024", ["HEAD", "NECK"]
+            if rng.random() < 0.1:
+                del ds.SOPClassUID
+                ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+            if rng.random() < 0.1:
+                ds.PixelData = bytes(6)
+            if rng.random() < 0.1:
+                ds.file_meta.TransferSyntaxUID = JPEG2000Lossless
+                ds.PixelData = pydicom.encaps.encapsulate([bytes(10)])
+                ds["PixelData"].is_undefined_length = True
+            ds.preamble = bytes(128)
+            ds.save_as(path, enforce_file_format=False, implicit_vr=ds.file_meta.TransferSyntaxUID.is_implicit_VR,
+                       little_endian=True)  # fmt: skip
+            found.append(path.read_bytes())
+    return found
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@given(st.integers(0, 2**32))
+def test_a_scan_of_mutated_files_is_that_of_its_files_one_by_one(sound, tmp_path_factory, seed):  # SPEC R0.8, R14.3
+    rng = random.Random(seed)
+    folder = tmp_path_factory.mktemp("mutated")
+    for number, one in enumerate(rng.sample(sound, 25)):
+        data = bytearray(one)
+        for _ in range(rng.choice([0, 0, 0, 1, 1, 3])):
+            byte = rng.choice([0, 1, 2, 16, 0x2E, 0x31, 0x5C, 0xE0, 0xFE, 0xFF, 85, rng.randrange(256)])
+            data[rng.randrange(128, len(data))] = byte
+        if rng.random() < 0.1:
+            del data[rng.randrange(len(data)) :]
+        path = folder / f"{number % 3}" / f"{rng.randrange(100)} {number}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    check(folder)
+
+
+def test_sound_files_are_not_read_one_by_one(sound, tmp_path, monkeypatch):
+    plain = [one for one in sound if b"\xfe\xff\x00\xe0" not in one[-40:]]
+    for number, one in enumerate(plain):
+        (tmp_path / str(number)).write_bytes(one)
+    monkeypatch.setattr(headers, "parse_file", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert len(scan(tmp_path)) > 30
+
+
+def test_one_file_is_one_row_by_whatever_name_it_is_found(tmp_path):  # R14.3
+    data = (FILES / "CT_small.dcm").read_bytes()
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "ct").write_bytes(data)
+    os.link(tmp_path / "below" / "ct", tmp_path / "other")
+    (tmp_path / "link").symlink_to(tmp_path / "below" / "ct")
+    (tmp_path / "copy").write_bytes(data)
+    with pytest.warns(ResultWarning, match="SOP Instance UID"):
+        frame = scan(tmp_path, tmp_path / "below", tmp_path / "below" / "ct", tmp_path / "link", [tmp_path])
+    assert len(frame) == 2
