@@ -13,7 +13,7 @@ from .pdu import MAXIMUM_LENGTH
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ContextResult:
     """One presentation context and what came of it (PS3.8 9.3.3.2)."""
 
     context_id: int  # odd, 1 to 255
@@ -53,14 +53,14 @@ class Negotiated:
     own_implementation_version = IMPLEMENTATION_VERSION_NAME
 
     @property
-    def contexts(self) -> tuple[Outcome, ...]:
+    def contexts(self) -> tuple[ContextResult, ...]:
         """Every presentation context that was proposed, with its result."""
         found = []
         for number, (abstract, proposed) in enumerate(self.proposal.contexts):
             context_id = 2 * number + 1
             _, syntax = self.accepted.contexts.get(context_id, ("", ""))
             answer = self.accepted.answers.get(context_id)
-            found.append(Outcome(context_id, abstract, tuple(proposed), syntax, answer))
+            found.append(ContextResult(context_id, abstract, tuple(proposed), syntax, answer))
         return tuple(found)
 
     @property
@@ -121,7 +121,7 @@ class Negotiated:
             yield f"extended {_name(uid)}", self.extended[uid].hex(" ") if uid in self.extended else "not answered"
         yield "contexts", f"{taken} of {len(self.contexts)} accepted"
 
-    def _contexts(self) -> Iterator[tuple[Outcome, str, str]]:
+    def _contexts(self) -> Iterator[tuple[ContextResult, str, str]]:
         for item in self.contexts:
             syntax = f", {_name(item.transfer_syntax)}" if item.transfer_syntax else ""
             yield item, _name(item.abstract_syntax), item.words + syntax

@@ -45,8 +45,8 @@ def echo_response(context_id: int = 1, message_id: int = 1, field: int = 0x8030)
 
 
 @contextlib.contextmanager
-def peer_that(answers: Callable[[socket.socket], object]) -> Iterator[Node]:
-    """A peer that accepts one association, two contexts of it, and then does as told."""
+def peer_that(answers: Callable[[socket.socket], object], length: int = 1 << 14) -> Iterator[Node]:
+    """A peer that takes PDUs of so many bytes: it accepts one association, and then does as told."""
     with socket.create_server(("127.0.0.1", 0)) as door:
 
         def serve() -> None:
@@ -54,7 +54,9 @@ def peer_that(answers: Callable[[socket.socket], object]) -> Iterator[Node]:
             with connection:
                 connection.settimeout(10)
                 asked = negotiation.requested(pdu(connection)[1])
-                connection.sendall(negotiation.acceptance(asked, frozenset({VERIFICATION, OTHER}), (IMPLICIT,))[0])
+                accept, _ = negotiation.acceptance(asked, frozenset({VERIFICATION, OTHER}), (IMPLICIT,))
+                at = accept.index(b"\x51\x00\x00\x04") + 4
+                connection.sendall(accept[:at] + length.to_bytes(4, "big") + accept[at + 4 :])
                 answers(connection)
 
         with meanwhile(serve):
@@ -104,6 +106,27 @@ def test_the_right_response_is_taken_and_the_association_released() -> None:  # 
     with peer_that(answer) as node:
         echo(node)
     assert after == [PduType.RELEASE_RQ, 0]
+
+
+@pytest.mark.parametrize("length", [7, 16, 1 << 14, 0])
+def test_no_pdu_is_longer_than_the_peer_takes(length: int) -> None:  # R1.22: 0 is unlimited
+    sizes: list[int] = []
+
+    def answer(connection: socket.socket) -> None:
+        command, last = b"", False
+        while not last:
+            kind, body = pdu(connection)
+            assert kind == PduType.P_DATA_TF and body[4] == 1 and body[5] & 1
+            sizes.append(len(body))
+            command, last = command + body[6:], bool(body[5] & 2)
+        assert dimse.decode(command).command_field == dimse.CommandField.C_ECHO_RQ
+        connection.sendall(echo_response())
+        assert pdu(connection)[0] == PduType.RELEASE_RQ
+        connection.sendall(RELEASE_RP)
+
+    with peer_that(answer, length) as node:
+        echo(node)
+    assert max(sizes) <= (length or 1 << 20) and (len(sizes) > 1) == (0 < length < 20)
 
 
 def test_two_releases_that_cross_end_cleanly() -> None:  # R1.18, PS3.8 7.2.2.7
