@@ -17,6 +17,13 @@ from .keys import key_of
 def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """A table saved as CSV or Parquet, with identifiers still text ("00123", "NA") and typed columns.
 
+    A table of results without any identifying column is one too; what it cannot do is be retrieved.
+
+    Parameters
+    ----------
+    path
+        A file that ``to_csv`` or ``to_parquet`` of a table wrote; which of them, its first bytes say.
+
     Raises
     ------
     BadFile
@@ -26,21 +33,49 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     name = os.fspath(path)
     try:
-        if name.lower().endswith((".parquet", ".pq")):
+        with open(name, "rb") as file:
+            start = file.read(4096)
+        if start.startswith(b"PAR1"):
             return pd.read_parquet(name)
+        _refuse_other_files(name, start)
         frame = pd.read_csv(name, dtype="string", keep_default_na=False, na_filter=False)
     except ImportError:
         raise MissingCodec("Parquet needs pyarrow", advice='Run: pip install "dicomlab[parquet]"') from None
     except OSError as error:
         raise BadFile(name, error.strerror or "cannot be read") from None
+    except BadFile:
+        raise
+    except UnicodeDecodeError:
+        raise BadFile(name, "the text is not UTF-8", advice="Save it as CSV in UTF-8.") from None
     except Exception as error:  # pandas and pyarrow raise many kinds on a broken file
-        raise BadFile(name, f"no table: {str(error).splitlines()[0] if str(error) else error!r}") from None
+        why = f"no table: {str(error).splitlines()[0] if str(error) else error!r}"
+        raise BadFile(name, why, advice="Save it once more by to_csv or to_parquet.") from None
+    if len(frame.columns) == 1 and not re.fullmatch(r"[A-Za-z_]\w*", str(frame.columns[0])):
+        raise BadFile(
+            name,
+            f"no table: its first line, {str(frame.columns[0])[:40]!r}, does not name columns separated by commas",
+            advice="Save it once more by to_csv, or as CSV with commas.",
+        )
     for index in [one for one in frame.columns if re.match(r"Unnamed: \d+$", str(one))]:
         if frame[index].str.fullmatch(r"\d+").all():
             frame = frame.drop(columns=index)  # the index that to_csv writes
     for word in frame.columns:
         frame[word] = _typed(frame[word], str(word))
     return frame
+
+
+def _refuse_other_files(name: str, start: bytes) -> None:
+    """What is often taken for a table, by its first bytes."""
+    if not start.strip():
+        raise BadFile(name, "the file is empty", advice="Save the table once more.")
+    if start[128:132] == b"DICM":
+        raise BadFile(name, "this is a DICOM file, no table", advice="Read it with dicomlab.scan.")
+    if start.startswith(b"PK\3\4"):
+        raise BadFile(name, "this is a workbook or an archive, no CSV", advice="Save its sheet as CSV in UTF-8.")
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise BadFile(name, "the text is not UTF-8", advice="Save it as CSV in UTF-8.")
+    if b"\0" in start or name.lower().endswith((".parquet", ".pq")):
+        raise BadFile(name, "this is neither CSV nor Parquet", advice="Give what to_csv or to_parquet wrote.")
 
 
 def _typed(values: Any, word: str) -> Any:

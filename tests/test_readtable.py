@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
+from support import ROOT
 
 from dicomlab.elements import parse
 from dicomlab.errors import BadFile
@@ -54,9 +58,51 @@ def test_tuples_come_back_from_csv(tmp_path: Path) -> None:
     assert read_table(tmp_path / "table.csv").ModalitiesInStudy.tolist() == [("CT", "MR"), "CT"]
 
 
-def test_a_file_that_is_no_table_is_a_bad_file(tmp_path: Path) -> None:  # R0.4
-    (tmp_path / "empty.csv").touch()
-    (tmp_path / "bad.parquet").write_bytes(b"not parquet")
-    for name in ("absent.csv", "empty.csv", "bad.parquet", "."):
-        with pytest.raises(BadFile):
-            read_table(tmp_path / name)
+def dicom() -> bytes:
+    return Path(get_testdata_file("CT_small.dcm", download=False)).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("absent.csv", None, "No such file"),
+        (".", None, "directory"),
+        ("empty.csv", b"", "empty.*Save the table"),
+        ("blank.csv", b" \n\n", "empty"),
+        ("image.dcm", dicom, "DICOM file, no table.*dicomlab.scan"),
+        ("book.xlsx", b"PK\3\4 and so on", "workbook.*as CSV in UTF-8"),
+        ("excel.csv", "PatientID,Age\n1,2\n".encode("utf-16"), "not UTF-8.*CSV in UTF-8"),
+        ("latin.csv", "PatientName\nMüller\n".encode("latin-1"), "not UTF-8.*CSV in UTF-8"),
+        ("picture.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "neither CSV nor Parquet.*to_csv"),
+        ("bad.parquet", b"not parquet", "neither CSV nor Parquet"),
+        ("cut.parquet", b"PAR1 and no more", "no table.*to_parquet"),
+        ("german.csv", b"PatientID;StudyDate\n1;2\n", "does not name columns separated by commas.*with commas"),
+        ("read.me", b"# A title\n\nSome text, and more\n", "no table.*to_csv"),
+        ("ragged.csv", b"a,b\n1,2\n1,2,3,4\n", "no table.*Save it once more"),
+    ],
+)
+def test_a_file_that_is_no_table_says_so_and_what_to_do(tmp_path: Path, name: str, content: Any, said: str) -> None:
+    if content is not None:  # R0.4
+        (tmp_path / name).write_bytes(content() if callable(content) else content)
+    with pytest.raises(BadFile, match=f"(?s){said}"):
+        read_table(tmp_path / name)
+
+
+def test_a_table_of_results_alone_is_a_table(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text("volume_ml,reader\n12,A\n13,B\n")
+    assert read_table(tmp_path / "results.csv").volume_ml.tolist() == [12, 13]
+    (tmp_path / "uids.csv").write_text("StudyInstanceUID\n1.2\n1.3\n")
+    assert [one.StudyInstanceUID for one in addresses(read_table(tmp_path / "uids.csv"))] == ["1.2", "1.3"]
+
+
+def test_parquet_without_its_package_says_what_to_install(tmp_path: Path) -> None:
+    pd.DataFrame({"PatientID": ["1"]}).to_parquet(tmp_path / "table.dat")
+    assert read_table(tmp_path / "table.dat").PatientID.tolist() == ["1"]  # its bytes say what it is
+    code = (
+        "import sys; sys.modules.update(pyarrow=None, fastparquet=None)\n"
+        "from dicomlab.readtable import read_table\n"
+        f"try: read_table({str(tmp_path / 'table.dat')!r})\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("MissingCodec") and 'pip install "dicomlab[parquet]"' in done.stdout, done.stderr
