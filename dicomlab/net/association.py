@@ -95,6 +95,7 @@ class Association:
     ) -> int:
         """Send a request; gives its message id."""
         context_id, _ = self.context(sop_class)
+        self.handled()
         self._message_id = self._message_id % 0xFFFF + 1
         self._asked_on = context_id
         command = dimse.request(
@@ -111,7 +112,6 @@ class Association:
         """Send one message; all that we send comes through here."""
         hooks = self.deadline.hooks
         if hooks is not None:
-            self.handled()
             event = self._event(context_id, dimse.decode(command), data, "sent")
             hooks.before(event)
             command, data = event.command.encoded(), event.data
@@ -139,8 +139,9 @@ class Association:
             return Message(*self._incoming.read(limit))
         self.handled()
         message = Message(*self._incoming.read(limit))
-        event = self._received = self._event(message.context_id, message.command, message.data, "received")
+        event = self._event(message.context_id, message.command, message.data, "received")
         hooks.before(event)
+        self._received = event
         data = None if event.data is None else memoryview(event.data)
         return Message(message.context_id, event.command, data)
 
@@ -198,6 +199,7 @@ class Association:
 
     def answer(self, message: Message, status: int) -> None:
         """Answer a request of the peer's (a C-STORE of a C-GET, an N-EVENT-REPORT)."""
+        self.handled()
         self._put(message.context_id, dimse.response(message.command, status))
 
     def broken(self, what: str) -> ProtocolError:

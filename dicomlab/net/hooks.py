@@ -143,7 +143,7 @@ class MessageEvent(_Event):
         Raises
         ------
         InvalidRequest
-            It is too late, or it cannot be encoded.
+            It is too late, the message has no data set, or it cannot be encoded.
         """
         if not self.event.startswith("before "):
             raise InvalidRequest(
@@ -153,6 +153,8 @@ class MessageEvent(_Event):
             self.command = encoded_command(command_set)
         if dataset is not None:
             data = encoded(dataset, self.transfer_syntax)
+        if data is not None and self.data is None:
+            raise InvalidRequest(f"{self.name} carries no data set", advice="Change its command set only.")
         if data is not None:
             self.data, self._dataset = data, None
 

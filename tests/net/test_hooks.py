@@ -115,6 +115,12 @@ def test_what_is_over_cannot_be_changed(peer: dl.Peer) -> None:  # R1.14
         peer.find("STUDY", PatientID="*")
 
 
+def test_a_message_without_a_data_set_gets_none(peer: dl.Peer) -> None:  # R1.14
+    peer.hooks.add("before C-ECHO-RQ", lambda event: event.change(data=b"\0\0"))
+    with pytest.raises(errors.InvalidRequest, match="C-ECHO-RQ carries no data set"):
+        peer.echo()
+
+
 def test_a_hook_cancels_a_message_before_it_is_sent(server: DemoServer, peer: dl.Peer) -> None:  # R1.14
     seen = recorded(peer)
     peer.hooks.add("before C-FIND-RQ", lambda event: event.cancel("not on a Monday"))
