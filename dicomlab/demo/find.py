@@ -46,7 +46,7 @@ ATTRIBUTES = {
         "RequestAttributesSequence OperatorsName PerformingPhysicianName"
     ),
 }
-NO_KEYS = frozenset(["QueryRetrieveLevel", "SpecificCharacterSet", "TimezoneOffsetFromUTC", "QueryRetrieveView"])
+NO_KEYS = frozenset(["QueryRetrieveLevel", "SpecificCharacterSet", "QueryRetrieveView"])
 
 
 class Refused(Exception):
@@ -57,6 +57,31 @@ class Refused(Exception):
         self.status, self.why = status, why
 
 
+def levels_of(call: Call) -> tuple[str, ...]:
+    """The levels of the model that is asked, from the top."""
+    model = str(call.message.AffectedSOPClassUID).split(".")[-2]
+    return LEVELS if call.server.manners.hierarchy == "present" and model == "3" else ROOTS[model]
+
+
+def known_level(call: Call, identifier: Dataset) -> str:
+    """The level of an Identifier, whether the model has it or not.
+
+    Raises
+    ------
+    Refused
+        There is none, or none of that name.
+    """
+    manners = call.server.manners
+    level = str(identifier.get("QueryRetrieveLevel") or "").strip()
+    if not level:
+        raise Refused(manners.no_level, "no Query/Retrieve Level")
+    if manners.any_case:
+        level = level.upper()
+    if level not in LEVELS:
+        raise Refused(manners.unknown_level, f"{level} is no level")
+    return level
+
+
 def checked_level(call: Call, identifier: Dataset) -> str:
     """The level of an Identifier that follows the rules of the hierarchy (PS3.4 C.4.1.3.1).
 
@@ -65,18 +90,22 @@ def checked_level(call: Call, identifier: Dataset) -> str:
     Refused
         With the status that these manners give.
     """
-    manners = call.server.manners
-    level = str(identifier.get("QueryRetrieveLevel") or "").strip()
-    levels = ROOTS[str(call.message.AffectedSOPClassUID).split(".")[-2]]
-    if not level:
-        raise Refused(manners.no_level, "no Query/Retrieve Level")
-    if level not in LEVELS or (level not in levels and manners.wrong_level is not None):
-        raise Refused(manners.wrong_level or 0xA900, f"level {level} is not in this model")
-    if not call.relational:
-        for above in levels[: levels.index(level)] if level in levels else ():
-            held = values(identifier.get(UNIQUE[above]) and identifier[UNIQUE[above]])
+    manners, levels = call.server.manners, levels_of(call)
+    level = known_level(call, identifier)
+    if level not in levels and manners.wrong_level is not None:
+        raise Refused(manners.wrong_level, f"level {level} is not in this model")
+    above = [UNIQUE[each] for each in levels[: levels.index(level)]] if level in levels else []
+    if manners.hierarchy == "strict" and not call.relational:
+        for word in above:
+            held = values(identifier.get(word) and identifier[word])
             if len(held) != 1 or set(str(held[0])) & set("*?"):
-                raise Refused(0xA900, f"{UNIQUE[above]} must have one value")
+                raise Refused(0xA900, f"{word} must have one value")
+    if manners.hierarchy == "present" and not all(word in identifier for word in above):
+        raise Refused(0xC000, "the unique keys above the level must be there")
+    if manners.misplaced_wild is not None:
+        dated = [each for each in identifier if each.VR in ("UI", "DA", "TM", "DT")]
+        if any(set(str(value)) & set("*?") for each in dated for value in values(each)):
+            raise Refused(manners.misplaced_wild, "a wild card where there can be none")
     return level
 
 
@@ -107,35 +136,58 @@ def serve(call: Call) -> None:
 def records(call: Call, identifier: Dataset, level: str) -> list[tuple[Dataset, bool]]:
     """The matches as they are answered, each with whether an optional matching key was ignored."""
     manners = call.server.manners
-    upper = LEVELS[: LEVELS.index(level) + 1]
     keys: list[DataElement] = [each for each in identifier if each.keyword not in NO_KEYS]
-    supported = [each for each in keys if _supported(call, each.keyword, level, upper)]
-    ignored = any(values(each) and each not in supported for each in keys)
-    plain = [each for each in supported if each.keyword not in DERIVED and values(each)]
-    derived = [each for each in supported if each.keyword in DERIVED]
+    roles = {each.tag: _role(call, each.keyword, level) for each in keys}
+    filters = [each for each in keys if values(each) and each.keyword != "TimezoneOffsetFromUTC"]  # of the others
+    ignored = any(roles[each.tag] == "ignore" for each in filters)
+    if any(roles[each.tag] == "never" for each in filters):
+        return []
+    plain = [each for each in filters if roles[each.tag] == "match" and each.keyword not in DERIVED]
+    counted = [each for each in filters if roles[each.tag] == "match" and each.keyword in DERIVED]
+    derived = [each for each in keys if _is_counted(call, each.keyword, level)]
+    index = {each: call.server.holdings.groups(each) for each in LEVELS} if derived else {}
     found = []
-    index = {each: call.server.holdings.groups(each) for each in upper} if derived else {}
     for group in call.server.holdings.groups(level):
         header = group[0].header
-        if not all(matches(header, key, fold=manners.fold_person_names) for key in plain):
+        if not all(matches(header, key, manners.matching) for key in plain):
             continue
         extra = _derived(group, derived, index)
-        if not all(matches(extra, key) for key in derived):
+        if not all(matches(extra, key) for key in counted):
             continue
-        found.append((_answer(call, header, extra, keys, supported, level), ignored and manners.name == "plain"))
+        answer = _answer(call, identifier, header, extra, [(each, roles[each.tag]) for each in keys], level)
+        found.append((answer, ignored and manners.name == "plain"))
     return found
 
 
-def _supported(call: Call, keyword: str, level: str, upper: tuple[str, ...]) -> bool:
-    """May this key match and come back at this level?"""
+def _role(call: Call, keyword: str, level: str) -> str:
+    """What a key with a value does at this level: "match", "ignore", or "never", which matches nothing."""
     manners = call.server.manners
+    upper = LEVELS[: LEVELS.index(level) + 1]
+    elsewhere = "never" if manners.filter_elsewhere else "ignore"
     if keyword in DERIVED:
-        return manners.counts and DERIVED[keyword] in upper
+        if not manners.counts or DERIVED[keyword] not in upper:
+            return elsewhere
+        return elsewhere if manners.filter_elsewhere and keyword != "ModalitiesInStudy" else "match"
     if manners.known_keys is not None:
-        return any(keyword in manners.known_keys[each] for each in upper)
-    if keyword in ("RetrieveAETitle", "InstanceAvailability"):
+        own = next((each for each in LEVELS if keyword in manners.known_keys[each]), None)
+        if own not in upper:
+            return "ignore"
+        joined = own == "PATIENT" and level == "STUDY" and levels_of(call)[0] == "STUDY"  # PS3.4 C.6.2.1
+        return "match" if manners.filter_above or own == level or joined or keyword == UNIQUE[own] else "ignore"
+    if keyword in ("InstanceAvailability", "RetrieveAETitle"):
+        return elsewhere
+    if level == "IMAGE" or any(keyword in ATTRIBUTES[each] for each in upper):
+        return "match"
+    below = any(keyword in ATTRIBUTES.get(each, ()) for each in LEVELS if each not in upper)
+    return elsewhere if below or not manners.any_attribute else "match"
+
+
+def _is_counted(call: Call, keyword: str, level: str) -> bool:
+    """Is this a count or summary that is made at this level?"""
+    manners, own = call.server.manners, DERIVED.get(keyword)
+    if own is None or not manners.counts:
         return False
-    return level == "IMAGE" or any(keyword in ATTRIBUTES[each] for each in upper)
+    return own == level or (manners.counts_above and own in LEVELS[: LEVELS.index(level)])
 
 
 def _derived(group: list[Instance], keys: list[DataElement], index: dict[str, list[list[Instance]]]) -> Dataset:
@@ -158,32 +210,39 @@ def _derived(group: list[Instance], keys: list[DataElement], index: dict[str, li
 
 
 def _answer(
-    call: Call, header: Dataset, extra: Dataset, keys: list[DataElement], supported: list[DataElement], level: str
+    call: Call, identifier: Dataset, header: Dataset, extra: Dataset, keys: list[tuple[DataElement, str]], level: str
 ) -> Dataset:
     """One response Identifier: what was asked for and is known."""
     manners, answer = call.server.manners, Dataset()
-    if manners.character_set and header.get("SpecificCharacterSet"):
-        answer.SpecificCharacterSet = header.SpecificCharacterSet
-    answer.QueryRetrieveLevel = level
-    for key in keys:
-        if key.keyword == "RetrieveAETitle":
-            continue
-        if key.keyword == "InstanceAvailability":
-            if manners.availability is not None:
-                answer.InstanceAvailability = manners.availability
-        elif key in supported:
+    named = {"own": header, "asked": identifier, "never": Dataset()}[manners.character_set]
+    encodings = named.get("SpecificCharacterSet")
+    if encodings and (isinstance(encodings, str) or manners.character_set == "own"):
+        answer.SpecificCharacterSet = encodings  # dcmqrscp repeats a single one alone
+    answer.QueryRetrieveLevel = level if manners.known_keys else identifier.QueryRetrieveLevel
+    for key, role in keys:
+        if _answered(call, key, role):
             source = extra if key.keyword in DERIVED else header
             if key.tag in source:
                 answer.add(source[key.tag])
-            elif manners.known_keys is None:
+            elif key.VR != "SQ" or manners.empty_sequences:
                 answer.add_new(key.tag, _vr(key), None if key.VR != "SQ" else [])
-        elif manners.name == "orthanc" and key.keyword not in DERIVED:
-            answer.add_new(key.tag, _vr(key), None if key.VR != "SQ" else [])
-    asked = any(key.keyword == "RetrieveAETitle" for key in keys)
+    if "InstanceAvailability" in identifier and manners.availability is not None:
+        answer.InstanceAvailability = manners.availability
     if manners.retrieve_ae != "never":
-        empty = manners.retrieve_ae == "unless asked" and asked
+        empty = manners.retrieve_ae == "unless asked" and "RetrieveAETitle" in identifier
         answer.RetrieveAETitle = "" if empty else call.server.ae_title
     return answer
+
+
+def _answered(call: Call, key: DataElement, role: str) -> bool:
+    manners = call.server.manners
+    if key.keyword in ("RetrieveAETitle", "InstanceAvailability", "TransferSyntaxUID"):
+        return False
+    if key.keyword in DERIVED and not manners.counts:
+        return False
+    if manners.known_keys is not None and key.keyword not in DERIVED:
+        return any(key.keyword in known for known in manners.known_keys.values())
+    return manners.any_attribute or role == "match"
 
 
 def _vr(key: DataElement) -> str:

@@ -7,18 +7,32 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_GET, C_STORE
+from pynetdicom.dimse_primitives import C_GET, C_MOVE, C_STORE
 
 from . import wire
-from .find import LEVELS, Refused, checked_level
+from .find import Refused, checked_level, known_level, levels_of
 from .holdings import UNIQUE, Instance, encode
 from .manners import EXPLICIT, IMPLICIT
 from .matching import matches, values
 
 if TYPE_CHECKING:
     from .server import Call
+
+
+SERVICE: dict[type[Any], str] = {C_GET: "C-GET", C_MOVE: "C-MOVE"}
+
+
+def is_warning(status: int) -> bool:
+    """Is it a warning of C-STORE (PS3.4 B.2.3)?"""
+    return status >> 12 == 0xB or status in (0x0001, 0x0107, 0x0116)
+
+
+def refuse(call: Call, kind: type[Any], refused: Refused) -> None:
+    """Send the final response of a request that is not served."""
+    counts = Counts(0) if call.server.manners.refusal_counts else None
+    respond(call, kind, refused.status, counts, refused.why)
 
 
 @dataclass
@@ -36,7 +50,7 @@ class Counts:
         self.remaining -= 1
         if status == 0x0000:
             self.completed += 1
-        elif status is not None and (status >> 12 == 0xB or status in (0x0001, 0x0107, 0x0116)):
+        elif status is not None and is_warning(status):
             self.warning += 1
         else:
             self.failed += 1
@@ -58,16 +72,35 @@ def chosen(call: Call) -> list[Instance]:
     Refused
         The Identifier breaks the rules of the hierarchy, or names nothing.
     """
-    if call.identifier is None:
+    manners, identifier, moves = call.server.manners, call.identifier, isinstance(call.message, C_MOVE)
+    if identifier is None:
         raise Refused(0xC000, "the Identifier cannot be read")
-    level = checked_level(call, call.identifier)
-    unique = [call.identifier[word] for word in UNIQUE.values() if word in call.identifier]
+    unique = [identifier[word] for word in UNIQUE.values() if word in identifier]
+    if manners.hierarchy == "present":
+        return _beneath(call, known_level(call, identifier), unique)
     unique = [key for key in unique if values(key)]
-    if not any(key.keyword == UNIQUE[level] for key in unique):
-        raise Refused(0xA900, f"{UNIQUE[level]} has no value")
-    if level not in LEVELS:
-        raise Refused(0xA900, "no such level")
+    if manners.hierarchy == "lenient" and "QueryRetrieveLevel" not in identifier and unique and moves:
+        lowest = unique[-1].keyword  # of what Orthanc is asked to move it needs no level
+        identifier.QueryRetrieveLevel = next(each for each, word in UNIQUE.items() if word == lowest)
+    level = checked_level(call, identifier)
+    own = next((key for key in unique if key.keyword == UNIQUE[level]), None)
+    if own is None:
+        raise Refused(manners.no_match or 0xA900, f"{UNIQUE[level]} has no value")
+    if manners.hierarchy == "lenient":
+        unique = [own]
+        held = {str(each.header.get(own.keyword)) for each in call.server.holdings}
+        if not set(map(str, values(own))) <= held:
+            return []  # all or none
     return [each for each in call.server.holdings if all(matches(each.header, key) for key in unique)]
+
+
+def _beneath(call: Call, level: str, unique: list[DataElement]) -> list[Instance]:
+    """As dcmqrscp does: a unique key missing above names nothing, one without value at the level names all."""
+    levels, given = levels_of(call), {key.keyword for key in unique}
+    if level not in levels or not all(UNIQUE[each] in given for each in levels[: levels.index(level)]):
+        return []
+    rules = call.server.manners.matching
+    return [each for each in call.server.holdings if all(matches(each.header, key, rules) for key in unique)]
 
 
 def store(assoc: Association, instance: Instance, message_id: int, originator: tuple[str, int] | None) -> int | None:
@@ -106,8 +139,17 @@ def run(call: Call, instances: list[Instance], send: Callable[[Instance, int], i
             return
         if manners.pause:
             time.sleep(manners.pause)
-        counts.add(instance.uid, send(instance, (call.message.MessageID + number) % 65535 + 1))
-        if counts.remaining or manners.pending_last:
+        status = send(instance, (call.message.MessageID + number) % 65535 + 1)
+        if kind is C_MOVE and not manners.move_warnings and status is not None and is_warning(status):
+            status = 0x0000
+        counts.add(instance.uid, status)
+        if kind is C_GET and status is None and manners.no_context is not None:
+            respond(call, kind, manners.no_context, counts)
+            return
+        if kind is C_MOVE and counts.failed and manners.failed_move is not None:
+            respond(call, kind, manners.failed_move, Counts(0))
+            return
+        if counts.remaining or SERVICE[kind] in manners.pending_last:
             respond(call, kind, 0xFF00, counts)
         if manners.pace:
             time.sleep(manners.pace)
@@ -142,7 +184,7 @@ def serve(call: Call) -> None:
     try:
         instances = chosen(call)
     except Refused as refused:
-        respond(call, C_GET, refused.status, None, refused.why)
+        refuse(call, C_GET, refused)
         return
     if not instances:
         respond(call, C_GET, call.server.manners.no_match, Counts(0))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .matching import Rules
+
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
+FOLDING = Rules(fold=True)
 
 
 def words(text: str) -> frozenset[str]:
@@ -12,16 +15,16 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: What dcmqrscp (DCMTK 3.6.7) knows at each level; it leaves out every other key, asked for or not.
+#: What dcmqrscp (DCMTK 3.6.7) keeps of each level: it answers these, empty where there is no value, and no others.
 DCMQRSCP_KEYS: dict[str, frozenset[str]] = {
     "PATIENT": words(
-        "PatientName PatientID PatientBirthDate PatientBirthTime PatientSex OtherPatientNames EthnicGroup "
-        "PatientComments"
+        "PatientName PatientID IssuerOfPatientID PatientBirthDate PatientBirthTime PatientSex OtherPatientIDs "
+        "OtherPatientNames EthnicGroup"
     ),
     "STUDY": words(
         "StudyDate StudyTime AccessionNumber StudyID StudyInstanceUID ReferringPhysicianName "
         "StudyDescription NameOfPhysiciansReadingStudy AdmittingDiagnosesDescription PatientAge "
-        "PatientSize PatientWeight Occupation AdditionalPatientHistory"
+        "PatientSize PatientWeight Occupation"
     ),
     "SERIES": words("Modality SeriesNumber SeriesInstanceUID"),
     "IMAGE": words("InstanceNumber SOPInstanceUID"),
@@ -39,57 +42,98 @@ class Manners:
     """
 
     name: str = "plain"
-    fold_person_names: bool = True  # PN matches without regard to case (PS3.4 C.2.2.2.1 leaves it open)
+    # associations
+    agree: tuple[int, ...] = ()  # bytes of extended negotiation answered; () answers none
+    patient_study_only: bool = True  # the retired model is offered
+    preferred_syntax: str | None = None  # accepted wherever it is proposed; None: the first that is proposed
+    role_answer: bool = True  # SCP/SCU role selection is answered
+    # the hierarchy of PS3.4 C.4
+    hierarchy: str = "strict"  # unique keys above: "strict" one value each, "present" may be empty, "lenient" not due
+    any_case: bool = False  # "study" is a level
+    no_level: int = 0xA900  # status where Query/Retrieve Level is missing
+    unknown_level: int = 0xA900  # status where it is no level at all
+    wrong_level: int | None = 0xA900  # status where the model lacks the level; None: answered all the same
+    # matching
+    matching: Rules = FOLDING  # PS3.4 C.2.2.2.1 leaves the case of names open
+    misplaced_wild: int | None = None  # status of a wild card in a UID, date or time; None: it matches by its rules
+    known_keys: dict[str, frozenset[str]] | None = None  # by level; other keys are ignored. None: all
+    filter_above: bool = True  # keys of the levels above match too; False: their unique keys alone
+    filter_elsewhere: bool = False  # keys of levels below and counts, which are not kept, match nothing; False: ignored
+    # answers
     counts: bool = True  # NumberOf..., ModalitiesInStudy, SOPClassesInStudy are answered
+    counts_above: bool = True  # those of the levels above too; False: empty
     availability: str | None = "ONLINE"  # InstanceAvailability where asked for; None: never answered
     retrieve_ae: str = "always"  # RetrieveAETitle: "always", "unless asked" (then empty), "never"
-    known_keys: dict[str, frozenset[str]] | None = None  # by level; other keys are ignored. None: all
-    relational: bool = False  # unique keys above the level may be left out without agreement
-    agree: tuple[int, ...] = ()  # bytes of extended negotiation answered; () answers none
-    no_level: int = 0xA900  # status where Query/Retrieve Level is missing
-    wrong_level: int | None = 0xA900  # status where the model lacks the level; None: answered all the same
-    patient_study_only: bool = True  # the retired model is offered
+    any_attribute: bool = False  # whatever the first instance of a match holds is answered, at every level
+    empty_sequences: bool = True  # a sequence without items is answered
+    character_set: str = "own"  # (0008,0005) of responses: the data's "own", the one "asked" with, "never"
     response_limit: int | None = None  # C-FIND ends with 0xB001 after so many
+    # sub-operations
     no_match: int = 0x0000  # final status of a C-GET or C-MOVE that matches nothing
+    refusal_counts: bool = False  # a refused C-GET or C-MOVE carries counts of 0
+    unknown_destination: int = 0xA801
     dead_destination: int = 0xA702  # final status where the destination refuses or does not answer
+    no_context: int | None = None  # status of a C-GET at the first instance no context fits; None: it goes on
+    failed_move: int | None = None  # status of a C-MOVE at the first C-STORE that fails; None: it goes on
+    move_warnings: bool = True  # warnings at the destination are counted; False: as completed
     pending_counts: bool = True  # pending responses carry the counts
-    pending_last: bool = True  # a pending response also follows the last sub-operation
+    pending_last: frozenset[str] = frozenset(["C-GET", "C-MOVE"])  # where one also follows the last sub-operation
     failed_list: bool = True  # FailedSOPInstanceUIDList comes with warnings and failures
     originator: bool = True  # C-STORE of a C-MOVE carries the originator
-    role_answer: bool = True  # SCP/SCU role selection is answered
+    # storage
     read_only: bool = False  # storage contexts are refused with result 1
     store_status: int = 0x0000  # the answer to a C-STORE that could be kept
     store_syntaxes: tuple[str, ...] | None = None  # transfer syntaxes taken for storage; None: all
-    character_set: bool = True  # (0008,0005) is in the responses that need it
+    # time
     pace: float = 0.0  # seconds after each pending response
     pause: float = 0.0  # seconds each sub-operation of a C-GET or C-MOVE takes, before its C-STORE goes out
 
     @classmethod
     def dcmqrscp(cls) -> Manners:
-        """DCMTK's dcmqrscp: no counts, few keys, case matters in names."""
+        """DCMTK's dcmqrscp: no counts, few keys, case matters in names, keys above the level are ignored."""
         return cls(
             name="dcmqrscp",
-            fold_person_names=False,
+            preferred_syntax=EXPLICIT,
+            hierarchy="present",
+            any_case=True,
+            unknown_level=0xC000,
+            wrong_level=0xC000,
+            matching=Rules(trim=False, lists=False, universal=False, short_dates="never", numbers=False),
+            known_keys=DCMQRSCP_KEYS,
+            filter_above=False,
             counts=False,
             availability=None,
-            known_keys=DCMQRSCP_KEYS,
-            relational=True,
-            wrong_level=0xC000,
+            character_set="asked",
+            refusal_counts=True,
         )
 
     @classmethod
     def orthanc(cls) -> Manners:
-        """Orthanc: counts, level by level checks relaxed, 0xC000 for what it does not find."""
+        """Orthanc: counts, the hierarchy hardly matters, 0xC000 for all that does not work."""
         return cls(
             name="orthanc",
+            patient_study_only=False,
+            preferred_syntax=EXPLICIT,
+            hierarchy="lenient",
+            any_case=True,
+            no_level=0xC000,
+            unknown_level=0xC000,
+            wrong_level=None,
+            matching=Rules(fold=True, trim=False, universal=False, short_dates="text", numbers=False),
+            misplaced_wild=0xC000,
+            filter_elsewhere=True,
+            counts_above=False,
             availability="",
             retrieve_ae="unless asked",
-            relational=True,
-            no_level=0xC000,
-            wrong_level=None,
-            patient_study_only=False,
+            any_attribute=True,
+            empty_sequences=False,
             no_match=0xC000,
+            refusal_counts=True,
+            unknown_destination=0xC000,
             dead_destination=0xC000,
-            pending_last=False,
+            no_context=0xC000,
+            failed_move=0xC000,
+            move_warnings=False,
+            pending_last=frozenset(["C-GET"]),
             failed_list=False,
         )

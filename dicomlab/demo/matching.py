@@ -7,11 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydicom import DataElement, Dataset
 
 WILD = frozenset(["AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"])  # PS3.4 C.2.2.2.4
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Where archives match differently; the defaults are the plain reading of PS3.4 C.2.2.2."""
+
+    fold: bool = False  # person names match without regard to case
+    trim: bool = True  # delimiters at the end of a name do not count
+    lists: bool = True  # several values of a key that is no UID match any of them; False: none
+    universal: bool = True  # a single * matches everything whatever the VR
+    short_dates: str = "span"  # a range end without month or day: its whole "span", compared as "text", or "never"
+    numbers: bool = True  # "007" is 7
+
+
+PLAIN = Rules()
 
 
 def values(element: DataElement | None) -> list[Any]:
@@ -26,7 +42,7 @@ def values(element: DataElement | None) -> list[Any]:
     return list(value)
 
 
-def matches(record: Dataset, key: DataElement, *, fold: bool = False) -> bool:
+def matches(record: Dataset, key: DataElement, rules: Rules = PLAIN) -> bool:
     """Does the record match one key?
 
     Parameters
@@ -35,8 +51,8 @@ def matches(record: Dataset, key: DataElement, *, fold: bool = False) -> bool:
         What the archive knows.
     key
         A key of the Identifier; one without value matches everything (C.2.2.2.3).
-    fold
-        Person names match without regard to case.
+    rules
+        Where archives differ.
     """
     wanted = values(key)
     if not wanted or key.keyword == "SpecificCharacterSet":
@@ -46,26 +62,30 @@ def matches(record: Dataset, key: DataElement, *, fold: bool = False) -> bool:
         inner = wanted[0]
         if not any(values(element) for element in inner):
             return True
-        return any(all(matches(item, element, fold=fold) for element in inner) for item in held)
-    if all(str(each) == "*" for each in wanted):
+        return any(all(matches(item, element, rules) for element in inner) for item in held)
+    if all(str(each) == "*" for each in wanted) and (rules.universal or key.VR in WILD):
         return True
-    return any(one(key.VR, str(want), have, fold) for want in wanted for have in held)
+    if len(wanted) > 1 and key.VR != "UI" and not rules.lists:
+        return False
+    return any(one(key.VR, str(want), have, rules) for want in wanted for have in held)
 
 
-def one(vr: str, want: str, have: Any, fold: bool) -> bool:
+def one(vr: str, want: str, have: Any, rules: Rules) -> bool:
     """Does one value match one key value of this VR?"""
     want = want.strip(" \0") if vr not in ("LT", "ST", "UT") else want.rstrip(" \0")
     if vr == "UI":
         return want == str(have)
     if vr in ("DA", "TM", "DT"):
-        return _in_range(vr, want, str(have).strip())
+        return _in_range(vr, want, str(have).strip(), rules.short_dates)
     if vr in ("IS", "DS", "US", "UL", "SS", "SL", "FL", "FD", "UV", "SV"):
+        if not rules.numbers:
+            return str(getattr(want, "original_string", want)) == str(have)
         try:
             return float(want) == float(have)
         except ValueError:
             return False
     if vr == "PN":
-        return _name(want, str(have), fold)
+        return _name(want, str(have), rules)
     text = str(have).strip(" ")
     if vr in WILD and ("*" in want or "?" in want):
         return wild(want, text)
@@ -78,24 +98,26 @@ def wild(pattern: str, text: str, flags: int = 0) -> bool:
     return re.fullmatch("".join(parts), text, re.DOTALL | flags) is not None
 
 
-def _name(want: str, have: str, fold: bool) -> bool:
+def _name(want: str, have: str, rules: Rules) -> bool:
     """The whole name or any one of its component groups, without trailing delimiters (PS3.5 6.2.1)."""
-    flags = re.IGNORECASE if fold else 0
+    flags = re.IGNORECASE if rules.fold else 0
     groups = [have, *have.split("=")] if "=" not in want else [have]
-    return any(wild(_trim(want), _trim(group), flags) for group in groups if group)
+    return any(wild(_trim(want) if rules.trim else want, _trim(group), flags) for group in groups if group)
 
 
 def _trim(name: str) -> str:
     return "=".join(group.strip(" ").rstrip("^ ") for group in name.split("=")).rstrip("=")
 
 
-def _in_range(vr: str, want: str, have: str) -> bool:
+def _in_range(vr: str, want: str, have: str, short_dates: str) -> bool:
     """Equal, or within a range whose ends are part of it (C.2.2.2.5); a short value covers its whole span."""
     if vr == "DA":
         want, have = want.replace(".", ""), have.replace(".", "")
     if vr == "TM":
         want, have = want.replace(":", ""), have.replace(":", "")
     low, dash, high = _split(want) if vr == "DT" else want.partition("-")
+    if vr == "DA" and short_dates != "span" and any(each and len(each) < 8 for each in (low, high)):
+        return short_dates == "text" and (not low or low <= have) and (not high or have <= high)
     earliest, latest = _span(vr, have)
     if not dash:
         low = high = want

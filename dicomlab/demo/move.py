@@ -15,7 +15,7 @@ from pynetdicom.transport import AssociationSocket
 
 from . import wire
 from .find import Refused
-from .get import Counts, chosen, respond, run, store
+from .get import Counts, chosen, refuse, respond, run, store
 from .holdings import Instance
 from .manners import EXPLICIT, IMPLICIT
 
@@ -45,14 +45,15 @@ def serve(call: Call) -> None:
     server = call.server
     try:
         instances = chosen(call)
+        if not instances:
+            respond(call, C_MOVE, server.manners.no_match, Counts(0))
+            return
         address = server.destinations.get(call.destination)
         if address is None:
-            raise Refused(0xA801, f"move destination {call.destination} unknown")
+            why = f"move destination {call.destination} unknown"
+            raise Refused(server.manners.unknown_destination, why)
     except Refused as refused:
-        respond(call, C_MOVE, refused.status, None, refused.why)
-        return
-    if not instances:
-        respond(call, C_MOVE, server.manners.no_match, Counts(0))
+        refuse(call, C_MOVE, refused)
         return
     association = associate(call, address, instances)
     if association is None:
@@ -64,6 +65,8 @@ def serve(call: Call) -> None:
     originator = (call.calling, call.message.MessageID) if server.manners.originator else None
 
     def send(instance: Instance, number: int) -> int | None:
+        if not association.is_established:
+            return None
         try:
             return store(association, instance, number, originator)
         except wire.Gone:
@@ -78,7 +81,10 @@ def serve(call: Call) -> None:
 
 
 def associate(call: Call, address: tuple[str, int], instances: list[Instance]) -> Association | None:
-    """An association with the destination for what these instances need; None if it is refused."""
+    """An association with the destination for what these instances need; None if it is refused.
+
+    Where the destination takes none of their classes it has ended already, and each C-STORE fails.
+    """
     pairs = {(each.sop_class, each.transfer_syntax): None for each in instances}
     both = (EXPLICIT, IMPLICIT)
     plain = {(name, syntax): None for name, held in pairs if held in both for syntax in both}
@@ -91,7 +97,7 @@ def associate(call: Call, address: tuple[str, int], instances: list[Instance]) -
     held = association.dul.socket
     if not association.is_established:
         requestor.close()
-        return None
+        return association if association.rejected_contexts else None
     if held is not None and held.socket is not None:
         with contextlib.suppress(OSError):
             held.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -46,8 +46,11 @@ def prepare(assoc: Association, manners: Manners, held: set[str]) -> tuple[tuple
     """Set what this association is answered; gives the contexts that were proposed."""
     assert assoc.requestor.primitive is not None
     proposed = assoc.requestor.primitive.presentation_context_definition_list
+    told = tuple((str(each.abstract_syntax), tuple(map(str, each.transfer_syntax))) for each in proposed)
     supported: dict[str, PresentationContext] = {}
     for context in proposed:
+        if manners.preferred_syntax in context.transfer_syntax:
+            context.transfer_syntax = [manners.preferred_syntax]  # pynetdicom takes the first that is proposed
         name = str(context.abstract_syntax)
         if name == VERIFICATION or (name in MODELS and (manners.patient_study_only or f"{QUERY}3." not in name)):
             supported[name] = build_context(name, [EXPLICIT, IMPLICIT])
@@ -62,7 +65,7 @@ def prepare(assoc: Association, manners: Manners, held: set[str]) -> tuple[tuple
     assoc.acceptor._contexts = list(supported.values())
     if manners.read_only:
         _refuse_storage(assoc, held)
-    return tuple((str(each.abstract_syntax), tuple(map(str, each.transfer_syntax))) for each in proposed)
+    return told
 
 
 def _refuse_storage(assoc: Association, held: set[str]) -> None:

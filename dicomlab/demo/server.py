@@ -236,7 +236,7 @@ class DemoServer:
             return
         call = Call(self, assoc, message, context_id, str(context.transfer_syntax[0]))
         agreed = getattr(assoc, "demo_agreed", {}).get(message.AffectedSOPClassUID, b"")
-        call.relational = self.manners.relational or agreed[:1] == b"\1"
+        call.relational = agreed[:1] == b"\1"
         raw = getattr(message, "Identifier", None)
         if raw is not None:
             call.identifier = _read(raw, call.transfer_syntax)

@@ -8,7 +8,7 @@ from pydicom import Dataset
 
 from dicomlab.demo import Holdings, phantom
 from dicomlab.demo.holdings import encode
-from dicomlab.demo.matching import matches
+from dicomlab.demo.matching import Rules, matches
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_key_matches_by_its_vr(keyword, wanted, held, expected):
 def test_names_fold_case_where_the_archive_does():
     record, key = Dataset(), Dataset()
     record.PatientName, key.PatientName = "Doe^Jane", "dOE*"
-    assert matches(record, key["PatientName"], fold=True)
+    assert matches(record, key["PatientName"], Rules(fold=True))
 
 
 def test_an_item_of_a_sequence_matches_by_its_own_keys():

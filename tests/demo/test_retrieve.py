@@ -79,9 +79,12 @@ def test_get_of_an_unknown_study(plain, dcmqrscp, orthanc):
     assert {counts(final) for final in finals} == {(0, 0, 0)}
 
 
-def test_get_without_any_study_uid_is_refused_not_everybody(server):
-    received, final, _ = get(server, "STUDY", PatientID=scu.PETER)
-    assert (received, final.Status) == ([], 0xA900)
+@pytest.mark.parametrize(
+    "name, count, status", [("plain", 0, 0xA900), ("dcmqrscp", 24, 0x0000), ("orthanc", 0, 0xC000)]
+)
+def test_a_get_at_study_level_without_a_study_uid(name, count, status, request):  # dcmqrscp sends all of the patient
+    received, final, _ = get(request.getfixturevalue(name), "STUDY", PatientID=scu.PETER)
+    assert (len(received), final.Status) == (count, status)
 
 
 def test_classes_without_a_context_are_failed_sub_operations(plain):
