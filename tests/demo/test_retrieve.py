@@ -11,6 +11,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from pynetdicom import AE, build_context, evt
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
 from dicomlab.demo import DemoServer, Holdings, Manners
 
@@ -85,6 +86,30 @@ def test_get_of_an_unknown_study(plain, dcmqrscp, orthanc):
 def test_a_get_at_study_level_without_a_study_uid(name, count, status, request):  # dcmqrscp sends all of the patient
     received, final, _ = get(request.getfixturevalue(name), "STUDY", PatientID=scu.PETER)
     assert (len(received), final.Status) == (count, status)
+
+
+@pytest.mark.parametrize("service", ["2", "3"], ids=["C-MOVE", "C-GET"])
+@pytest.mark.parametrize(
+    "agree, asked, count", [((1,), b"\1", 7), ((), b"\1", 0), ((1,), b"\0", 0), ((0, 1), b"\1\1", 0)]
+)
+def test_a_series_without_its_study_comes_where_relational_retrieval_was_agreed(service, agree, asked, count):
+    item = SOPClassExtendedNegotiation()  # PS3.4 C.4: byte 1, for each SOP class by itself
+    item.sop_class_uid, item.service_class_application_information = STUDY + service, asked
+    received = []
+    keys = scu.identifier("SERIES", SeriesInstanceUID=scu.PREFIX + "1196533885.18148.0.118")
+    choices = {"storage": scu.CLASSES, "received": received} if service == "3" else {}
+    with (
+        Destination() as there,
+        DemoServer(Holdings.t31(), manners=Manners(agree=agree)) as server,
+        scu.associated(server, STUDY + service, ext_neg=[item], **choices) as association,
+    ):
+        server.destinations["DICOMLAB"] = there.address
+        if service == "3":
+            answers = list(association.send_c_get(keys, STUDY + "3"))
+        else:
+            answers = list(association.send_c_move(keys, "DICOMLAB", STUDY + "2"))
+        came = received or there.received
+        assert (len(came), answers[-1][0].Status) == (count, 0x0000 if count else 0xA900)
 
 
 def test_classes_without_a_context_are_failed_sub_operations(plain):
