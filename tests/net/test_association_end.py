@@ -79,6 +79,7 @@ def echo(node: Node) -> None:
         (echo_response(message_id=2), "a response to message 2 came, 1 was asked"),
         (echo_response(field=0x8020), "a message of command field 0x8020 came, no C-ECHO response"),
     ],
+    ids=["other context", "no context", "other message", "other service"],
 )
 def test_a_response_to_something_else_breaks_the_protocol(response: bytes, words: str) -> None:  # R1.21
     after: list[int] = []

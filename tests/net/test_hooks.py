@@ -180,6 +180,13 @@ def test_an_exception_in_the_middle_of_a_retrieve_is_the_callers(peer: dl.Peer, 
     assert len(peer.retrieve(study, method="get", progress=False))
 
 
+def test_a_cancelled_retrieve_is_raised_where_errors_are_reported_too(peer: dl.Peer) -> None:  # R1.14
+    study = peer.find("STUDY", PatientID="77654033").head(1)
+    peer.hooks.add("before C-STORE-RQ", lambda event: event.cancel("enough"))
+    with pytest.raises(errors.InvalidRequest, match="enough"):
+        peer.retrieve(study, method="get", progress=False, errors="report")
+
+
 def test_a_cancel_is_a_message_too(tmp_path: Path) -> None:  # R1.14, R3.14
     with DemoServer(Holdings.t31(), manners=Manners(pace=0.05)) as server:
         peer = dl.connect(server.address, cache=tmp_path / "cache", timeout=10)
@@ -191,6 +198,10 @@ def test_a_cancel_is_a_message_too(tmp_path: Path) -> None:  # R1.14, R3.14
         assert (event.direction, event.message_id, event.data) == ("sent", 1, None)
         peer.hooks.add("before C-CANCEL-RQ", fail)
         with pytest.raises(Mine):
+            peer.find("STUDY", PatientID="*", limit=1)
+        peer.hooks.remove("before C-CANCEL-RQ", fail)
+        peer.hooks.add("before C-CANCEL-RQ", lambda event: event.cancel("let it go on"))
+        with pytest.raises(errors.InvalidRequest, match="let it go on"):
             peer.find("STUDY", PatientID="*", limit=1)
 
 
