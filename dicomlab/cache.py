@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 import threading
@@ -16,19 +15,14 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import xxhash
-
-from . import filemeta, whole
-from .cachefolder import ASIDE, QUARANTINE, CacheFolder, inspect, name_of, read_row
-from .errors import BadData, CacheError
+from .arrival import Arrival
+from .cachefolder import ASIDE, PART, QUARANTINE, CacheFolder, inspect, name_of, read_row
+from .errors import CacheError
 from .index import VERSION, Index, Row
-from .instances import WANTED
 
 if TYPE_CHECKING:
     from .elements import Elements
     from .tables import Address
-
-_UID = re.compile(r"[0-9.]*[0-9][0-9.]*\Z")
 
 
 class Outcome(StrEnum):
@@ -152,14 +146,43 @@ class Cache:
         accept: Callable[[Elements], str] | None = None,
         replace: bool = False,
     ) -> Receipt:
-        """Keep a data set as it was received, if it is whole.
+        """Keep a data set that is in memory, if it is whole; the arguments are those of `arrival`.
+
+        Returns
+        -------
+        Receipt
+            The instance is here after STORED and DUPLICATE only.
+        """
+        arrival = self.arrival(
+            node,
+            sop_class=sop_class,
+            sop_instance=sop_instance,
+            transfer_syntax=transfer_syntax,
+            accept=accept,
+            replace=replace,
+        )
+        with memoryview(data) as view, view.cast("B") as flat:
+            for at in range(0, len(flat), PART):
+                part = flat[at : at + PART]
+                arrival.room(len(part))[:] = part
+        return arrival.finish()
+
+    def arrival(
+        self,
+        node: str,
+        *,
+        sop_class: str,
+        sop_instance: str,
+        transfer_syntax: str,
+        accept: Callable[[Elements], str] | None = None,
+        replace: bool = False,
+    ) -> Arrival:
+        """Take a data set as it arrives: into `room` after `room`, then `finish` gives the `Receipt`.
 
         Parameters
         ----------
         node
             Identity of the peer, ``"AET@host:port"``.
-        data
-            The data set, bit for bit as it came.
         sop_class, sop_instance
             Affected SOP Class UID and Affected SOP Instance UID of the C-STORE request.
         transfer_syntax
@@ -168,97 +191,87 @@ class Cache:
             Called with the header; gives "" or the reason why the data set is not wanted.
         replace
             Where other bytes are here under the same UID: keep the new ones and put the old ones aside.
-
-        Returns
-        -------
-        Receipt
-            The instance is here after STORED and DUPLICATE only.
-
-        Raises
-        ------
-        CacheError
-            The folder or the index cannot be used at all (`open`).
         """
-        self.open()
-        data = memoryview(data).cast("B") if not isinstance(data, memoryview) or data.format != "B" else data
-        digest = xxhash.xxh3_128_hexdigest(data)
-        elements: Elements | None = None
-        try:
-            elements, remark = _read(data, transfer_syntax)
-            found = _uids(elements, sop_instance)
-        except BadData as error:
-            return self._bad(node, data, digest, sop_class, sop_instance, transfer_syntax, elements, str(error))
-        elements.raw[0x00020010] = ("UI", transfer_syntax.encode("ascii", "replace"))
-        uid = found[0]
-        remarks = [remark] if remark else []
-        if uid != sop_instance:
-            remarks.append(f"the command named it {sop_instance!r}, the data set {uid!r}")
-        if not found[1] and sop_class.startswith("1.2.840.10008.5.1.4.1.1."):
-            remarks.append("it has no Study Instance UID")
-        if len(uid) > 64:
-            remarks.append(f"its SOP Instance UID has {len(uid)} characters, 64 are allowed")
-        head = filemeta.head(
-            elements.text("SOPClassUID") or sop_class,
-            uid,
-            transfer_syntax,
-            filemeta.Provenance(node, digest, len(data)),
-        )
-        arrival = _Arrival(node, data, digest, head, uid, elements, remarks)
-        why = accept(elements) if accept is not None else ""
-        if why:
-            return self._put_aside(arrival, Outcome.FOREIGN, why)
-        return self._keep(arrival, sop_class, transfer_syntax, replace)
 
-    def _keep(self, arrival: _Arrival, sop_class: str, transfer_syntax: str, replace: bool) -> Receipt:
+        def settle(arrival: Arrival) -> Receipt:
+            return self._settle(arrival, accept, replace)
+
+        trouble: CacheError | None = None
+        try:
+            self.open()
+        except CacheError as error:
+            trouble = error
+        arrival = Arrival(self._folder, node, sop_class, sop_instance, transfer_syntax, settle)
+        arrival.error = trouble
+        return arrival
+
+    def _settle(self, arrival: Arrival, accept: Callable[[Elements], str] | None, replace: bool) -> Receipt:
+        """Where an arrival that is all there belongs."""
+        if arrival.error is not None:
+            return _receipt(arrival, Outcome.FULL, None, f"it could not be kept: {_words(arrival.error)}")
+        if arrival.bad:
+            why = f"{arrival.sop_instance!r}: {arrival.bad}"
+            return _receipt(arrival, Outcome.BAD, self._stash(QUARANTINE, arrival, why), arrival.bad)
+        assert arrival.elements is not None
+        why = accept(arrival.elements) if accept is not None else ""
+        if why:
+            return _receipt(arrival, Outcome.FOREIGN, self._stash(ASIDE, arrival, why), why)
+        try:
+            return self._keep(arrival, arrival.elements, replace)
+        except (OSError, CacheError) as error:
+            arrival.error = error
+            return _receipt(arrival, Outcome.FULL, None, f"it could not be kept: {_words(error)}")
+
+    def _keep(self, arrival: Arrival, elements: Elements, replace: bool) -> Receipt:
         name = name_of(arrival.node, arrival.uid)
         final = self._folder.path(name)
-        elements = arrival.elements
         outcome = Outcome.STORED
-        try:
-            temporary, modified = self._folder.write(arrival.head, arrival.data)
-            try:
-                for _ in range(3):
-                    if self._folder.settle(temporary, final):
-                        break
-                    here = inspect(final)
-                    if here is None:
-                        self._expel(name, "damaged, and received again")
-                        arrival.remarks.append("the copy that was here is damaged and was put into quarantine")
-                    elif here == (arrival.node, arrival.digest, transfer_syntax):
-                        outcome, modified = Outcome.DUPLICATE, os.lstat(final).st_mtime_ns
-                        break
-                    elif replace:
-                        self._folder.move(final)
-                        arrival.remarks.append("the copy that was here differs and was put aside")
-                    else:
-                        return self._put_aside(
-                            arrival, Outcome.DIFFERS, "other bytes are here under the same SOP Instance UID"
-                        )
-                else:
-                    raise OSError(17, "another process keeps making this file", str(final))
-            finally:
-                with suppress(OSError):
-                    os.unlink(temporary)
-            self._index.add(
-                Row(
-                    name,
-                    arrival.node,
-                    arrival.uid,
-                    elements.text("SOPClassUID") or sop_class,
-                    elements.text("StudyInstanceUID"),
-                    elements.text("SeriesInstanceUID"),
-                    elements.text("PatientID"),
-                    transfer_syntax,
-                    len(arrival.head) + len(arrival.data) if outcome is Outcome.STORED else os.lstat(final).st_size,
-                    modified,
-                    arrival.digest,
-                    time.time(),
-                )
+        draft = arrival.seal()
+        modified, size = draft.modified, draft.size
+        for _ in range(3):
+            if self._folder.settle(draft.path, final):
+                break
+            here = inspect(final)
+            if here is None:
+                self._expel(name, "damaged, and received again")
+                arrival.remarks.append("the copy that was here is damaged and was put into quarantine")
+            elif here == (arrival.node, arrival.digest, arrival.transfer_syntax):
+                status = os.lstat(final)
+                outcome, modified, size = Outcome.DUPLICATE, status.st_mtime_ns, status.st_size
+                break
+            elif replace:
+                self._folder.move(final)
+                arrival.remarks.append("the copy that was here differs and was put aside")
+            else:
+                why = "other bytes are here under the same SOP Instance UID"
+                return _receipt(arrival, Outcome.DIFFERS, self._stash(ASIDE, arrival, why), why)
+        else:
+            raise OSError(17, "another process keeps making this file", str(final))
+        self._index.add(
+            Row(
+                name,
+                arrival.node,
+                arrival.uid,
+                elements.text("SOPClassUID") or arrival.sop_class,
+                elements.text("StudyInstanceUID"),
+                elements.text("SeriesInstanceUID"),
+                elements.text("PatientID"),
+                arrival.transfer_syntax,
+                size,
+                modified,
+                arrival.digest,
+                time.time(),
             )
-        except (OSError, CacheError) as error:
-            return arrival.receipt(Outcome.FULL, None, f"it could not be kept: {_words(error)}", error)
+        )
         self._touched.add(name[:1])
-        return arrival.receipt(outcome, final, "")
+        return _receipt(arrival, outcome, final, "")
+
+    def _stash(self, folder: str, arrival: Arrival, why: str) -> Path | None:
+        try:
+            draft = arrival.seal()
+        except OSError:
+            return None
+        return self._folder.stash(folder, draft, arrival.node, arrival.digest, why)
 
     def instances(self, node: str, addresses: Iterable[Address], *, digest: bool = False) -> list[Entry]:
         """What is here, whole, for these addresses.
@@ -338,25 +351,6 @@ class Cache:
             row.size,
         )
 
-    def _put_aside(self, arrival: _Arrival, outcome: Outcome, why: str) -> Receipt:
-        path = self._folder.stash(ASIDE, arrival.head, arrival.data, arrival.node, arrival.digest, why)
-        return arrival.receipt(outcome, path, why)
-
-    def _bad(
-        self,
-        node: str,
-        data: memoryview,
-        digest: str,
-        sop_class: str,
-        sop_instance: str,
-        transfer_syntax: str,
-        elements: Elements | None,
-        why: str,
-    ) -> Receipt:
-        head = filemeta.head(sop_class, sop_instance, transfer_syntax, filemeta.Provenance(node, digest, len(data)))
-        path = self._folder.stash(QUARANTINE, head, data, node, digest, f"{sop_instance!r}: {why}")
-        return Receipt(Outcome.BAD, path, elements, why, len(data), sop_instance)
-
     def _expel(self, name: str, why: str) -> None:
         """Move what stands under a final name, and is not the instance, to quarantine."""
         with suppress(FileNotFoundError):
@@ -394,55 +388,13 @@ class Cache:
         return row
 
 
-@dataclass
-class _Arrival:
-    """A data set on its way into the cache."""
-
-    node: str
-    data: memoryview
-    digest: str
-    head: bytes
-    uid: str
-    elements: Elements
-    remarks: list[str]
-
-    def receipt(
-        self, outcome: Outcome, path: Path | None, why: str, error: OSError | CacheError | None = None
-    ) -> Receipt:
-        words = "; ".join((*([why] if why else []), *self.remarks))
-        return Receipt(outcome, path, self.elements, words, len(self.data), self.uid, error)
+def _receipt(arrival: Arrival, outcome: Outcome, path: Path | None, why: str) -> Receipt:
+    words = "; ".join((*([why] if why else []), *arrival.remarks))
+    return Receipt(outcome, path, arrival.elements, words, arrival.size, arrival.uid, arrival.error)
 
 
 def _again(kind: type[Cache], root: str, index: str) -> Cache:
     return kind(root, index=index)
-
-
-def _read(data: memoryview, transfer_syntax: str) -> tuple[Elements, str]:
-    """Header of a data set and what is odd about it; `BadData` where it is not whole."""
-    from .elements import parse
-
-    if len(data) == 0:
-        raise BadData("no data set came")
-    if transfer_syntax == whole.EXPLICIT_BIG:
-        return whole.read_big_endian(data, WANTED)
-    plain: bytes | memoryview = whole.inflate(data) if transfer_syntax == whole.DEFLATED else data
-    implicit = transfer_syntax == whole.IMPLICIT_LITTLE
-    elements = parse(plain, implicit=implicit, wanted=WANTED)
-    if elements.implicit != implicit:
-        agreed, found = ("implicit", "explicit") if implicit else ("explicit", "implicit")
-        raise BadData(f"it is encoded with {found} VR, {agreed} VR was agreed")
-    return elements, whole.check(plain, elements, transfer_syntax)
-
-
-def _uids(elements: Elements, sop_instance: str) -> tuple[str, str, str]:
-    """The UIDs of a data set; `BadData` where one of them holds what no UID holds (PS3.5 9.1)."""
-    uids = tuple(elements.text(word) for word in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"))
-    if not uids[0]:
-        raise BadData("it has no SOP Instance UID", tag="00080018")
-    for uid, tag in zip((*uids, sop_instance), ("00080018", "0020000D", "0020000E", "00001000"), strict=True):
-        if uid and not _UID.match(uid):
-            raise BadData(f"{uid[:80]!r} is no UID", tag=tag)
-    return uids[0], uids[1], uids[2]
 
 
 def _condition(address: Address) -> tuple[str, Sequence[str]]:

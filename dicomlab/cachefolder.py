@@ -22,9 +22,10 @@ from .errors import BadData, CacheError
 from .index import Row
 from .instances import WANTED
 
+PART = 1 << 18  # bytes that are gathered before they are written
 _INCOMING, QUARANTINE, ASIDE = "incoming", "quarantine", "aside"
 _FINAL = re.compile(r"[0-9a-f]{32}\.dcm\Z")
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES, errno.EXDEV}
 _NOFOLLOW = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
@@ -35,6 +36,7 @@ class CacheFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._numbers = count()
+        self._spare: list[bytearray] = []
         self._token = ""
 
     def open(self) -> None:
@@ -53,25 +55,27 @@ class CacheFolder:
     def path(self, name: str) -> Path:
         return self.root / name[:1] / f"{name}.dcm"
 
-    def write(self, head: bytes, data: memoryview) -> tuple[str, int]:
-        """Write a temporary file; gives its path and time of change. Nothing of it is left if that fails."""
+    def draft(self, start: int) -> Draft:
+        """A new temporary file whose data set will begin `start` bytes from its beginning."""
         path = f"{self.root}/{_INCOMING}/{self._token}-{next(self._numbers)}.part"
         try:
             handle = os.open(path, _FLAGS, 0o600)
         except FileNotFoundError:
             os.makedirs(f"{self.root}/{_INCOMING}", mode=0o700, exist_ok=True)
             handle = os.open(path, _FLAGS, 0o600)
+        return Draft(path, handle, start)
+
+    def borrow(self) -> bytearray:
+        """Memory for what arrives; `give_back` it."""
         try:
-            try:
-                _write_all(handle, head, data)
-                modified = os.fstat(handle).st_mtime_ns
-            finally:
-                os.close(handle)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(path)
-            raise
-        return path, modified
+            return self._spare.pop()
+        except IndexError:
+            return bytearray(PART)
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Keep that memory for the next."""
+        if len(buffer) <= 1 << 21 and len(self._spare) < 8:
+            self._spare.append(buffer)
 
     def settle(self, temporary: str, final: Path) -> bool:
         """Give the temporary file its final name, unless that exists."""
@@ -93,16 +97,11 @@ class CacheFolder:
             return True
         raise FileNotFoundError(2, "the folder of the cache disappears", str(final.parent))
 
-    def stash(self, folder: str, head: bytes, data: memoryview, node: str, digest: str, why: str) -> Path | None:
+    def stash(self, folder: str, draft: Draft, node: str, digest: str, why: str) -> Path | None:
         """Keep what is no result below `folder`, with a note; None if the disk does not take it."""
         path = self.root / folder / f"{name_of(node, digest)}.dcm"
         try:
-            temporary, _ = self.write(head, data)
-            try:
-                self.settle(temporary, path)
-            finally:
-                with suppress(OSError):
-                    os.unlink(temporary)
+            self.settle(draft.path, path)
             _note(path, node, why)
         except OSError:
             return None
@@ -144,17 +143,60 @@ def name_of(node: str, uid: str) -> str:
     return blake2b(f"{node}\0{uid}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def _write_all(handle: int, head: bytes, data: memoryview) -> None:
-    """Write both, in one call where the system takes it."""
-    if hasattr(os, "writev"):
-        done = os.writev(handle, (head, data))
-    else:
-        done = os.write(handle, head)
-    while done < len(head):
-        done += os.write(handle, head[done:])
-    done -= len(head)
-    while done < len(data):
-        done += os.write(handle, data[done : done + (1 << 30)])
+class Draft:
+    """A temporary file of the cache: open, written, closed, then given a name by `CacheFolder.settle`.
+
+    `discard` removes it whatever became of it; a name that it was given stays.
+    """
+
+    def __init__(self, path: str, handle: int, start: int) -> None:
+        self.path, self.handle, self.start = path, handle, start
+        self.modified = 0  # st_mtime_ns, once closed
+        self.size = 0  # bytes of the file, once closed
+        self._began = False
+
+    def write(self, data: memoryview, head: bytes = b"") -> None:
+        """Write the next part of the data set; with the head before it where it is known already."""
+        done = 0
+        if not self._began:
+            self._began = True
+            if not head:
+                os.lseek(self.handle, self.start, os.SEEK_SET)
+            elif hasattr(os, "writev"):
+                done = os.writev(self.handle, (head, data))
+            while done < len(head):
+                done += os.write(self.handle, head[done:])
+            done -= len(head)
+        while done < len(data):
+            done += os.write(self.handle, data[done : done + (1 << 30)])
+
+    def close(self, head: bytes = b"") -> None:
+        """Write the head where that is still to be done, and close the file."""
+        if head:  # last, so that a file without it is no DICOM
+            os.lseek(self.handle, 0, os.SEEK_SET)
+            done = 0
+            while done < len(head):
+                done += os.write(self.handle, head[done:])
+        status = os.fstat(self.handle)
+        self.modified, self.size = status.st_mtime_ns, status.st_size
+        self._close()
+
+    def _close(self) -> None:
+        handle, self.handle = self.handle, -1
+        if handle >= 0:
+            os.close(handle)
+
+    def __del__(self) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        """Close and remove the temporary file; may be called twice."""
+        if self.path:
+            with suppress(OSError):
+                self._close()
+            with suppress(OSError):
+                os.unlink(self.path)
+            self.path = ""
 
 
 def inspect(path: Path) -> tuple[str, str, str] | None:

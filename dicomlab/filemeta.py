@@ -73,7 +73,7 @@ def head(sop_class: str, sop_instance: str, transfer_syntax: str, provenance: Pr
     sop_class, sop_instance, transfer_syntax
         UIDs of the data set that follows.
     provenance
-        Written as Private Information (0002,0102).
+        Written as Private Information (0002,0102); its length does not depend on digest and size.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def head(sop_class: str, sop_instance: str, transfer_syntax: str, provenance: Pr
     b'DICM'
     """
     first, middle, creator = _constant(sop_class, transfer_syntax, provenance.node)
-    note = json.dumps([provenance.node, provenance.digest, provenance.size]).encode("ascii")
+    note = f"[{json.dumps(provenance.node)}, {json.dumps(provenance.digest)}, {provenance.size:>20}]".encode("ascii")
     group = b"".join(
         (
             first,

@@ -19,7 +19,8 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
     if path.name != "__main__.py"  # `python -m` uses the package as a notebook does; nothing imports it
 }
-FILES = {"assemble", "cache", "cachefolder", "dicomdir", "folder", "geometry", "index", "instances", "montage"}
+FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "folder", "geometry", "index", "instances"}
+FILES |= {"montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
 FILES |= {"imageheader", "sides", "stacks", "volume"}
 MAY_IMPORT = {  # room: the rooms it may import

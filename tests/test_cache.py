@@ -406,16 +406,17 @@ def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_stay(cac
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[3]); from dicomlab.cache import Cache\n"
         "cache = Cache(sys.argv[1], index=sys.argv[2]); cache.open()\n"
-        "cache._folder.write(b'head', memoryview(b'data')); os._exit(9)"
+        "draft = cache._folder.draft(4); draft.write(memoryview(b'data')); os._exit(9)"
     )
     root = str(Path(__file__).resolve().parents[1])
     subprocess.run([sys.executable, "-c", code, str(cache.root), str(cache._index.path), root], check=False)
     assert len(temporary(cache)) == 1
     cache.open()
     assert temporary(cache) == []
-    cache._folder.write(b"head", memoryview(b"data"))
+    draft = cache._folder.draft(4)
     again(cache).open()
     assert len(temporary(cache)) == 1
+    draft.discard()
 
 
 def test_a_cache_that_cannot_be_written_is_said_before_anything_is_asked_for(tmp_path):  # F2

@@ -66,14 +66,13 @@ def collect(wire: Wire) -> tuple[list[Fragment], bytes]:
     fragments: list[Fragment] = []
     data = bytearray()
     while True:
-        held: list[bytearray] = []
-
-        def place(fragment: Fragment, held: list[bytearray] = held) -> memoryview:
-            held.append(bytearray(fragment.length))
-            return memoryview(held[0])
-
-        fragments.append(wire.read_fragment(place))
-        if not fragments[-1].command:
-            data += held[0]
-            if fragments[-1].last:
-                return fragments, bytes(data)
+        fragment = wire.fragment()
+        fragments.append(fragment)
+        if fragment.command:
+            wire.take(fragment)
+            continue
+        part = bytearray(fragment.length)
+        wire.take_into(fragment, memoryview(part))
+        data += part
+        if fragment.last:
+            return fragments, bytes(data)

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from types import MappingProxyType
-from typing import NamedTuple
 
 from ..errors import (
     ConnectionLost,
@@ -17,7 +16,7 @@ from . import dimse, negotiation
 from .contexts import Context
 from .deadline import Cancelled, Deadline
 from .hooks import AssociationEvent, MessageEvent
-from .incoming import Incoming
+from .incoming import Incoming, Message, Sinks
 from .negotiated import Negotiated
 from .negotiation import Proposal
 from .node import Node
@@ -38,14 +37,6 @@ IDENTIFIER_LIMIT = 1 << 20  # bytes of a C-FIND identifier (R0.8)
 DATA_LIMIT = 16 << 30  # bytes of a stored data set
 
 
-class Message(NamedTuple):
-    """One DIMSE message as it came."""
-
-    context_id: int
-    command: dimse.Command
-    data: memoryview | None  # valid until the next message is read
-
-
 class Association:
     """An association that stands; made by `associate`.
 
@@ -64,7 +55,7 @@ class Association:
         self.facts = facts  # of one that we asked for
         self._message_id = 0
         self._asked_on = 0  # context id of the request that is answered now
-        self._incoming = Incoming(wire, accepted.contexts, self.broken)
+        self._incoming = Incoming(wire, accepted.contexts)
         self._received: MessageEvent | None = None  # read, and not yet dealt with
         self._over = False  # released or aborted
 
@@ -126,19 +117,21 @@ class Association:
         context = (context_id, *self.accepted.contexts[context_id])
         return MessageEvent(self.node, self.deadline, context, command, data, direction)
 
-    def read(self, limit: int = IDENTIFIER_LIMIT) -> Message:
+    def read(self, limit: int = IDENTIFIER_LIMIT, sinks: Sinks | None = None) -> Message:
         """The next message, whole.
 
         Parameters
         ----------
         limit
             Bytes that its data set may have.
+        sinks
+            Where given, the data set of a C-STORE request goes there as it arrives; a hook sees it in memory first.
         """
         hooks = self.deadline.hooks
         if hooks is None:
-            return Message(*self._incoming.read(limit))
+            return self._incoming.read(limit, sinks)
         self.handled()
-        message = Message(*self._incoming.read(limit))
+        message = self._incoming.read(limit)
         event = self._event(message.context_id, message.command, message.data, "received")
         hooks.before(event)
         self._received = event
@@ -159,7 +152,12 @@ class Association:
             self.deadline.hooks.run(AssociationEvent(self.node, self.deadline, proposal, facts, error), what)
 
     def responses(
-        self, message_id: int, command_field: int, service: str, limit: int = IDENTIFIER_LIMIT
+        self,
+        message_id: int,
+        command_field: int,
+        service: str,
+        limit: int = IDENTIFIER_LIMIT,
+        sinks: Sinks | None = None,
     ) -> Iterator[Message]:
         """The messages that follow a request, up to and with its final response; C-STORE requests among them.
 
@@ -171,7 +169,7 @@ class Association:
         stores = command_field == dimse.CommandField.C_GET_RQ
         asked_on = self._asked_on
         while True:
-            message = self.read(limit)
+            message = self.read(limit, sinks)
             command = message.command
             if command.command_field == dimse.CommandField.C_STORE_RQ and stores:
                 yield from self._lent(message)

@@ -1,95 +1,149 @@
-"""Messages put together from the fragments that come (PS3.8 annex E)."""
+"""Messages out of fragments (PS3.7 9.3, PS3.8 annex E): one reader an association."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
-from ..errors import BadData, ProtocolError
+from ..errors import BadData
 from . import dimse
 from .pdu import COMMAND_LIMIT, Fragment, Wire
 
 
+class Sink(Protocol):
+    """Takes a data set as it arrives."""
+
+    def room(self, length: int) -> memoryview:
+        """Where the next `length` bytes belong; those of the call before are there by now."""
+
+    def discard(self) -> None:
+        """The rest will not come."""
+
+
+#: Gives the sink for the data set of a C-STORE request in that transfer syntax.
+Sinks = Callable[[dimse.Command, str], Sink]
+
+
+@dataclass(slots=True)
+class Message:
+    """One DIMSE message: its command, and its data set as it came."""
+
+    context_id: int
+    command: dimse.Command
+    data: bytes | memoryview | None  # None where it has none, or a sink has it
+    sink: Sink | None = None
+
+
 class Incoming:
-    """The messages of one association, one after the other.
+    """Puts the messages of one association together.
 
     Parameters
     ----------
     contexts
-        By context id, those that were agreed.
-    broken
-        Makes the error of a sentence.
+        Abstract and transfer syntax of each accepted context, by its id.
     """
 
-    def __init__(self, wire: Wire, contexts: Mapping[int, object], broken: Callable[[str], ProtocolError]) -> None:
-        self._wire, self._contexts, self._broken = wire, contexts, broken
-        self._hint = 1 << 12  # bytes that the next data set may well have
+    def __init__(self, wire: Wire, contexts: Mapping[int, tuple[str, str]]) -> None:
+        self._wire, self._contexts = wire, contexts
+        self._last = (b"", dimse.Command())  # responses to one request are often the same, byte for byte
 
-    def read(self, limit: int) -> tuple[int, dimse.Command, memoryview | None]:
-        """The next message, whole: context id, command set, and the data set where there is one.
+    def read(self, limit: int, sinks: Sinks | None = None) -> Message:
+        """The next message, whole.
 
         Parameters
         ----------
         limit
-            Bytes that the data set may have.
-
-        Raises
-        ------
-        ProtocolError
-            It is larger than that, or its fragments do not make a message.
+            Bytes that its data set may have.
+        sinks
+            Where given, the data set of a C-STORE request goes there, part by part.
         """
-        command_bytes = bytearray()
-        command: dimse.Command | None = None
-        context_id = 0
-        buffer = bytearray()
-        filled = 0
+        wire = self._wire
+        context_id, command = self._read_command()
+        if not command.has_data:
+            return Message(context_id, command, None)
+        fragment = self._data_fragment(context_id)
+        if sinks is not None and command.command_field == dimse.CommandField.C_STORE_RQ:
+            sink = sinks(command, self._contexts[context_id][1])
+            try:
+                self._drain(fragment, limit, sink)
+            except BaseException:
+                sink.discard()
+                raise
+            return Message(context_id, command, None, sink)
+        if fragment.last:
+            self._check_size(fragment.length, limit)
+            return Message(context_id, command, wire.take(fragment))
+        memory = _Memory()
+        self._drain(fragment, limit, memory)
+        return Message(context_id, command, memory.data())
 
-        def place(fragment: Fragment) -> memoryview:
-            nonlocal context_id, buffer
-            if fragment.context_id not in self._contexts:
-                raise self._broken(f"a message came on context {fragment.context_id}, which was never agreed")
-            if fragment.command:
-                if command is not None or filled:
-                    raise self._broken("a command came where the rest of a data set was due")
-                if len(command_bytes) + fragment.length > COMMAND_LIMIT:
-                    raise self._broken(f"a command set of more than {COMMAND_LIMIT:,} bytes")
-                context_id = fragment.context_id
-                return memoryview(bytearray(fragment.length))
-            if command is None:
-                raise self._broken("a data set came before its command")
-            if fragment.context_id != context_id:
-                raise self._broken("a data set came on another context than its command")
-            need = filled + fragment.length
-            if need > limit:
-                raise self._broken(f"a data set of more than {limit:,} bytes")
-            if need > len(buffer):
-                grown = bytearray(max(need, 2 * len(buffer), self._hint))
-                grown[:filled] = memoryview(buffer)[:filled]
-                buffer = grown
-            return memoryview(buffer)[filled:need]
-
+    def _read_command(self) -> tuple[int, dimse.Command]:
+        wire, before = self._wire, b""
         while True:
-            target: list[memoryview] = []
+            fragment = wire.fragment()
+            context_id = fragment.context_id
+            if context_id not in self._contexts:
+                raise wire.broken(f"a message came on context {context_id}, which was never agreed")
+            if not fragment.command:
+                raise wire.broken("a data set came before its command")
+            if len(before) + fragment.length > COMMAND_LIMIT:
+                raise wire.broken(f"a command set of more than {COMMAND_LIMIT:,} bytes")
+            data = before + wire.take(fragment) if before else wire.take(fragment)
+            if fragment.last:
+                if data != self._last[0]:
+                    try:
+                        self._last = data, dimse.decode(data)
+                    except BadData as error:
+                        raise wire.broken(str(error)) from error
+                return context_id, self._last[1]
+            before = data
 
-            def keep(fragment: Fragment, target: list[memoryview] = target) -> memoryview:
-                target.append(place(fragment))
-                return target[0]
+    def _data_fragment(self, context_id: int) -> Fragment:
+        fragment = self._wire.fragment()
+        if fragment.context_id != context_id:
+            if fragment.context_id not in self._contexts:
+                raise self._wire.broken(
+                    f"a message came on context {fragment.context_id}, which was never agreed"
+                )
+            raise self._wire.broken("a data set came on another context than its command")
+        if fragment.command:
+            raise self._wire.broken("a command came where the rest of a data set was due")
+        return fragment
 
-            fragment = self._wire.read_fragment(keep)
-            if fragment.command:
-                command_bytes += target[0]
-                if fragment.last:
-                    command = self._decode(bytes(command_bytes))
-                    if not command.has_data:
-                        return context_id, command, None
-            else:
-                filled += fragment.length
-                if fragment.last:
-                    assert command is not None
-                    self._hint = min(max(self._hint, filled + 64), 4 * filled + 64)
-                    return context_id, command, memoryview(buffer)[:filled]
+    def _drain(self, fragment: Fragment, limit: int, sink: Sink) -> None:
+        filled = 0
+        while True:
+            filled += fragment.length
+            self._check_size(filled, limit)
+            self._wire.take_into(fragment, sink.room(fragment.length))
+            if fragment.last:
+                return
+            fragment = self._data_fragment(fragment.context_id)
 
-    def _decode(self, data: bytes) -> dimse.Command:
-        try:
-            return dimse.decode(data)
-        except BadData as error:
-            raise self._broken(str(error)) from error
+    def _check_size(self, size: int, limit: int) -> None:
+        if size > limit:
+            raise self._wire.broken(f"a data set of more than {limit:,} bytes")
+
+
+class _Memory:
+    """A sink in memory, which grows by doubling."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._filled = 0
+
+    def room(self, length: int) -> memoryview:
+        start = self._filled
+        self._filled += length
+        if self._filled > len(self._buffer):
+            grown = bytearray(max(self._filled, 2 * len(self._buffer)))
+            grown[:start] = memoryview(self._buffer)[:start]
+            self._buffer = grown
+        return memoryview(self._buffer)[start : self._filled]
+
+    def data(self) -> memoryview:
+        return memoryview(self._buffer)[: self._filled]
+
+    def discard(self) -> None:
+        self._buffer = bytearray()

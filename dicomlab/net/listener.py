@@ -202,7 +202,7 @@ class Listener:
 
     def _store(self, association: Association) -> None:
         while True:
-            message = association.read(DATA_LIMIT)
+            message = association.read(DATA_LIMIT, self._receiver.sink)
             if message.command.command_field == CommandField.C_STORE_RQ:
                 _, syntax = association.accepted.contexts.get(message.context_id, ("", IMPLICIT))
                 status = keep(self._receiver, syntax, message)

@@ -133,11 +133,11 @@ def _answer(wire: Wire, node: Node, proposal: Proposal, deadline: Deadline) -> A
     if kind == PduType.ABORT:
         raise wire.aborted(body)
     if kind != PduType.ASSOCIATE_AC:
-        raise wire._broken(f"a PDU of type {kind} answered the association request")
+        raise wire.broken(f"a PDU of type {kind} answered the association request")
     try:
         return negotiation.accepted(body, proposal.contexts, proposal.extended)
     except ValueError as error:
-        raise wire._broken(str(error)) from error
+        raise wire.broken(str(error)) from error
 
 
 def _connected(node: Node, deadline: Deadline) -> socket.socket:

@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ AHEAD = 1 << 16  # bytes read at once where messages are small
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 _WAITALL = getattr(socket, "MSG_WAITALL", 0)
 _HEAD = struct.Struct(">BxLLBB")  # PDU type, PDU length, PDV length, context id, control
+_PDV = struct.Struct(">LBB")  # PDV length, context id, control
 
 RELEASE_RQ = b"\x05\x00\x00\x00\x00\x04\x00\x00\x00\x00"
 RELEASE_RP = b"\x06\x00\x00\x00\x00\x04\x00\x00\x00\x00"
@@ -54,7 +55,7 @@ class Released(Exception):
 
 
 class Fragment(NamedTuple):
-    """One presentation data value whose bytes have been put where they belong."""
+    """The header of one presentation data value."""
 
     context_id: int
     command: bool  # part of a command set, not of a data set
@@ -146,9 +147,9 @@ class Wire:
         kind = self._buffer[self._start]
         length = int.from_bytes(self._view[self._start + 2 : self._start + 6], "big")
         if not 1 <= kind <= 7:
-            raise self._broken(self._strange(bytes(self._view[self._start : self._start + 6])))
+            raise self.broken(self._strange(bytes(self._view[self._start : self._start + 6])))
         if length > limit:
-            raise self._broken(f"a PDU of {length:,} bytes was announced, at most {limit:,} are taken")
+            raise self.broken(f"a PDU of {length:,} bytes was announced, at most {limit:,} are taken")
         self._torn = True
         self._start += 6
         body = bytearray(length)
@@ -156,14 +157,8 @@ class Wire:
         self._torn = False
         return kind, bytes(body)
 
-    def read_fragment(self, place: Callable[[Fragment], memoryview]) -> Fragment:
-        """Read the next PDV into the memory that `place` gives for it.
-
-        Parameters
-        ----------
-        place
-            Called with the fragment's header before its bytes are read; returns a writable view of its length.
-            It may raise: nothing was allocated yet.
+    def fragment(self) -> Fragment:
+        """Header of the next PDV; `take` or `take_into` is to follow, nothing of its bytes was read for certain yet.
 
         Raises
         ------
@@ -172,50 +167,72 @@ class Wire:
             Those PDUs came instead.
         """
         if self._left:
-            self._need(6)
-            pdv = self._view[self._start : self._start + 6]
-            length = int.from_bytes(pdv[:4], "big")
-            context_id, control = pdv[4], pdv[5]
-            self._torn = True
+            if self._stop - self._start < 6 or self._torn:
+                self._need(6)
+            length, context_id, control = _PDV.unpack_from(self._buffer, self._start)
             self._start += 6
             self._left -= 6
         else:
-            self._need(6)
-            if self._buffer[self._start] != PduType.P_DATA_TF:
+            if self._stop - self._start < 12 or self._torn:
+                self._need(6)
+                if self._buffer[self._start] != PduType.P_DATA_TF:
+                    self._no_data()
+                self._check_length(int.from_bytes(self._view[self._start + 2 : self._start + 6], "big"))
+                self._need(12)
+            kind, announced, length, context_id, control = _HEAD.unpack_from(self._buffer, self._start)
+            if kind != PduType.P_DATA_TF:
                 self._no_data()
-            announced = int.from_bytes(self._view[self._start + 2 : self._start + 6], "big")
-            if announced > MAXIMUM_LENGTH:
-                raise self._broken(
-                    f"a PDU of {announced:,} bytes was announced, larger than the maximum of {MAXIMUM_LENGTH:,} "
-                    "that we gave"
-                )
-            if announced < 6:
-                raise self._broken(f"a P-DATA-TF of {announced} bytes holds no value")
-            self._need(12)
-            _, announced, length, context_id, control = _HEAD.unpack_from(self._buffer, self._start)
-            self._torn = True
+            self._check_length(announced)
             self._start += 12
             self._left = announced - 6
+        self._torn = True
         size = length - 2
         if size < 0 or size > self._left:
-            raise self._broken(f"a PDV of {length:,} bytes does not fit the rest of its PDU")
+            raise self.broken(f"a PDV of {length:,} bytes does not fit the rest of its PDU")
         self._left -= size
         if 0 < self._left < 6:
-            raise self._broken("the rest of a P-DATA-TF is too short for a PDV")
-        fragment = Fragment(context_id, bool(control & 1), bool(control & 2), size)
+            raise self.broken("the rest of a P-DATA-TF is too short for a PDV")
+        return Fragment(context_id, bool(control & 1), bool(control & 2), size)
+
+    def _check_length(self, announced: int) -> None:
+        if announced > MAXIMUM_LENGTH:
+            raise self.broken(
+                f"a PDU of {announced:,} bytes was announced, larger than the maximum of {MAXIMUM_LENGTH:,} "
+                "that we gave"
+            )
+        if announced < 6:
+            raise self.broken(f"a P-DATA-TF of {announced} bytes holds no value")
+
+    def take(self, fragment: Fragment) -> bytes:
+        """The bytes of the fragment whose header was read last."""
+        start = self._start
+        end = start + fragment.length
+        if end <= self._stop:  # small ones lie in the buffer already
+            data = bytes(self._view[start:end])
+            self._start = end
+            self._taken(fragment)
+            return data
+        memory = bytearray(fragment.length)
+        self.take_into(fragment, memoryview(memory))
+        return bytes(memory)
+
+    def take_into(self, fragment: Fragment, target: memoryview) -> None:
+        """Read the bytes of the fragment whose header was read last into memory of its length."""
         # The next header is read with this body only where one is due; else the read would wait for it.
-        follows = 12 if not self._left and control == 0 else 0
-        self._fill(place(fragment), follows)
+        follows = 12 if not self._left and not fragment.last and not fragment.command else 0
+        self._fill(target, follows)
+        self._taken(fragment)
+
+    def _taken(self, fragment: Fragment) -> None:
         self._torn = False
-        if size and not fragment.command:
+        if fragment.length and not fragment.command:
             self.deadline.progressed()
-        return fragment
 
     def _no_data(self) -> None:
         """Raise what a PDU other than P-DATA-TF means in the middle of an operation."""
         head = bytes(self._view[self._start : self._start + 6])
         if head[0] in (PduType.ASSOCIATE_RQ, PduType.ASSOCIATE_AC, PduType.ASSOCIATE_RJ):
-            raise self._broken(f"PDU {PduType(head[0]).name} came in the middle of an association")
+            raise self.broken(f"PDU {PduType(head[0]).name} came in the middle of an association")
         kind, body = self.read_pdu(limit=64)
         if kind == PduType.RELEASE_RQ:
             raise ReleaseRequested
@@ -305,7 +322,7 @@ class Wire:
             how, advice="Try again; if it happens each time, the archive's log says why.", **self._context()
         )
 
-    def _broken(self, what: str) -> ProtocolError:
+    def broken(self, what: str) -> ProtocolError:
         return ProtocolError(what, advice="The peer breaks the protocol; report it to its vendor.", **self._context())
 
     def _strange(self, head: bytes) -> str:

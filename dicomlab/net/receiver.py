@@ -6,12 +6,15 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ..arrival import Arrival
 from ..cache import Cache, Outcome, Receipt
+from ..cachefolder import PART
 from ..elements import Elements
 from ..errors import CacheError
 from ..level import QueryLevel
 from ..tables import Address
-from .association import Message
+from .dimse import Command
+from .incoming import Message
 from .node import Node
 
 _STATUS = {
@@ -65,21 +68,31 @@ class Receiver:
         self.full: OSError | CacheError | None = None
         self.bytes = 0
 
-    def receive(self, transfer_syntax: str, message: Message) -> int:
-        """Keep the data set of a C-STORE request; gives the status to answer with."""
-        command = message.command
-        if message.data is None or len(message.data) == 0:
-            self._refuse(command.sop_instance, "it came without a data set")
-            return DATA_SET_DOES_NOT_MATCH
-        receipt = self._cache.receive(
+    def sink(self, command: Command, transfer_syntax: str) -> Arrival:
+        """Where the data set of that C-STORE request goes as it arrives."""
+        return self._cache.arrival(
             self._node.identity,
-            message.data,
             sop_class=command.sop_class,
             sop_instance=command.sop_instance,
             transfer_syntax=transfer_syntax,
             accept=self._accept,
             replace=self._replace,
         )
+
+    def receive(self, transfer_syntax: str, message: Message) -> int:
+        """Keep the data set of a C-STORE request; gives the status to answer with."""
+        command = message.command
+        arrival = message.sink
+        if not isinstance(arrival, Arrival):  # it is in memory: a hook wanted to see it
+            arrival = self.sink(command, transfer_syntax)
+            data = message.data or b""
+            for at in range(0, len(data), PART):
+                part = data[at : at + PART]
+                arrival.room(len(part))[:] = part
+        receipt = arrival.finish()
+        if not receipt.size:
+            self._refuse(command.sop_instance, "it came without a data set")
+            return DATA_SET_DOES_NOT_MATCH
         uid = receipt.SOPInstanceUID or command.sop_instance
         with self._lock:
             if receipt.outcome in (Outcome.STORED, Outcome.DUPLICATE):

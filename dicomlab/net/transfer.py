@@ -223,7 +223,7 @@ def _take(
     association: Association, model: str, message_id: int, receiver: Receiver, tally: Tally, implicit: bool
 ) -> None:
     cancelled = False
-    for message in association.responses(message_id, CommandField.C_GET_RQ, "C-GET", DATA_LIMIT):
+    for message in association.responses(message_id, CommandField.C_GET_RQ, "C-GET", DATA_LIMIT, receiver.sink):
         if message.command.command_field == CommandField.C_STORE_RQ:
             _, transfer_syntax = association.accepted.contexts[message.context_id]
             association.answer(message, keep(receiver, transfer_syntax, message))

@@ -29,6 +29,8 @@ VERIFICATION = "1.2.840.10008.1.1"
 class Kept:
     """In the place of a Receiver: keeps what comes in memory."""
 
+    sink = None
+
     def __init__(self):
         self.kept, self.refused, self.seconds = {}, [], 0.0
 

@@ -1,0 +1,245 @@
+"""One data set on its way into the cache: written while it arrives, kept whole or not at all (DESIGN 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from mmap import ACCESS_READ, mmap
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from . import filemeta, whole
+from .cachefolder import CacheFolder, Draft
+from .encoding import walk
+from .errors import BadData, CacheError
+from .instances import WANTED
+
+if TYPE_CHECKING:
+    from .cache import Receipt
+    from .elements import Elements
+
+LATER = 1 << 62  # bytes: the size of a data set that still arrives
+FIRST = 8192  # bytes in which most headers end
+STREAMED = frozenset((whole.DEFLATED, whole.EXPLICIT_BIG))  # transfer syntaxes that are read when all is there
+_UID = re.compile(r"[0-9.]*[0-9][0-9.]*\Z")
+_NO_DIGEST = "0" * 32
+
+
+class Arrival:
+    """The bytes of one C-STORE, from `room` to `room`; then `finish`, or `discard`.
+
+    The header is read as soon as the pixel data begins; from then on the bytes go to a temporary file while the
+    archive sends the next ones, so that memory does not grow with the instance. What has no pixel data, or is
+    small, stays in memory until it is whole.
+
+    Parameters
+    ----------
+    folder
+        Where the temporary file is made.
+    node
+        Identity of the peer, ``"AET@host:port"``.
+    sop_class, sop_instance
+        Affected SOP Class UID and Affected SOP Instance UID of the C-STORE request.
+    transfer_syntax
+        UID of the transfer syntax of the presentation context.
+    settle
+        Called by `finish` with this object; it says what became of it.
+    """
+
+    def __init__(
+        self,
+        folder: CacheFolder,
+        node: str,
+        sop_class: str,
+        sop_instance: str,
+        transfer_syntax: str,
+        settle: Callable[[Arrival], Receipt],
+    ) -> None:
+        self.node, self.sop_class, self.sop_instance = node, sop_class, sop_instance
+        self.transfer_syntax = transfer_syntax
+        self.size = 0  # bytes of the data set
+        self.digest = ""  # xxh3_128 of the data set
+        self.uid = sop_instance  # of the data set, once its header is read
+        self.elements: Elements | None = None
+        self.bad = ""  # why it is no whole data set
+        self.error: OSError | CacheError | None = None  # the disk did not take it; the rest is let go by
+        self.remarks: list[str] = []
+        self._folder, self._settle = folder, settle
+        self._hash = xxhash.xxh3_128()
+        self._buffer = folder.borrow()
+        self._view = memoryview(self._buffer)
+        self._filled = 0
+        self._draft: Draft | None = None
+        self._sealed = False
+        self._done = False
+
+    # -- while it arrives ------------------------------------------------------------------------------------
+
+    def room(self, length: int) -> memoryview:
+        """Where the next `length` bytes belong; those of the call before are there by now."""
+        if self._filled + length > len(self._buffer):
+            self._make_room(length)
+        start = self._filled
+        self._filled += length
+        return self._view[start : self._filled]
+
+    def _make_room(self, length: int) -> None:
+        if self.error is not None or self._draft is not None or self._begin():
+            self._write(self._view[: self._filled])
+            self._filled = 0
+        if self._filled + length > len(self._buffer):
+            grown = bytearray(max(self._filled + length, 2 * len(self._buffer)))
+            grown[: self._filled] = self._view[: self._filled]
+            self._buffer, self._view = grown, memoryview(grown)
+
+    def _begin(self) -> bool:
+        """Start the file if the bytes so far hold the header; else they stay in memory."""
+        from .elements import Elements, grow
+
+        if self.transfer_syntax in STREAMED:
+            return False
+        implicit = self.transfer_syntax == whole.IMPLICIT_LITTLE
+
+        def read(size: int) -> bytes:
+            if size > self._filled:
+                raise BadData("the header goes on")
+            return bytes(self._view[:size])
+
+        try:
+            first = min(FIRST, self._filled)
+            elements = grow(read, first, LATER, lambda window: Elements(*walk(window, 0, LATER, implicit, WANTED)))
+            if elements.pixels is None:
+                return False
+            self._describe(elements)
+            self._draft = self._folder.draft(len(self.head()))
+        except BadData:  # what is wrong with it is said when all is there
+            self.elements = None
+            return False
+        except OSError as error:
+            self.error = error
+        return True
+
+    def _write(self, part: memoryview) -> None:
+        self._hash.update(part)
+        self.size += len(part)
+        if self._draft is None:
+            return
+        try:
+            self._draft.write(part)
+        except OSError as error:
+            self.error = error
+            self._draft.discard()
+
+    def _describe(self, elements: Elements) -> None:
+        implicit = self.transfer_syntax == whole.IMPLICIT_LITTLE
+        if self.transfer_syntax not in STREAMED and elements.implicit != implicit:
+            agreed, found = ("implicit", "explicit") if implicit else ("explicit", "implicit")
+            raise BadData(f"it is encoded with {found} VR, {agreed} VR was agreed")
+        self.elements = elements
+        self.uid = _uid_of(elements, self.sop_instance)
+        elements.raw[0x00020010] = ("UI", self.transfer_syntax.encode("ascii", "replace"))
+
+    def discard(self) -> None:
+        """Forget it: nothing of it is left."""
+        if not self._done:
+            self._done = True
+            if self._draft is not None:
+                self._draft.discard()
+            self._folder.give_back(self._buffer)
+
+    # -- when all is there -----------------------------------------------------------------------------------
+
+    def finish(self) -> Receipt:
+        """Check it and keep it, or say why not."""
+        try:
+            self._complete()
+            return self._settle(self)
+        finally:
+            self.discard()
+
+    def _complete(self) -> None:
+        tail = self._view[: self._filled]
+        self._hash.update(tail)
+        self.size += len(tail)
+        self.digest = self._hash.hexdigest()
+        if self.error is not None:
+            return
+        try:
+            if self._draft is None:
+                self._check_memory(tail)
+            else:
+                self._draft.write(tail)
+                self._check_file(self._draft)
+        except BadData as error:
+            self.bad = str(error)
+        except OSError as error:
+            self.error = error
+
+    def _check_memory(self, data: memoryview) -> None:
+        from .elements import parse
+
+        if not len(data):
+            raise BadData("no data set came")
+        if self.transfer_syntax == whole.EXPLICIT_BIG:
+            elements, remark = whole.read_big_endian(data, WANTED)
+        else:
+            plain: bytes | memoryview = whole.inflate(data) if self.transfer_syntax == whole.DEFLATED else data
+            elements = parse(plain, implicit=self.transfer_syntax == whole.IMPLICIT_LITTLE, wanted=WANTED)
+            remark = whole.check(plain, elements, self.transfer_syntax)
+        self._describe(elements)
+        self._remark(remark)
+
+    def _check_file(self, draft: Draft) -> None:
+        assert self.elements is not None
+        with mmap(draft.handle, 0, access=ACCESS_READ) as file, memoryview(file) as view, view[draft.start :] as data:
+            self._remark(whole.check(data, self.elements, self.transfer_syntax))
+
+    def _remark(self, odd: str) -> None:
+        assert self.elements is not None
+        if odd:
+            self.remarks.append(odd)
+        if self.uid != self.sop_instance:
+            self.remarks.append(f"the command named it {self.sop_instance!r}, the data set {self.uid!r}")
+        if not self.elements.text("StudyInstanceUID") and self.sop_class.startswith("1.2.840.10008.5.1.4.1.1."):
+            self.remarks.append("it has no Study Instance UID")
+        if len(self.uid) > 64:
+            self.remarks.append(f"its SOP Instance UID has {len(self.uid)} characters, 64 are allowed")
+
+    def head(self) -> bytes:
+        """Preamble and file meta; of the same length before and after the data set is known."""
+        sop_class = (self.elements.text("SOPClassUID") if self.elements else "") or self.sop_class
+        provenance = filemeta.Provenance(self.node, self.digest or _NO_DIGEST, self.size)
+        return filemeta.head(sop_class, self.uid, self.transfer_syntax, provenance)
+
+    def seal(self) -> Draft:
+        """The temporary file, whole and closed.
+
+        Raises
+        ------
+        OSError
+            The disk does not take it.
+        """
+        if self._sealed:
+            assert self._draft is not None
+            return self._draft
+        head = self.head()
+        if self._draft is None:
+            self._draft = self._folder.draft(len(head))
+            self._draft.write(self._view[: self._filled], head)
+            self._draft.close()
+        else:
+            self._draft.close(head)
+        self._sealed = True
+        return self._draft
+
+
+def _uid_of(elements: Elements, sop_instance: str) -> str:
+    """SOP Instance UID of a data set; `BadData` where one of its UIDs holds what no UID holds (PS3.5 9.1)."""
+    uids = tuple(elements.text(word) for word in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"))
+    if not uids[0]:
+        raise BadData("it has no SOP Instance UID", tag="00080018")
+    for uid, tag in zip((*uids, sop_instance), ("00080018", "0020000D", "0020000E", "00001000"), strict=True):
+        if uid and not _UID.match(uid):
+            raise BadData(f"{uid[:80]!r} is no UID", tag=tag)
+    return uids[0]
