@@ -45,7 +45,7 @@ def main() -> None:
     print(
         "\n" + ("Short of the mark:\n  " + "\n  ".join(short) if short else "Every mark that was measured is reached.")
     )
-    print(f"Each round's seconds: {kept}")
+    print(f"Each round's seconds: {kept}", table.busy(machine), sep="\n")
     if asked.markdown:
         asked.markdown.write_text(table.page(chosen, lines, machine, asked.rounds))
 

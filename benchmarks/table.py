@@ -71,10 +71,17 @@ def page(rows: Sequence[Row], table: Sequence[tuple[str, ...]], machine: Mapping
 {jobs}
 
 Measured {machine["when"]}, {rounds} rounds, {machine["system"]}, {machine["cpus"]} CPUs with a load of
-{machine["load"]:.1f} at the end; {versions}.
+{machine["load"]:.1f} at the end; {versions}. {busy(machine)}
 
 {markdown(table)}
 """
+
+
+def busy(machine: Mapping[str, Any]) -> str:
+    """A warning where others worked on the machine: what waits for a processor is timed too."""
+    if machine["load"] <= machine["cpus"]:
+        return ""
+    return f"The machine was busy: a load of {machine['load']:.1f} on {machine['cpus']} CPUs. Measure again on a quiet one."
 
 
 _ABOUT = """# Benchmarks

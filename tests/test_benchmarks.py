@@ -142,6 +142,17 @@ def test_a_row_that_cannot_be_prepared_is_one_line_with_the_reason(tmp_path: Pat
     assert harness.LeftOut is LeftOut
 
 
+@pytest.mark.parametrize(("load", "warned"), [(1.9, False), (2.0, False), (6.5, True)])
+def test_a_busy_machine_is_warned_of(load: float, warned: bool) -> None:
+    assert ("busy" in table.busy({"load": load, "cpus": 2})) is warned
+
+
+def test_the_page_holds_the_jobs_the_machine_and_the_table() -> None:
+    lines = table.lines(ROW, [OURS, took(6.0, mark=2)])
+    page = table.page([ROW], lines, table.machine({"DCMTK": "3.6.7"}), 3)
+    assert "- **P0**: a job" in page and "DCMTK 3.6.7" in page and table.markdown(lines) in page
+
+
 def test_the_columns_of_the_table_stand_under_one_another() -> None:
     text = table.markdown(table.lines(ROW, [OURS, took(6.0, mark=2)])).splitlines()
     assert len({len(line) for line in text}) == 1
