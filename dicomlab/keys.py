@@ -29,6 +29,9 @@ ZONE: Final = 0x00080201  # TimezoneOffsetFromUTC, in which the dates and times 
 _LAST_MOMENT = "235959.999999"
 
 
+_LIKE: Final = "Keys look like PatientID, (0010,0020) or ScheduledProcedureStepSequence[0].Modality."
+
+
 @dataclass(frozen=True)
 class Key:
     """An attribute, perhaps inside sequences."""
@@ -73,17 +76,17 @@ def key_of(name: str | int) -> Key:
     'ScheduledProcedureStepSequence[0].Modality'
     """
     if isinstance(name, bool) or not isinstance(name, (str, Integral)):
-        raise InvalidRequest(f"a key is a keyword, a tag or a path, not {name!r}")
+        raise InvalidRequest(f"a key is an attribute's name, a tag or a path, not {name!r}", advice=_LIKE)
     if isinstance(name, Integral):
         if not 0 < int(name) <= 0xFFFFFFFF:
-            raise InvalidRequest(f"{name!r} is no tag")
+            raise InvalidRequest(f"{name!r} is no tag", advice="A tag is a number such as 0x00100020.")
         return Key(((int(name), 0),))
     path: list[tuple[int, int]] = []
     for step in str(name).split("."):
         match = _STEP.match(step.strip())
         if match is None:
             raise InvalidRequest(
-                f"{name!r} is no key", advice="Keys look like PatientID, (0010,0020) or Sequence[0].Modality."
+                f"{name!r} is no key", advice=_LIKE
             )
         word, item = match.groups()
         if word.startswith("("):
@@ -95,7 +98,9 @@ def key_of(name: str | int) -> Key:
         path.append((tag, int(item or 0)))
     for tag, item in path[:-1]:
         if vr_of(tag) not in ("SQ", "UN"):
-            raise InvalidRequest(f"{_keyword(tag)} in {name!r} is no sequence")
+            raise InvalidRequest(
+                f"{_keyword(tag)} in {name!r} is no sequence", advice="Only a sequence has attributes inside it."
+            )
         if item > 63:
             raise InvalidRequest(f"item {item} in {name!r}: at most 64 items")
     return Key((*path[:-1], (path[-1][0], 0)))
@@ -129,7 +134,7 @@ def wanted(keys: Mapping[Any, Any]) -> list[Wanted]:
     for name, value in keys.items():
         for key, one in _flat(key_of(name), value):
             if key.path in found:
-                raise InvalidRequest(f"{key.name} is given twice")
+                raise InvalidRequest(f"{key.name} is given twice", advice="A list asks for several values.")
             found[key.path] = Wanted(key, values_of(key, one))
     return list(found.values())
 
@@ -140,7 +145,7 @@ def _flat(key: Key, value: Any) -> Iterable[tuple[Key, Any]]:
     if not isinstance(value, Mapping):
         return [(key, value)]
     if key.vr != "SQ":
-        raise InvalidRequest(f"{key.name} is no sequence, so it takes no mapping")
+        raise InvalidRequest(f"{key.name} is no sequence, so it takes no dict", advice="Give a value or a list.")
     inside = [
         pair
         for name, one in value.items()
@@ -272,6 +277,7 @@ def _moment(key: Key, value: Any) -> str:
 
 
 _EXAMPLES = {"DA": "'20240131'", "TM": "'143000'", "DT": "'20240131143000'"}
+_RANGES = {"DA": "'20240101-20240331' or '20240101-'", "TM": "'0800-1200'", "DT": "'20240101-20240331'"}
 _KINDS = {"DA": "date", "TM": "time", "DT": "date with time"}
 
 
@@ -279,7 +285,10 @@ def _checked(key: Key, text: str) -> str:
     """One date or time in DICOM's form; ISO 8601's is taken too."""
     vr, given = key.vr, text
     if re.search(r"[*?]", text):
-        raise InvalidRequest(f"{key.name} ({vr}) takes no wild cards: {text!r}")
+        raise InvalidRequest(
+            f"{key.name} ({vr}) takes no wild cards: {text!r}",
+            advice=f"Give a range, such as {_RANGES[vr]}.",
+        )
     if vr == "DA":
         text = re.sub(r"^(\d{4})-(\d\d)-(\d\d)$", r"\1\2\3", text)
         try:

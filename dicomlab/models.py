@@ -26,6 +26,8 @@ MODELS: Final[dict[str, tuple[QueryLevel, ...]]] = {
     PATIENT_STUDY_ONLY: (QueryLevel.PATIENT, QueryLevel.STUDY),
 }
 
+_NAMES: Final = {PATIENT_ROOT: "Patient Root", STUDY_ROOT: "Study Root", PATIENT_STUDY_ONLY: "Patient/Study Only"}
+
 #: Attributes of each level, beside its unique key (PS3.4 C.6.1.1); what is in none is an attribute of IMAGE.
 ATTRIBUTES: Final[dict[QueryLevel, frozenset[str]]] = {
     QueryLevel.PATIENT: frozenset(
@@ -131,10 +133,12 @@ def checked_level(level: str, model: str = STUDY_ROOT) -> QueryLevel:
     known = levels_of(model)
     if found not in known:
         raise InvalidRequest(
-            f"the information model {model} has no {found} level",
-            advice="Study Root begins at STUDY; ask with Patient Root for patients."
+            f"the information model {_NAMES.get(model, model)} has no {found} level",
+            advice='Ask for patients with model="patient", or leave model out.'
             if found is QueryLevel.PATIENT
-            else f"Its levels are {', '.join(known)}.",
+            else f"Its levels are {', '.join(known)}."
+            if known
+            else "It has no levels: leave the level out, by find(None, ...).",
         )
     return found
 

@@ -32,6 +32,7 @@ class Course:
     relational: bool = False  # one C-FIND with the keys of all levels
     unfit: str = ""  # why the answer to a relational C-FIND would not do, so that it was asked level by level
     ended: bool = False  # the association is gone: the archive did not heed the C-CANCEL
+    ignored: dict[str, int] = field(default_factory=dict)  # key -> matches above the level that did not fit it
     partial_keys: bool = False  # a 0xFF01 came
     unreadable: list[str] = field(default_factory=list)
     status: Status | None = None
@@ -62,7 +63,7 @@ def matches(
         number += 1
         course.partial_keys |= status.code == 0xFF01
         if message.data is None:
-            course.unreadable.append(f"match {number} came without an identifier")
+            course.unreadable.append(f"match {number} came without data")
             continue
         try:
             record = parse(bytes(message.data), implicit=implicit, fallback_charset=charset)

@@ -226,7 +226,7 @@ class Plan:
         assert level is not None
         if level is QueryLevel.STUDY:
             parents = decide_modalities(Asked(association, self.model, course), parents, self.keys)
-        parents = self._kept(level, parents)
+        parents = self._kept(level, parents, course)
         if len(parents) > MANY_QUERIES:
             warnings.warn(
                 f"{association.node.identity}: this question needs a query for each of {len(parents):,} matches "
@@ -243,18 +243,17 @@ class Plan:
             if course.full:
                 return
 
-    def _kept(self, level: QueryLevel, parents: list[Elements]) -> list[Elements]:
+    def _kept(self, level: QueryLevel, parents: list[Elements], course: Course) -> list[Elements]:
         """The matches above the level asked for that fit its keys, where the peer ignored one."""
         asked = self.asked(level)
         if not asked or not parents:
             return parents
         wrong = wrong_rows(table(parents, [one.key.name for one in asked]), parents, asked)
-        drop = {
-            row
-            for name, rows in wrong.items()
-            if len(rows) < len(parents) or any(_says(parents[at], name) for at in rows)
-            for row in rows
-        }
+        drop: set[int] = set()
+        for name, rows in wrong.items():
+            if len(rows) < len(parents) or any(_says(parents[at], name) for at in rows):
+                course.ignored[name] = course.ignored.get(name, 0) + len(rows)
+                drop |= set(rows)
         return [record for row, record in enumerate(parents) if row not in drop]
 
 

@@ -111,7 +111,7 @@ def as_table(
         "elapsed": round(deadline.elapsed, 3),
         "cut": course.cut or None,
         "cancelled": course.cancelled,
-        "ignored": ignored,
+        "ignored": sorted({*ignored, *course.ignored}),
         "refiltered": len(drop),
         "unverified": unknown,
         "absent": [name for name in plan.columns if len(frame) and frame[name].isna().all()],
@@ -119,9 +119,10 @@ def as_table(
     frame = frame.reset_index(drop=True)
     if not quiet:
         warn(course, node)
-        for name in ignored:
+        for name in sorted({*ignored, *course.ignored}):
+            left_out = len(wrong.get(name, ())) + course.ignored.get(name, 0)
             warnings.warn(
-                f"{node.identity} ignored the key {name}: {_left_out(len(wrong[name]))}",
+                f"{node.identity} ignored the key {name}: {_left_out(left_out)}",
                 ResultWarning,
                 stacklevel=4,
             )
@@ -135,22 +136,25 @@ def as_table(
     return frame
 
 
+_MORE = {True: "limit= gives more", False: "narrow the question to get the rest"}
+
+
 def _left_out(rows: int) -> str:
-    return "one row that does not fit was left out" if rows == 1 else f"{rows:,} rows that do not fit were left out"
+    return f"{rows:,} matches that do not fit were left out" if rows > 1 else "one match that does not fit was left out"
 
 
 def warn(course: Course, node: Node, stacklevel: int = 5) -> None:
     """Warn, once, of what its reader must not miss."""
     known = node.quirks.result_limit
-    said = [course.cut] if course.cut else []
+    said = [f"{course.cut}; {_MORE[course.full]}"] if course.cut else []
     if course.cancelled:
         said.append(f"cancelled after {course.matches:,} matches")
     if not said and course.matches and (course.matches in ROUND_NUMBERS or course.matches == known):
         said.append(f"exactly {course.matches:,} matches came: the archive may have cut the list")
     if course.unfit:
-        said.append(f"a relational query did not do ({course.unfit}), so it was asked level by level")
+        said.append(f"a relational query was not enough ({course.unfit}), so it was asked level by level")
     if course.partial_keys:
-        said.append("the archive does not support some of the optional keys (0xFF01)")
+        said.append("it says that it does not support some of the keys, so it may not have filtered by them (0xFF01)")
     said += course.unreadable[:5]
     if len(course.unreadable) > 5:
         said.append(f"and {len(course.unreadable) - 5} more matches cannot be read")

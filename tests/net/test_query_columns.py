@@ -89,7 +89,7 @@ def test_a_match_in_the_second_item_of_a_sequence_is_kept() -> None:
 
     with (
         archive(answer, relational=True) as address,
-        pytest.warns(dl.errors.ResultWarning, match="one row that does not fit was left out"),
+        pytest.warns(dl.errors.ResultWarning, match="one match that does not fit was left out"),
     ):
         found = dl.connect(address, timeout=10).find(
             "SERIES", StudyInstanceUID="1.2", **{"RequestAttributesSequence[0].RequestedProcedureID": "B"}
