@@ -51,7 +51,10 @@ def tag_of(keyword: str) -> int:
 
     tag = tag_for_keyword(keyword)
     if tag is None:
-        raise InvalidRequest(f"{keyword!r} is no keyword of PS3.6{did_you_mean(keyword, list(keyword_dict))}")
+        near = did_you_mean(keyword, list(keyword_dict))
+        raise InvalidRequest(
+            f"DICOM has no attribute {keyword!r}{near}", advice="" if near else "Names are written as PatientName is."
+        )
     return int(tag)
 
 
