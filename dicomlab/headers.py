@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, overload
 
 import numpy as np
@@ -21,12 +22,14 @@ FEW = 24  # files that are read one by one: a walk of many is no quicker for the
 #: Bytes read of a file at first; then, where that is not enough, from where the walk stopped. What is not decided by
 #: then is read by `parse_file`.
 WINDOWS: Final = (4096, 16384, 16384, 65536, 65536)
+_ROWS: Final = 256
 _ROOM: Final = 16 << 20  # bytes of windows held at a time
 _LONGEST_UID: Final = 1024  # as `part10` takes it
 _APART: Final = 64  # bytes between windows: heads at multiples of 4096 would fall upon the same cache lines
 _SYNTAX, _CLASS, _INSTANCE = 0x00020010, 0x00020002, 0x00020003
 _META: Final = (_CLASS, _INSTANCE, _SYNTAX)
 _FILE_META: Final = 0x0002  # group
+_EXPLICIT, _IMPLICIT = 1, 2
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _PIXEL_VR: Final = {0x7FE00010: "OW", 0x7FE00008: "OF", 0x7FE00009: "OD"}  # where implicit
 
@@ -100,6 +103,7 @@ class Headers(Sequence[Elements]):
         )
         self.pixel_vr: NDArray[np.uint16] = np.zeros(rows, np.uint16)
         self._described = False
+        self._listed: tuple[int, list[list[list[int]]]] | None = None
         self._made: dict[int, Elements] = {}
         self._metas: dict[int, FileMeta] = {}
         self._slots = {tag: slot for slot, tag in enumerate(tags)}
@@ -132,10 +136,10 @@ class Headers(Sequence[Elements]):
     def _elements(self, row: int) -> Elements:
         implicit = bool(self.implicit[row])
         raw: dict[int, tuple[str, bytes]] = {}
-        column = (one[:, row].tolist() for one in (self.starts, self.lengths, self.vrs))
-        for tag, start, length, vr in zip(self.tags, *column, strict=True):
+        data, where = self.data, self._where(row)
+        for tag, start, length, vr in zip(self.tags, *where, strict=True):
             if length >= 0 and tag not in _META:
-                raw[tag] = (vr_of(tag) if implicit else _letters(vr), bytes(self.data[start : start + length]))
+                raw[tag] = (vr_of(tag) if implicit else _letters(vr), data[start : start + length])
         tag = int(self.pixel_tag[row])
         pixels = None
         if tag >= 0:
@@ -146,12 +150,20 @@ class Headers(Sequence[Elements]):
             self._describe(row, made)
         return made
 
+    def _where(self, row: int) -> Iterable[list[int]]:
+        """Starts, lengths and VRs of one row; taken out of the arrays for many rows at a time."""
+        part, inside = divmod(row, _ROWS)
+        if self._listed is None or self._listed[0] != part:
+            rows = slice(part * _ROWS, (part + 1) * _ROWS)
+            self._listed = part, [one[:, rows].T.tolist() for one in (self.starts, self.lengths, self.vrs)]
+        return [one[inside] for one in self._listed[1]]
+
     def described(self) -> Headers:
         """These, with the transfer syntax among the elements of each as (0002,0010).
 
         The SOP class and instance are those of the file meta where a data set has none.
         """
-        self._described = True
+        self._described, self._listed = True, None
         parts, filled = [self.data], len(self.data)
         for tag, of_meta in ((0x00080016, _CLASS), (0x00080018, _INSTANCE)):
             slot, other = self._slots.get(tag), self._slots[of_meta]
@@ -185,9 +197,7 @@ class Headers(Sequence[Elements]):
         return FileMeta(syntax, sop_class, sop_instance, int(self.data_set[row]))
 
     def _text(self, tag: int, row: int) -> str:
-        slot = self._slots[tag]
-        start, length = int(self.starts[slot, row]), max(int(self.lengths[slot, row]), 0)
-        return bytes(self.data[start : start + length]).decode("latin-1").strip(" \0")
+        return self.value(tag, row)[0].decode("latin-1").strip(" \0")
 
     def cells(self, tag: int) -> tuple[Any, Integers, Integers, NDArray[np.uint16]]:
         """The values of one attribute: a buffer that holds them, their offsets, lengths (-1 absent) and VRs.
@@ -197,12 +207,19 @@ class Headers(Sequence[Elements]):
         slot = self._slots[tag]
         return self.data, self.starts[slot], self.lengths[slot].astype(np.int64), self.vrs[slot]
 
+    def value(self, tag: int, row: int) -> tuple[bytes, str]:
+        """One value as it is encoded (b"" where it is absent), and its VR ("" where that is not encoded)."""
+        slot = self._slots[tag]
+        start, length = int(self.starts[slot, row]), max(int(self.lengths[slot, row]), 0)
+        vr = int(self.vrs[slot, row])
+        return self.data[start : start + length], _letters(vr) if vr else ""
+
     def values(self, tag: int) -> list[bytes | None]:
         """The values of one attribute as they are encoded, None where it is absent."""
         data, starts, lengths, _ = self.cells(tag)
+        ends = np.where(lengths < 0, -1, starts + lengths)
         return [
-            bytes(data[start : start + length]) if length >= 0 else None
-            for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)
+            data[start:end] if end >= 0 else None for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
         ]
 
     def take(self, rows: Iterable[int] | NDArray[np.intp]) -> Headers:
@@ -210,6 +227,7 @@ class Headers(Sequence[Elements]):
         order = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows), np.intp)
         made = Headers.__new__(Headers)
         made.__dict__ |= self.__dict__
+        made._listed = None
         listed = order.tolist()
         made.paths = [self.paths[row] for row in listed]
         for name in ("starts", "lengths", "vrs"):
@@ -222,6 +240,7 @@ class Headers(Sequence[Elements]):
         return made
 
 
+@lru_cache(maxsize=256)
 def _letters(vr: int) -> str:
     return vr.to_bytes(2, "little").decode("latin-1")
 
@@ -260,9 +279,9 @@ class _Reader:
     ) -> _Window:
         """Read `size` bytes of each file; what cannot be read is not there."""
         step = size + _APART
-        data = np.empty(step * len(rows), np.uint8)
+        data = np.empty(step * len(rows) + size, np.uint8)  # see `_gathered`: a value fits behind every offset
         view, got, sizes = data.data, [], []
-        paths, flags, end = self.made.paths, _FLAGS, os.SEEK_END
+        paths, flags, end, read_at = self.made.paths, _FLAGS, os.SEEK_END, getattr(os, "preadv", _read_at)
         at = 0
         for row, offset in zip(rows.tolist(), offsets.tolist(), strict=True):
             count = total = 0
@@ -270,7 +289,7 @@ class _Reader:
                 file = os.open(paths[row], flags)
                 try:
                     total = os.lseek(file, 0, end)  # cheaper than fstat, and no FIFO has one
-                    count = _read_at(file, view[at : at + size], offset)
+                    count = read_at(file, [view[at : at + size]], offset)
                 finally:
                     os.close(file)
             except (OSError, ValueError):
@@ -297,20 +316,15 @@ class _Reader:
         self._store(one, places, sure)
         made.data_set[one.rows] = places.stops - one.starts
         made.sizes[rows] = window.sizes
-        explicit, implicit = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
         slot = places.tags.index(_SYNTAX)
-        kinds: dict[bytes, int] = {}
-        for at, start, length in zip(
-            chosen[sure].tolist(),
-            places.starts[slot, sure].tolist(),
-            places.lengths[slot, sure].tolist(),
-            strict=True,
-        ):
-            value = window.data[start : start + max(length, 0)].tobytes()
-            if value not in kinds:
-                kinds[value] = _kind(value)
-            explicit[at], implicit[at] = kinds[value] == 1, kinds[value] == 2
-        return explicit, implicit
+        starts, lengths = places.starts[slot, sure], np.maximum(places.lengths[slot, sure], 0)
+        data, starts = _gathered(window.data, starts, lengths)
+        bounds = zip(starts.tolist(), (starts + lengths).tolist(), strict=True)
+        syntaxes = [data[start:end] for start, end in bounds]
+        kinds = {syntax: _kind(syntax) for syntax in set(syntaxes)}
+        kind = np.zeros(len(rows), np.int64)
+        kind[chosen[sure]] = [kinds[syntax] for syntax in syntaxes]
+        return kind == _EXPLICIT, kind == _IMPLICIT
 
     def _data_sets(self, window: _Window, which: Mask, implicit: bool) -> None:
         """Walk the data sets, with further windows where one is too short."""
@@ -352,23 +366,17 @@ class _Reader:
 
     def _store(self, window: _Window, places: Places, which: Mask) -> None:
         """Take the values of these data sets out of their windows."""
-        there = np.flatnonzero(((places.lengths > 0) & which).ravel())
-        lengths = places.lengths.ravel()[there]
-        ends = np.cumsum(lengths)
-        first = ends - lengths
-        total = int(ends[-1]) if len(ends) else 0
-        data = window.data[np.repeat(places.starts.ravel()[there] - first, lengths) + np.arange(total)]
-        starts = np.zeros(places.lengths.size, np.int64)
-        starts[there] = first + self.filled
-        present = (places.lengths >= 0) & which
-        tag, row = np.nonzero(present)
-        slots = np.array([self.made._slots[one] for one in places.tags], np.intp)
-        where = slots[tag], window.rows[row]
-        self.made.starts[where] = starts.reshape(places.lengths.shape)[present]
-        self.made.lengths[where] = places.lengths[present]
-        self.made.vrs[where] = places.vrs[present]
-        self.parts.append(data)
-        self.filled += total
+        made, rows = self.made, window.rows
+        for tag, starts, lengths, vrs in zip(places.tags, places.starts, places.lengths, places.vrs, strict=True):
+            present = np.flatnonzero((lengths >= 0) & which)
+            if not len(present):
+                continue
+            starts, lengths = starts[present], lengths[present]
+            data, apart = _gathered(window.data, starts, lengths)
+            where = made._slots[tag], rows[present]
+            made.starts[where], made.lengths[where], made.vrs[where] = apart + self.filled, lengths, vrs[present]
+            self.parts.append(data)
+            self.filled += len(data)
 
     def _exactly(self, row: int) -> None:
         """Read one file as `parse_file` does."""
@@ -418,19 +426,30 @@ class _Window:
         return _Window(self.rows[chosen], self.data, *one)
 
 
+def _gathered(data: NDArray[np.uint8], starts: Integers, lengths: Integers) -> tuple[bytes, Integers]:
+    """Values out of a buffer, one behind the other, and where each is then; what is between them does not matter."""
+    if not len(starts):
+        return b"", starts
+    width = int(lengths.max())
+    if 0 < width * len(starts) <= 4 * int(lengths.sum()):  # of much the same length: as records of one width
+        records = np.ndarray((len(data) - width + 1,), f"V{width}", data, 0, (1,))
+        return records[starts].tobytes(), np.arange(len(starts)) * width
+    ends = np.cumsum(lengths)
+    first = ends - lengths
+    return data[np.repeat(starts - first, lengths) + np.arange(int(lengths.sum()))].tobytes(), first
+
+
 def _kind(syntax: bytes) -> int:
-    """1 for explicit, 2 for implicit little endian, 0 for what the walk of many is not for."""
+    """Explicit or implicit little endian, or 0 for what the walk of many is not for."""
     uid = syntax.decode("latin-1").strip(" \0")
     if uid in ("", BIG_ENDIAN, DEFLATED) or not uid.isascii():
         return 0
-    return 2 if uid == IMPLICIT else 1
+    return _IMPLICIT if uid == IMPLICIT else _EXPLICIT
 
 
-def _read_at(file: int, view: memoryview, offset: int) -> int:
-    """Read into a buffer from an offset on; how many bytes were there."""
-    if hasattr(os, "preadv"):
-        return os.preadv(file, [view], offset)
-    os.lseek(file, offset, os.SEEK_SET)  # Windows
-    found = os.read(file, len(view))
-    view[: len(found)] = found
+def _read_at(file: int, views: list[memoryview], offset: int) -> int:
+    """`os.preadv` for Windows, which has none."""
+    os.lseek(file, offset, os.SEEK_SET)
+    found = os.read(file, len(views[0]))
+    views[0][: len(found)] = found
     return len(found)

@@ -239,15 +239,25 @@ class _Walk:
         self, tag: Integers, vr: NDArray[np.uint16], value: Integers, length: Integers, plain: Mask
     ) -> Mask | bool:
         """Keep what is wanted; which of it the window cuts."""
-        if plain.all() and (tag == tag[0]).all():  # as in a series, mostly
-            if int(tag[0]) not in self.slots:
+        if not self.slots:
+            return False
+        if (tag == tag[0]).all():  # as in a series, mostly
+            slot = self.slots.get(int(tag[0]))
+            if slot is None:
+                return False
+            cut = plain & (value + length > self.end)
+            if plain.all() and not cut.any():
+                rows = self.rows if len(self.rows) < self.found.starts.shape[1] else slice(None)
+                self.found.starts[slot, rows], self.found.lengths[slot, rows] = value, length
+                self.found.vrs[slot, rows] = vr
                 return False
             wanted = plain
         else:
-            wanted = plain & np.isin(tag, self.wanted)
+            slots = np.minimum(np.searchsorted(self.wanted, tag), len(self.wanted) - 1)
+            wanted = plain & (self.wanted[slots] == tag)
             if not wanted.any():
                 return False
-        cut = wanted & (value + length > self.end)
+            cut = wanted & (value + length > self.end)
         self._store(wanted & ~cut, tag, vr, value, length)
         return cut
 
@@ -256,12 +266,14 @@ class _Walk:
     ) -> None:
         if not self.slots:
             return
-        slots = np.minimum(np.searchsorted(self.wanted, tag[which]), len(self.wanted) - 1)
-        known = self.wanted[slots] == tag[which]
-        where = slots[known], self.rows[which][known]
-        self.found.starts[where] = value[which][known]
-        self.found.lengths[where] = length[which][known]
-        self.found.vrs[where] = vr[which][known]
+        chosen = np.flatnonzero(which)
+        tag = tag[chosen]
+        slots = np.minimum(np.searchsorted(self.wanted, tag), len(self.wanted) - 1)
+        known = self.wanted[slots] == tag
+        slots, chosen = slots[known], chosen[known]
+        where = slots, self.rows[chosen]
+        self.found.starts[where], self.found.lengths[where] = value[chosen], length[chosen]
+        self.found.vrs[where] = vr[chosen]
 
     def _leave(self, done: Mask, short: Mask, lost: Mask) -> None:
         """Those of these masks leave the walk: at the end, at the end of their window, or not to be decided here."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .elements import Elements, tag_of
-from .errors import BadData
+from .elements import tag_of
+from .encoding import vr_of
 from .headers import Headers
+from .values import typed
 
 Floats = NDArray[np.float64]
 _SERIES: Final = (0x00080020, 0x00080030, 0x0020000D, 0x00200011, 0x0020000E)  # what a study and series are sorted by
+_NOWHERE: Final = (0.0, 0.0, 0.0)
 _DS: Final = int.from_bytes(b"DS", "little")
 
 
@@ -48,42 +51,44 @@ def _series(headers: Headers) -> NDArray[np.int64]:
     columns = [headers.values(tag) for tag in _SERIES]
     columns += [headers.cells(tag)[3].tolist() for tag in _SERIES]  # the same bytes of another VR are another value
     keys = list(zip(*columns, strict=True))
-    known = {key: _series_key(headers[row]) for key, row in {key: row for row, key in enumerate(keys)}.items()}
+    known = {key: _series_key(headers, row) for key, row in {key: row for row, key in enumerate(keys)}.items()}
     ranks = {key: rank for rank, key in enumerate(sorted(set(known.values())))}
     return np.array([ranks[known[key]] for key in keys], np.int64)
 
 
-def _series_key(elements: Elements) -> tuple[str, str, str, float, str]:
-    number = _numbers(elements, "SeriesNumber")
-    date, time, study, _, uid = (elements.text(tag) for tag in _SERIES)
+def _series_key(headers: Headers, row: int) -> tuple[str, str, str, float, str]:
+    number = _numbers(headers, row, tag_of("SeriesNumber"))
+    date, time, study, _, uid = (headers[row].text(tag) for tag in _SERIES)
     return date, time, study, number[0] if number else math.inf, uid
 
 
 def _instance_numbers(headers: Headers) -> Floats:
     """Infinite where there is none."""
     known: dict[bytes | None, float] = {None: math.inf}
-    found = np.full(len(headers), math.inf)
-    for row, value in enumerate(headers.values(tag_of("InstanceNumber"))):
+    found: list[float] = []
+    tag = tag_of("InstanceNumber")
+    for row, value in enumerate(headers.values(tag)):
         number = known.get(value)
         if number is None:
-            numbers = _numbers(headers[row], "InstanceNumber")
+            numbers = _numbers(headers, row, tag)
             number = float(numbers[0]) if numbers else math.inf
             known[value] = number
-        found[row] = number
-    return found
+        found.append(number)
+    return np.array(found, np.float64)
 
 
 def _planes(headers: Headers) -> list[Floats]:
     """Whether a plane lies somewhere (0 or 1), the three components of its normal, the position along it; or zeros."""
-    normals: dict[bytes | None, tuple[float, ...]] = {None: ()}
-    rows = np.zeros((len(headers), 3))
-    lies = np.zeros(len(headers))
-    for row, value in enumerate(headers.values(tag_of("ImageOrientationPatient"))):
+    normals: dict[bytes | None, tuple[float, ...]] = {None: _NOWHERE}
+    found: list[tuple[float, ...]] = []
+    tag = tag_of("ImageOrientationPatient")
+    for row, value in enumerate(headers.values(tag)):
         normal = normals.get(value)
         if normal is None:
-            normal = normals[value] = _normal(_numbers(headers[row], "ImageOrientationPatient"))
-        if normal:
-            rows[row], lies[row] = normal, 1
+            normal = normals[value] = _normal(_numbers(headers, row, tag))
+        found.append(normal)
+    lies = np.array([one is not _NOWHERE for one in found], np.float64)
+    rows = np.array(found, np.float64).reshape(len(headers), 3)
     position, there = _positions(headers)
     lies *= there
     rows *= lies[:, None]
@@ -93,7 +98,7 @@ def _planes(headers: Headers) -> list[Floats]:
 
 def _normal(a: tuple[float, ...]) -> tuple[float, ...]:
     if len(a) != 6:
-        return ()
+        return _NOWHERE
     return (a[1] * a[5] - a[2] * a[4], a[2] * a[3] - a[0] * a[5], a[0] * a[4] - a[1] * a[3])
 
 
@@ -116,16 +121,20 @@ def _positions(headers: Headers) -> tuple[Floats, Floats]:
         odd = set(plain)
     odd |= {row for row, value in enumerate(values) if value} - set(plain)
     for row in odd:
-        position = _numbers(headers[row], "ImagePositionPatient")
+        position = _numbers(headers, row, tag)
         there[row] = len(position) == 3
         found[row] = position if len(position) == 3 else 0
     return found, there
 
 
-def _numbers(elements: Elements, keyword: str) -> tuple[float, ...]:
+def _numbers(headers: Headers, row: int, tag: int) -> tuple[float, ...]:
+    """The finite numbers of a value; () where one is none."""
+    value, vr = headers.value(tag, row)
+    if not value:
+        return ()
     try:
-        value = elements.get(keyword)
-        values = value if isinstance(value, tuple) else (value,)
+        found = typed(vr_of(tag) if vr in ("", "UN") else vr, value, (("iso8859",), False))
+        values = found if isinstance(found, tuple) else (found,)
         return values if all(isinstance(v, int | float) and math.isfinite(v) for v in values) else ()
-    except (BadData, OverflowError):
+    except (ValueError, struct.error, OverflowError):
         return ()
