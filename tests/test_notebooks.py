@@ -35,8 +35,8 @@ def test_a_notebook_is_stored_without_outputs(path: Path):
 
 @each_notebook
 def test_a_notebook_runs_to_its_end_without_a_warning(path: Path):
-    shown = outputs(path)
-    assert not [output.text for output in shown if output.output_type == "stream" and output.name == "stderr"]
+    said = [output.text for output in outputs(path) if output.output_type == "stream" and output.name == "stderr"]
+    assert not [text for text in said if not text.startswith("\r")]  # a bar that a slow machine shows is no warning
 
 
 @each_notebook
