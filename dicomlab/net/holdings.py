@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..elements import Elements
-from ..errors import BadData, DicomlabError
+from ..errors import AssociationRejected, BadData, ConnectError, DicomlabError, DimseTimeout, InvalidRequest
 from ..identifier import PATIENT_ROOT, STUDY_ROOT, identifiers
 from ..level import QueryLevel
 from ..tables import Address
@@ -26,7 +26,9 @@ _IMAGE_KEYS = (
     "NumberOfFrames",
 )
 _SERIES_KEYS = ("SeriesInstanceUID", "Modality", "NumberOfSeriesRelatedInstances")
+_ABOVE = ("StudyInstanceUID", "SeriesInstanceUID")
 _STUDY_KEYS = ("StudyInstanceUID", "ModalitiesInStudy", "SOPClassesInStudy")
+RELATIONAL = b"\x01"  # byte 1 of the extended negotiation of C-FIND (PS3.4 C.5.1)
 _HEADER = 2_000  # bytes of an instance beside its pixel data, as an estimate
 
 
@@ -79,17 +81,43 @@ def ask(node: Node, addresses: Sequence[Address], deadline: Deadline) -> Holding
             chosen = [item for item in addresses if (item.level is QueryLevel.PATIENT) is (model == PATIENT_ROOT)]
             if not chosen:
                 continue
-            with associate(node, contexts.query(model), deadline, phase="C-FIND") as association:
+            whole = all(item.StudyInstanceUID or item.level is QueryLevel.PATIENT for item in chosen)
+            extended = {} if whole else {model: RELATIONAL}
+            with associate(node, contexts.query(model), deadline, phase="C-FIND", extended=extended) as association:
                 for address in chosen:
-                    for held in _below(association, model, address, holdings):
-                        holdings.instances.setdefault(held.SOPInstanceUID, held)
+                    for item in _placed(association, model, address, holdings):
+                        for held in _below(association, model, item, holdings):
+                            holdings.instances.setdefault(held.SOPInstanceUID, held)
     except DicomlabError as error:
-        from ..errors import AssociationRejected, ConnectError, DimseTimeout
-
-        if isinstance(error, ConnectError | AssociationRejected | DimseTimeout):
+        if isinstance(error, ConnectError | AssociationRejected | DimseTimeout | InvalidRequest):
             raise
         holdings.known, holdings.why = False, str(error)
     return holdings
+
+
+def _placed(association: Association, model: str, address: Address, holdings: Holdings) -> list[Address]:
+    """The address with its study and series; where it names none, the archive is asked for them (R5.22).
+
+    That is a relational query. With its answer the retrieve itself is by the baseline rules, with every key above.
+    """
+    if address.level is QueryLevel.PATIENT or address.StudyInstanceUID:
+        return [address]
+    named = address.level.unique_key
+    uid = getattr(address, named)
+    if not (association.accepted.agreed(model, 1) or association.node.quirks.relational):
+        raise InvalidRequest(
+            f"{named} {uid} is given without its StudyInstanceUID, and this archive agrees to no relational queries",
+            peer=association.node.identity,
+            phase="C-FIND",
+            advice="Keep the StudyInstanceUID with it; or say quirks.relational in the node's entry, if the archive "
+            "answers such queries all the same.",
+        )
+    found = _find(association, model, address.level, {named: uid}, _ABOVE, holdings, hierarchical=False)
+    return [
+        replace(address, **{word: record.text(word) for word in _ABOVE if record.text(word)})
+        for record in found
+        if record.text("StudyInstanceUID") and record.text(named) in ("", uid)
+    ]
 
 
 def _below(association: Association, model: str, address: Address, holdings: Holdings) -> Iterator[Held]:
@@ -145,9 +173,12 @@ def _find(
     keys: dict[str, str],
     returned: Sequence[str],
     holdings: Holdings,
+    *,
+    hierarchical: bool = True,
 ) -> list[Elements]:
     course = Course(10**9)
-    asked = identifiers(level, keys, model=model, return_keys=[key for key in returned if key not in keys])
+    wanted = [key for key in returned if key not in keys]
+    asked = identifiers(level, keys, model=model, return_keys=wanted, hierarchical=hierarchical)
     records = [record for item in asked for record in matches(association, model, item, course)]
     association.deadline.progressed()
     if course.cut or course.cancelled or course.unreadable:

@@ -29,7 +29,7 @@ class _Moving(Deadline):
 
     def __init__(self, call: Deadline) -> None:
         super().__init__(call.progress)
-        self._call = call
+        self._call, self.hooks = call, call.hooks
 
     def progressed(self) -> None:
         super().progressed()

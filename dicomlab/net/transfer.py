@@ -47,8 +47,8 @@ class Unit:
 
     @property
     def root(self) -> str:
-        """The FIND model of the information model it is asked in: Patient Root where it names no study."""
-        return STUDY_ROOT if self.keys.get("StudyInstanceUID") else PATIENT_ROOT
+        """The FIND model of the information model it is asked in: Patient Root for a whole patient."""
+        return PATIENT_ROOT if self.level is QueryLevel.PATIENT else STUDY_ROOT
 
 
 def units(
@@ -77,7 +77,8 @@ def units(
     for held in missing:
         asked.setdefault(held.StudyInstanceUID, {}).setdefault(held.SeriesInstanceUID, []).append(held.SOPInstanceUID)
     partial = {held.SeriesInstanceUID for held in holdings.instances.values() if held.SOPInstanceUID in here}
-    partial |= {item.SeriesInstanceUID for item in addresses if item.level is QueryLevel.IMAGE}
+    single = {item.SOPInstanceUID for item in addresses if item.level is QueryLevel.IMAGE}
+    partial |= {held.SeriesInstanceUID for held in missing if held.SOPInstanceUID in single}
     wanted: list[Unit] = []
     for study, series in asked.items():
         for uid, instances in series.items():

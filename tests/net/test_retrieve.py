@@ -8,6 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import DemoServer, Holdings, Manners
 from dicomlab.net.contexts import EXPLICIT
+from dicomlab.net.node import Quirks
+from dicomlab.tables import Address
 
 PREFIX = "1.3.6.1.4.1.5962.1.1.0.0.0."
 ST = f"{PREFIX}1196533885.18148.0.1"
@@ -104,10 +107,6 @@ def test_the_method_is_chosen_and_its_reason_kept(pacs: dl.Peer) -> None:  # R5.
 
 
 def test_an_archive_whose_entry_has_no_get_is_moved_from(pacs: dl.Peer) -> None:  # R1.23, R5.3
-    from dataclasses import replace
-
-    from dicomlab.net.node import Quirks
-
     node = replace(pacs.node, quirks=Quirks(no_get=True))
     peer = dl.connect(node, cache=pacs.cache)
     got = peer.retrieve(ST, progress=False)
@@ -267,3 +266,37 @@ def test_what_another_process_fetched_meanwhile_is_not_missing() -> None:  # R5.
         with pytest.warns(errors.ResultWarning, match="all instances are here"):
             got = slow.retrieve(ST, progress=told)
     assert len(got) == 11 and got.attrs["complete"] and got.attrs["fetched"] < 11
+
+
+def test_hooks_see_the_instances_that_come_by_c_move(pacs: dl.Peer) -> None:  # R1.14
+    seen: list[str] = []
+    pacs.hooks.add("before C-STORE-RQ", lambda event: seen.append(event.dataset().SOPInstanceUID))
+    got = pacs.retrieve(ST, method="move", progress=False)
+    assert sorted(seen) == sorted(got.SOPInstanceUID) and len(seen) == 11
+
+
+def test_a_hook_that_raises_ends_a_c_move_with_its_exception(pacs: dl.Peer) -> None:  # R1.14
+    def fail(event: Any) -> None:
+        raise LookupError("mine")
+
+    pacs.hooks.add("before C-STORE-RQ", fail)
+    with pytest.raises(LookupError, match="mine"):
+        pacs.retrieve(ST, method="move", progress=False)
+
+
+@pytest.mark.parametrize("quirk", [False, True])
+def test_a_series_without_its_study_is_found_where_relational_queries_are_agreed(quirk: bool) -> None:  # R5.22
+    manners = Manners(hierarchy="lenient") if quirk else Manners(agree=(1,))
+    with dl.demo_pacs(Holdings.t31(), manners=manners, timeout=10) as made:
+        node = replace(made.node, quirks=Quirks(relational=quirk))
+        with dl.connect(node, cache=made.cache, timeout=10) as peer:
+            got = peer.retrieve(Address(SeriesInstanceUID=SERIES), progress=False)
+            one = peer.retrieve(Address(SOPInstanceUID=got.SOPInstanceUID[0]), progress=False, refresh=True)
+    assert len(got) == 7 and set(got.SeriesInstanceUID) == {SERIES} and got.attrs["complete"]
+    assert list(one.SOPInstanceUID) == [got.SOPInstanceUID[0]] and one.attrs["fetched"] == 1
+
+
+def test_a_series_without_its_study_is_refused_where_they_are_not(pacs: dl.Peer) -> None:  # R5.22
+    with pytest.raises(errors.InvalidRequest, match="StudyInstanceUID"):
+        pacs.retrieve(Address(SeriesInstanceUID=SERIES), progress=False)
+    assert not asked(pacs, "C-FIND")
