@@ -81,7 +81,8 @@ def busy(machine: Mapping[str, Any]) -> str:
     """A warning where others worked on the machine: what waits for a processor is timed too."""
     if machine["load"] <= machine["cpus"]:
         return ""
-    return f"The machine was busy: a load of {machine['load']:.1f} on {machine['cpus']} CPUs. Measure again on a quiet one."
+    load = f"a load of {machine['load']:.1f} on {machine['cpus']} CPUs"
+    return f"The machine was busy: {load}. Measure again on a quiet one."
 
 
 _ABOUT = """# Benchmarks
