@@ -9,6 +9,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from support import free_port
 
 import dicomlab as dl
 from dicomlab import errors
@@ -178,6 +179,23 @@ def test_an_exception_in_the_middle_of_a_retrieve_is_the_callers(peer: dl.Peer, 
         peer.retrieve(study, method="get", progress=False)
     peer.hooks.remove(name, fail)
     assert len(peer.retrieve(study, method="get", progress=False))
+
+
+@pytest.mark.parametrize("name", ["before C-STORE-RQ", "before C-STORE-RSP", "after C-STORE-RSP"])
+def test_hooks_see_what_the_listener_receives_and_their_exceptions_are_the_callers(  # R1.14
+    tmp_path: Path, name: str
+) -> None:
+    port = free_port()
+    with DemoServer(Holdings.t31(), destinations={"DICOMLAB": ("127.0.0.1", port)}) as server:
+        peer = dl.connect(server.address, cache=tmp_path / "cache", listen=port, timeout=10)
+        study = peer.find("STUDY", PatientID="77654033").head(1)
+        names: list[str] = []
+        peer.hooks.add("after message", lambda event: names.append(event.name))
+        count = len(peer.retrieve(study, method="move", progress=False))
+        assert names.count("C-STORE-RQ") == names.count("C-STORE-RSP") == count > 0
+        peer.hooks.add(name, fail)
+        with pytest.raises(Mine, match=name):
+            peer.retrieve(study, method="move", progress=False, refresh=True)
 
 
 def test_a_cancelled_retrieve_is_raised_where_errors_are_reported_too(peer: dl.Peer) -> None:  # R1.14
