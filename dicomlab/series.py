@@ -1,4 +1,4 @@
-"""Load: instances to volumes, ordered by position, never stacked silently."""
+"""Load: instances to volumes, each by the reader of its SOP class, never stacked silently."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def load(instances: Any, *, chunks: Any = None) -> xr.DataArray:
     Raises
     ------
     InvalidRequest
-        Nothing is selected, or the instances are something else; the message names their SOP class.
+        Nothing is selected, a path is a folder, or the instances are no volume; the message names their SOP class.
     GeometryError
         They are not one volume: ``stacks`` lists what they are.
     BadFile
@@ -65,7 +65,9 @@ def load(instances: Any, *, chunks: Any = None) -> xr.DataArray:
 
 
 def load_all(instances: Any) -> Volumes:
-    """Every volume that instances make, by name; ``.report`` says what is not a volume, and why.
+    """Everything that instances hold, by name: volumes, and what other readers give.
+
+    ``.report`` says what is not loaded, or loaded with a reservation, and why.
 
     Parameters
     ----------
