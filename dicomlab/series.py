@@ -59,7 +59,7 @@ def load(instances: Any, *, chunks: Any = None) -> xr.DataArray:
     --------
     >>> load([])
     Traceback (most recent call last):
-    dicomlab.errors.InvalidRequest: nothing is selected
+    dicomlab.errors.InvalidRequest: nothing is selected. Choose at least one instance.
     """
     return _only(_load(_paths(instances), chunks, one=True))
 
@@ -83,7 +83,7 @@ def load_all(instances: Any) -> Volumes:
     --------
     >>> load_all([])
     Traceback (most recent call last):
-    dicomlab.errors.InvalidRequest: nothing is selected
+    dicomlab.errors.InvalidRequest: nothing is selected. Choose at least one instance.
     """
     return _load(_paths(instances), None, one=False)
 
