@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import random
 import warnings
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 import slices
 
-from dicomlab import load, load_all
+from dicomlab import geometry, load, load_all, pixels, series
 from dicomlab.errors import BadFile, GeometryError, InvalidRequest, ResultWarning
 
 
@@ -243,3 +244,9 @@ def test_a_clean_series_warns_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load(slices.write(tmp_path, slices.stack([0, 2])))
+
+
+@pytest.mark.parametrize("module", [geometry, pixels, series])
+def test_the_examples_of_the_docstrings_run(module):
+    failed, tried = doctest.testmod(module)
+    assert tried and not failed
