@@ -63,7 +63,7 @@ def matches(
         number += 1
         course.partial_keys |= status.code == 0xFF01
         if message.data is None:
-            course.unreadable.append(f"match {number} came without data")
+            course.unreadable.append(f"match {number} came without an identifier")
             continue
         try:
             record = parse(bytes(message.data), implicit=implicit, fallback_charset=charset)

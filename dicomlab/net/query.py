@@ -15,7 +15,6 @@ from .completion import Asked, complete, count, decide_modalities
 from .deadline import Cancelled, Deadline
 from .node import Node
 from .operation import Course
-from .operation import matches as matches  # of query for the other services too
 from .plan import Plan, model_for
 from .provenance import as_row, as_table, warn
 
