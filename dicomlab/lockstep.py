@@ -149,6 +149,8 @@ class _Walk:
     def step(self) -> None:
         """Take the next element of each."""
         head = self.words[self.at]
+        if self._alike(head):
+            return
         tag = ((head & 0xFFFF) << 16 | (head >> 16) & 0xFFFF).astype(np.int64)
         items = tag >> 16 == 0xFFFE
         vr, value, length, lost, short = self._header(head, items)
@@ -173,6 +175,40 @@ class _Walk:
         self.at = np.where(done | short, self.at, after)
         self._leave(done, short & ~lost, lost)
         self.first = False
+
+    def _alike(self, head: NDArray[np.uint64]) -> bool:
+        """Take the element where all have the same one and it is plain, as in a series mostly; False elsewhere."""
+        first = int(head[0])
+        bits = 32 if self.implicit else 48
+        if self.nested or (self.implicit and self.first) or not ((head ^ head[0]) << (64 - bits) == 0).all():
+            return False
+        tag = (first & 0xFFFF) << 16 | first >> 16 & 0xFFFF
+        group, vr = tag >> 16, first >> 32 & 0xFFFF
+        if group == 0xFFFE or tag >= _FIRST_PIXELS or self.group not in (None, group):
+            return False
+        value = self.at + 8
+        if self.implicit:
+            vr = 0
+        elif _FORM[vr] == _LONG:
+            if (self.at + 12 > self.end).any():
+                return False
+            head = self.words[self.at + 4]
+            value += 4
+            bits = 32
+        elif _FORM[vr] == _NO_VR:
+            return False
+        length = (head >> bits).view(np.int64)
+        after = value + length
+        if (after > self.end).any():  # an undefined length too
+            return False
+        slot = self.slots.get(tag)
+        if slot is not None:
+            rows = self.rows if len(self.rows) < self.found.starts.shape[1] else slice(None)
+            self.found.starts[slot, rows], self.found.lengths[slot, rows] = value, length
+            self.found.vrs[slot, rows] = vr
+        self.at = after
+        self.first = False
+        return True
 
     def _header(
         self, head: NDArray[np.uint64], items: Mask
@@ -241,23 +277,11 @@ class _Walk:
         """Keep what is wanted; which of it the window cuts."""
         if not self.slots:
             return False
-        if (tag == tag[0]).all():  # as in a series, mostly
-            slot = self.slots.get(int(tag[0]))
-            if slot is None:
-                return False
-            cut = plain & (value + length > self.end)
-            if plain.all() and not cut.any():
-                rows = self.rows if len(self.rows) < self.found.starts.shape[1] else slice(None)
-                self.found.starts[slot, rows], self.found.lengths[slot, rows] = value, length
-                self.found.vrs[slot, rows] = vr
-                return False
-            wanted = plain
-        else:
-            slots = np.minimum(np.searchsorted(self.wanted, tag), len(self.wanted) - 1)
-            wanted = plain & (self.wanted[slots] == tag)
-            if not wanted.any():
-                return False
-            cut = wanted & (value + length > self.end)
+        slots = np.minimum(np.searchsorted(self.wanted, tag), len(self.wanted) - 1)
+        wanted = plain & (self.wanted[slots] == tag)
+        if not wanted.any():
+            return False
+        cut = wanted & (value + length > self.end)
         self._store(wanted & ~cut, tag, vr, value, length)
         return cut
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +48,12 @@ def twice(headers: Headers, order: NDArray[np.intp]) -> Iterator[tuple[str, str]
 
 def _series(headers: Headers) -> NDArray[np.int64]:
     """The rank of the study and series of each row; what the same bytes say is read once."""
-    columns = [headers.values(tag) for tag in _SERIES]
-    columns += [headers.cells(tag)[3].tolist() for tag in _SERIES]  # the same bytes of another VR are another value
+    columns: list[list[Any]] = [headers.values(tag) for tag in _SERIES]
+    for tag in _SERIES:
+        _, _, lengths, vrs = headers.cells(tag)
+        vrs = np.where(lengths < 0, vrs.max(initial=0), vrs)
+        if (vrs != vrs[:1]).any():
+            columns.append(vrs.tolist())  # the same bytes of another VR are another value
     keys = list(zip(*columns, strict=True))
     known = {key: _series_key(headers, row) for key, row in {key: row for row, key in enumerate(keys)}.items()}
     ranks = {key: rank for rank, key in enumerate(sorted(set(known.values())))}

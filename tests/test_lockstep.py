@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicomlab.elements import parse_file
@@ -127,6 +127,7 @@ def encoded(draw, implicit, depth=0):
     return b"".join(parts)
 
 
+@settings(deadline=None)
 @given(st.data(), st.booleans())
 def test_any_data_set_is_walked_as_one_by_one_whole_cut_or_with_flipped_bytes(data, implicit):  # SPEC R0.8
     sound = data.draw(st.lists(encoded(implicit), min_size=1, max_size=6))
@@ -145,6 +146,7 @@ def test_any_data_set_is_walked_as_one_by_one_whole_cut_or_with_flipped_bytes(da
     same(sets, implicit)
 
 
+@settings(deadline=None)
 @given(st.data(), st.booleans(), st.integers(0, 80))
 def test_a_window_that_is_too_short_is_said_and_may_be_walked_on_from_the_stop(data, implicit, size):
     one = data.draw(encoded(implicit))
