@@ -5,8 +5,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-#: Bytes that end a code extension: CR, LF, FF, TAB, \\, ^ and = (PS3.5 6.1.2.5.3).
-DELIMITERS = frozenset(b"\r\n\f\t\\^=")
+_LINES = frozenset(b"\r\n\f\t")
+#: Bytes that end a code extension, by VR: CR, LF, FF, TAB; a backslash where it separates values; ^ and = in names
+#: (PS3.5 6.1.2.5.3).
+DELIMITERS = {
+    "PN": _LINES | frozenset(b"\\^="),
+    **dict.fromkeys(("LT", "ST", "UT"), _LINES),
+    **dict.fromkeys(("LO", "SH", "UC"), _LINES | frozenset(b"\\")),
+}
 _FRAGMENTS = re.compile(rb"(^[^\x1b]+|\x1b[^\x1b]*)")
 _ALONE = {"UTF8", "GBK", "GB18030"}
 
@@ -70,8 +76,8 @@ def _near(term: str, table: dict[str, str]) -> str | None:
     return None
 
 
-def decode(value: bytes, codecs: tuple[str, ...], known: bool = True) -> tuple[str, bool]:
-    """Text of the bytes, and whether it can be trusted.
+def decode(value: bytes, codecs: tuple[str, ...], known: bool = True, vr: str = "LO") -> tuple[str, bool]:
+    """Text of the bytes of a VR, and whether it can be trusted.
 
     False stands beside text that holds replacement characters, or that was decoded by the fall-back codec.
 
@@ -90,7 +96,7 @@ def decode(value: bytes, codecs: tuple[str, ...], known: bool = True) -> tuple[s
     parts: list[str] = []
     sure = known
     for fragment in _FRAGMENTS.findall(value):
-        text, good = _fragment(fragment, codecs)
+        text, good = _fragment(fragment, codecs, DELIMITERS.get(vr, _LINES))
         parts.append(text)
         sure = sure and good
     return "".join(parts), sure
@@ -103,7 +109,7 @@ def _replaced(value: bytes, codec: str) -> str:
         return value.decode("ascii", "replace")
 
 
-def _fragment(value: bytes, codecs: tuple[str, ...]) -> tuple[str, bool]:
+def _fragment(value: bytes, codecs: tuple[str, ...], delimiters: frozenset[int]) -> tuple[str, bool]:
     """One run of bytes that holds at most one escape sequence, at its beginning (PS3.5 6.1.2.5)."""
     from pydicom.charset import CODES_TO_ENCODINGS, default_encoding, handled_encodings
 
@@ -120,7 +126,7 @@ def _fragment(value: bytes, codecs: tuple[str, ...]) -> tuple[str, bool]:
             return value.decode(codec), True
         if codec and (codec in codecs or codec == default_encoding):
             body = value[size:]
-            stop = next((at for at, byte in enumerate(body) if byte in DELIMITERS), len(body))
+            stop = next((at for at, byte in enumerate(body) if byte in delimiters), len(body))
             return body[:stop].decode(codec) + body[stop:].decode(first), True
         return value.decode(first), False  # an escape sequence that was not announced
     except (UnicodeError, LookupError):

@@ -106,7 +106,7 @@ def build(
 def _decoded(value: bytes, vr: str, row: int, codecs: Codecs, report: Report) -> Any:
     """Text of one cell, a tuple where there are several values."""
     if vr in TEXT:
-        text, sure = charset.decode(value, *codecs(row))
+        text, sure = charset.decode(value, *codecs(row), vr)
         if not sure:
             report(row, text.strip(" \0"))
     else:

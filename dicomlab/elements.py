@@ -198,7 +198,7 @@ class Elements:
             except BadData:
                 return ""
             return str(value[0] if isinstance(value, tuple) else value)
-        text, _ = charset.decode(self.raw[tag][1], *self.codecs)
+        text, _ = charset.decode(self.raw[tag][1], *self.codecs, vr)
         if vr not in SINGLE:
             text = text.partition("\\")[0]
         return text.strip(" \0")

@@ -27,7 +27,7 @@ def typed(vr: str, value: bytes, codecs: tuple[tuple[str, ...], bool]) -> Any:
                 raise ValueError(f"{len(value)} bytes are no multiple of {size}")
             many = struct.unpack(f"<{len(value) // size}{form}", value)
     elif vr in TEXT:
-        text, _ = charset.decode(value, *codecs)
+        text, _ = charset.decode(value, *codecs, vr)
         if vr in SINGLE:
             return text.rstrip("\0 ")
         ends = "\0 =" if vr == "PN" else "\0 "  # empty component groups at the end are not written, PS3.5 6.2
@@ -38,7 +38,8 @@ def typed(vr: str, value: bytes, codecs: tuple[tuple[str, ...], bool]) -> Any:
         many = tuple(number(part.strip(" \0")) if part.strip(" \0") else None for part in parts)
     elif vr in ("AE", "AS", "CS", "DA", "DT", "TM", "UI"):
         plain = value.decode("latin-1").rstrip("\0 ")
-        many = tuple(part.strip() if vr == "AE" else part.rstrip("\0 ") for part in plain.split("\\"))
+        parts = [part.rstrip("\0 ") for part in plain.split("\\")]
+        many = tuple(part.strip() if vr in ("AE", "UI") else part for part in parts)
     elif vr == "UR":
         return value.decode("latin-1").rstrip("\0 ")
     else:

@@ -65,7 +65,7 @@ def expected(word: str, record: Elements) -> tuple[Any, bool]:
         return (many if len(many) > 1 else many[0]), False
     bad = False
     if vr in TEXT:
-        text, sure = charset.decode(value, *record.codecs)
+        text, sure = charset.decode(value, *record.codecs, vr)
         bad = not sure
     else:
         text = value.decode("latin-1")

@@ -57,10 +57,7 @@ def plain(value: Any) -> Any:
         return [{int(e.tag): plain(e.value) for e in item} for item in value]
     if isinstance(value, (MultiValue, list, tuple)):
         many = tuple(plain(one) for one in value)
-        return (
-            tuple("" if one is None and any(isinstance(x, str) for x in many) else one for one in many)
-            or None
-        )
+        return tuple("" if one is None and any(isinstance(x, str) for x in many) else one for one in many) or None
     if value is None or value == "" or value == b"":
         return None
     if isinstance(value, (float, int)):
@@ -128,9 +125,7 @@ def _exhaust(data: bytes, implicit: bool) -> None:
                 elements.get(tag)
 
 
-SOME = sorted(
-    p for p in FILES if p.name in {"CT_small.dcm", "nested_priv_SQ.dcm", "chrH31.dcm", "rtplan.dcm"}
-)
+SOME = sorted(p for p in FILES if p.name in {"CT_small.dcm", "nested_priv_SQ.dcm", "chrH31.dcm", "rtplan.dcm"})
 
 
 @settings(max_examples=400, deadline=None)
@@ -139,9 +134,7 @@ def test_a_header_with_bytes_changed_or_cut_gives_elements_or_bad_data(path: Pat
     meta, _ = parse_file(path)
     body = bytearray(path.read_bytes()[meta.data_set :][:3000])
     for _ in range(data.draw(st.integers(0, 8))):
-        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(
-            st.sampled_from([0, 1, 8, 65, 92, 254, 255])
-        )
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.sampled_from([0, 1, 8, 65, 92, 254, 255]))
     cut = data.draw(st.integers(0, len(body)))
     _exhaust(bytes(body[:cut]), meta.transfer_syntax == "1.2.840.10008.1.2")
 
@@ -315,12 +308,8 @@ def test_undecodable_text_is_replaced_and_flagged() -> None:  # R3.18
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(
-        st.sampled_from([b"\x1b$B", b"\x1b(B", b"\x1b(J", b"\x1b)I", b"\x1b$)C", b"A^", b"\xb1", b";3ED"])
-    ),
-    st.sampled_from(
-        [b"\\ISO 2022 IR 87", b"\\ISO 2022 IR 149", b"ISO 2022 IR 13\\ISO 2022 IR 87", b"ISO_IR 100"]
-    ),
+    st.lists(st.sampled_from([b"\x1b$B", b"\x1b(B", b"\x1b(J", b"\x1b)I", b"\x1b$)C", b"A^", b"\xb1", b";3ED"])),
+    st.sampled_from([b"\\ISO 2022 IR 87", b"\\ISO 2022 IR 149", b"ISO 2022 IR 13\\ISO 2022 IR 87", b"ISO_IR 100"]),
 )
 def test_code_extensions_are_decoded_as_pydicom_does(parts: list[bytes], charset: bytes) -> None:
     from pydicom.charset import convert_encodings, decode_bytes
@@ -328,8 +317,17 @@ def test_code_extensions_are_decoded_as_pydicom_does(parts: list[bytes], charset
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         encodings = convert_encodings(charset.decode().split("\\"))
-        theirs = decode_bytes(b"".join(parts), encodings, set(b"\r\n\f\t\\^="))
-    assert decode(b"".join(parts), *codecs_of(charset))[0] == theirs
+        for vr, delimiters in (("PN", b"\r\n\f\t\\^="), ("LO", b"\r\n\f\t\\"), ("LT", b"\r\n\f\t")):
+            theirs = decode_bytes(b"".join(parts), encodings, set(delimiters))
+            assert decode(b"".join(parts), *codecs_of(charset), vr)[0] == theirs
+
+
+def test_behind_a_delimiter_the_first_character_set_holds_again() -> None:  # PS3.5 6.1.2.5.3
+    codecs = codecs_of(b"ISO 2022 IR 100\\ISO 2022 IR 144")
+    cyrillic = b"\x1b-L\xef"
+    assert decode(cyrillic + b"^\xef=\xef", *codecs, "PN") == ("я^ï=ï", True)
+    assert decode(cyrillic + b"^\xef\\\xef", *codecs, "LO") == ("я^я\\ï", True)
+    assert decode(cyrillic + b"^\xef\\\xef\n\xef", *codecs, "LT") == ("я^я\\я\nï", True)
 
 
 def test_names_in_many_scripts_are_those_of_the_shared_truth() -> None:
