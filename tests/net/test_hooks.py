@@ -181,7 +181,7 @@ def test_an_exception_in_the_middle_of_a_retrieve_is_the_callers(peer: dl.Peer, 
     assert len(peer.retrieve(study, method="get", progress=False))
 
 
-@pytest.mark.parametrize("name", ["before C-STORE-RQ", "before C-STORE-RSP", "after C-STORE-RSP"])
+@pytest.mark.parametrize("name", ["before C-STORE-RQ", "before C-STORE-RSP"])
 def test_hooks_see_what_the_listener_receives_and_their_exceptions_are_the_callers(  # R1.14
     tmp_path: Path, name: str
 ) -> None:
