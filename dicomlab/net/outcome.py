@@ -42,6 +42,7 @@ class Retrieval:
     addresses: list[Address]
     deadline: Deadline
     refresh: bool = False
+    named: str = ""  # RetrieveAETitle where the rows name another node than the one that answered
     holdings: Holdings = field(default_factory=Holdings)
     here: dict[str, Path] = field(default_factory=dict)  # the files of what is asked, by SOP Instance UID
     tally: Tally = field(default_factory=Tally)
@@ -137,6 +138,7 @@ def result(run: Retrieval, errors: str) -> pd.DataFrame:
     frame.attrs.update(
         {
             "peer": run.node.identity,
+            "retrieve_ae_title": run.named or run.node.ae_title,
             "method": run.method or None,
             "reason": run.reason or None,
             "missing": missing,

@@ -20,6 +20,7 @@ from .hooks import Hooks
 from .negotiated import Negotiated
 from .node import Node, Timeouts
 from .retrieve import retrieve
+from .whereabouts import whereabouts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,6 +215,7 @@ class Peer:
         errors: str = "raise",
         refresh: bool = False,
         limit: int | None = None,
+        force: bool = False,
         timeout: float | None = None,
     ) -> pd.DataFrame:
         """Fetch instances into the cache: C-GET or C-MOVE (PS3.4 C.4.2, C.4.3).
@@ -238,6 +240,8 @@ class Peer:
             Fetch again what is here already.
         limit
             Instances that may be fetched; needed above ``options.retrieve_limit``.
+        force
+            Ask for what the rows say is OFFLINE or UNAVAILABLE too.
         timeout
             Seconds without progress, for this call.
 
@@ -249,7 +253,7 @@ class Peer:
         Raises
         ------
         InvalidRequest
-            Nothing is selected, or rows name nothing; nothing was sent.
+            Nothing is selected, rows name nothing, or what they name is offline; nothing was sent.
         IncompleteRetrieve
             With ``instances``, ``missing`` and ``failed``.
 
@@ -262,9 +266,10 @@ class Peer:
         {'PT'}
         """
         chosen = addresses(what)
+        node, named = whereabouts(self.node, what, force=force or dry_run)
         with self._call(timeout) as call:
             return retrieve(
-                self.node,
+                node,
                 self.cache,
                 chosen,
                 call.clock,
@@ -275,6 +280,7 @@ class Peer:
                 errors=errors,
                 refresh=refresh,
                 limit=limit,
+                named=named,
             )
 
     def _check_open(self) -> None:

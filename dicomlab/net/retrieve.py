@@ -40,8 +40,9 @@ def retrieve(
     errors: str = "raise",
     refresh: bool = False,
     limit: int | None = None,
+    named: str = "",
 ) -> pd.DataFrame:
-    """Fetch what the addresses name; see `Peer.retrieve`."""
+    """Fetch what the addresses name; see `Peer.retrieve`. `named` is the RetrieveAETitle of another node."""
     if method not in (None, "get", "move"):
         raise InvalidRequest(f"method={method!r} is no way to retrieve", advice='Use "get", "move" or leave it out.')
     if errors not in ("raise", "report"):
@@ -51,7 +52,7 @@ def retrieve(
     elsewhere = destination is not None and destination != node.move_ae
     if not dry_run and not elsewhere:
         cache.open()
-    run = Retrieval(node, cache, addresses, deadline, refresh)
+    run = Retrieval(node, cache, addresses, deadline, refresh, named)
     try:
         run.holdings = ask(node, addresses, deadline)
     except (KeyboardInterrupt, Cancelled) as error:
