@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 import itertools
 import re
@@ -12,6 +13,8 @@ import pytest
 import slices
 from support import ROOT
 
+import dicomlab.montage
+import dicomlab.windows
 from dicomlab import load
 from dicomlab.errors import InvalidRequest
 from dicomlab.montage import montage
@@ -95,6 +98,12 @@ def test_a_number_that_is_none_is_refused(tmp_path, choice):  # R0.4
     volume = load(slices.write(tmp_path, slices.stack([0, 2])))
     with pytest.raises(InvalidRequest, match="Give "):
         view(volume, **choice)
+
+
+def test_the_examples_run():
+    for module in (dicomlab.windows, dicomlab.montage):
+        failed, attempted = doctest.testmod(module)
+        assert attempted and not failed
 
 
 def test_a_figure_needs_no_pyplot():
