@@ -41,7 +41,7 @@ def typed(vr: str, value: bytes, codecs: tuple[tuple[str, ...], bool]) -> Any:
         parts = [part.rstrip("\0 ") for part in plain.split("\\")]
         many = tuple(part.strip() if vr in ("AE", "UI") else part for part in parts)
     elif vr == "UR":
-        return value.decode("latin-1").rstrip("\0 ")
+        return value.decode("latin-1").rstrip("\0 \t\r\n\f\v")
     else:
         return value
     return many[0] if len(many) == 1 else many or None
