@@ -96,6 +96,10 @@ def walk_all(
     return walk.found
 
 
+def _tags(head: NDArray[np.uint64]) -> Integers:
+    return ((head & 0xFFFF) << 16 | head >> 16 & 0xFFFF).view(np.int64)
+
+
 class _Walk:
     """The state of a walk: arrays with one entry for each data set that is not at its end yet."""
 
@@ -149,9 +153,9 @@ class _Walk:
     def step(self) -> None:
         """Take the next element of each."""
         head = self.words[self.at]
-        if self._alike(head):
+        if self._plain(head):
             return
-        tag = ((head & 0xFFFF) << 16 | (head >> 16) & 0xFFFF).astype(np.int64)
+        tag = _tags(head)
         items = tag >> 16 == 0xFFFE
         vr, value, length, lost, short = self._header(head, items)
         done = np.zeros(len(tag), bool)
@@ -176,39 +180,51 @@ class _Walk:
         self._leave(done, short & ~lost, lost)
         self.first = False
 
-    def _alike(self, head: NDArray[np.uint64]) -> bool:
-        """Take the element where all have the same one and it is plain, as in a series mostly; False elsewhere."""
-        first = int(head[0])
-        bits = 32 if self.implicit else 48
-        if self.nested or (self.implicit and self.first) or not ((head ^ head[0]) << (64 - bits) == 0).all():
+    def _plain(self, head: NDArray[np.uint64]) -> bool:
+        """Take the next elements if all are plain, their values in the windows; False where one is not."""
+        if self.nested or (self.implicit and self.first):
             return False
-        tag = (first & 0xFFFF) << 16 | first >> 16 & 0xFFFF
-        group, vr = tag >> 16, first >> 32 & 0xFFFF
-        if group == 0xFFFE or tag >= _FIRST_PIXELS or self.group not in (None, group):
+        alike = not ((head ^ head[0]) << (32 if self.implicit else 16)).any()  # tag and VR, as in a series mostly
+        one = head[:1] if alike else head
+        tag = _tags(one)
+        vr = (one >> 32 & (0 if self.implicit else 0xFFFF)).astype(np.uint16)
+        form = _FORM[vr]
+        if (tag >= _FIRST_PIXELS).any() or (self.group is not None and (tag >> 16 != self.group).any()):
             return False
         value = self.at + 8
         if self.implicit:
-            vr = 0
-        elif _FORM[vr] == _LONG:
-            if (self.at + 12 > self.end).any():
-                return False
-            head = self.words[self.at + 4]
+            length = (head >> 32).view(np.int64)
+        elif (form == _SHORT).all():
+            length = (head >> 48).view(np.int64)
+        elif alike and form[0] == _LONG:
             value += 4
-            bits = 32
-        elif _FORM[vr] == _NO_VR:
+            if (value > self.end).any():
+                return False
+            length = (self.words[self.at + 4] >> 32).view(np.int64)
+        elif (form == _NO_VR).any():
             return False
-        length = (head >> bits).view(np.int64)
+        else:
+            length, wide = (head >> 48).view(np.int64), np.flatnonzero(form == _LONG)
+            value[wide] += 4
+            if (value > self.end).any():
+                return False
+            length[wide] = (self.words[self.at[wide] + 4] >> 32).view(np.int64)
         after = value + length
         if (after > self.end).any():  # an undefined length too
             return False
-        slot = self.slots.get(tag)
-        if slot is not None:
-            rows = self.rows if len(self.rows) < self.found.starts.shape[1] else slice(None)
-            self.found.starts[slot, rows], self.found.lengths[slot, rows] = value, length
-            self.found.vrs[slot, rows] = vr
-        self.at = after
-        self.first = False
+        self._store_plain(alike, tag, vr, value, length)
+        self.at, self.first = after, False
         return True
+
+    def _store_plain(
+        self, alike: bool, tag: Integers, vr: NDArray[np.uint16], value: Integers, length: Integers
+    ) -> None:
+        if not alike:
+            self._store(np.ones(len(tag), bool), tag, vr, value, length)
+        elif int(tag[0]) in self.slots:
+            rows = self.rows if len(self.rows) < self.found.starts.shape[1] else slice(None)
+            where = self.slots[int(tag[0])], rows
+            self.found.starts[where], self.found.lengths[where], self.found.vrs[where] = value, length, vr[0]
 
     def _header(
         self, head: NDArray[np.uint64], items: Mask
@@ -290,11 +306,9 @@ class _Walk:
     ) -> None:
         if not self.slots:
             return
-        chosen = np.flatnonzero(which)
-        tag = tag[chosen]
         slots = np.minimum(np.searchsorted(self.wanted, tag), len(self.wanted) - 1)
-        known = self.wanted[slots] == tag
-        slots, chosen = slots[known], chosen[known]
+        chosen = np.flatnonzero(which & (self.wanted[slots] == tag))
+        slots = slots[chosen]
         where = slots, self.rows[chosen]
         self.found.starts[where], self.found.lengths[where] = value[chosen], length[chosen]
         self.found.vrs[where] = vr[chosen]
