@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from . import charset
 from .cells import Cells, Joined, Offsets
-from .columns import OBJECTS, Report, build, one_by_one
+from .columns import OBJECTS, PACKED, Report, build, one_by_one
 from .elements import Elements
 from .encoding import vr_of
 from .errors import BadData
@@ -30,6 +31,11 @@ class Records:
         The data sets, one for each row.
     names
         The keys whose columns are asked for: keywords, tags, or paths into sequences.
+
+    Attributes
+    ----------
+    unreadable
+        Row to the error of a data set that nobody has looked at, and that cannot be parsed; it has no values.
     """
 
     def __init__(self, records: Sequence[Elements], names: Iterable[str]) -> None:
@@ -37,11 +43,15 @@ class Records:
         self.keys = {name: key_of(name) for name in names}
         tags = sorted({_CHARSET, *(key.tag for key in self.keys.values() if len(key.path) == 1)})
         self._cells: dict[int, Cells] = {}
+        self.unreadable: dict[int, BadData] = {}
         if isinstance(records, Headers):
             joined = Joined(bytes(records.data))
             self._cells = {tag: Cells(joined, *records.cells(tag)[1:]) for tag in tags if tag in records.tags}
         elif any(record.encoded is not None for record in records):
             self._lay(tags)
+
+    def __len__(self) -> int:
+        return len(self.records)
 
     def column(self, name: str, report: Report) -> Any:
         """A typed array of the values of one key; `report` is told the row and text of what cannot be read."""
@@ -67,10 +77,16 @@ class Records:
         """The values of one attribute, as encoded."""
         if tag in self._cells:
             return self._cells[tag]
-        found = [record.raw.get(tag) for record in self.records]
+        found = [raw.get(tag) for raw in self._raws]
         cells = Cells.of([cell and cell[1] for cell in found])
+        if vr_of(tag) not in (*PACKED, "UN"):
+            return cells
         vrs = [_code(record, cell) if cell else 0 for record, cell in zip(self.records, found, strict=True)]
-        return Cells(cells.joined, cells.starts, cells.lengths, np.array(vrs, np.uint16))
+        return replace(cells, vrs=np.array(vrs, np.uint16))
+
+    @cached_property
+    def _raws(self) -> list[dict[int, tuple[str, bytes]]]:
+        return [record.raw for record in self.records]
 
     @cached_property
     def _codecs(self) -> list[tuple[tuple[str, ...], bool]]:
@@ -88,30 +104,39 @@ class Records:
     def _lay(self, tags: list[int]) -> None:
         """All data sets in one piece, each as it came or, where it was parsed, as the values that are asked for."""
         implicit = next(record.implicit for record in self.records if record.encoded is not None)
+        unparsed = np.array(
+            [record.encoded is not None and record.implicit == implicit for record in self.records], bool
+        )
         while True:
             parts = [
-                record.encoded
-                if record.encoded is not None and record.implicit == implicit
-                else b"".join(record.raw[tag][1] for tag in tags if tag in record.raw)
-                for record in self.records
+                (record.encoded or b"") if here else self._values(row, tags)
+                for row, (record, here) in enumerate(zip(self.records, unparsed.tolist(), strict=True))
             ]
-            encoded = np.array([record.encoded is not None for record in self.records])
             ends = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
             begins = np.concatenate(([0], ends[:-1]))
             data = b"".join(parts)
-            places = walk_all(data, begins[encoded], ends[encoded], tags, implicit=implicit)
+            places = walk_all(data, begins[unparsed], ends[unparsed], tags, implicit=implicit)
             if places.sure.all():
                 break
-            for row in np.flatnonzero(encoded)[~places.sure].tolist():
-                self.records[row].raw  # noqa: B018 -- parses it
+            unparsed[np.flatnonzero(unparsed)[~places.sure]] = False
         shape = (len(tags), len(parts))
         starts, lengths, vrs = np.zeros(shape, np.int64), np.full(shape, -1), np.zeros(shape, np.uint16)
-        starts[:, encoded], lengths[:, encoded], vrs[:, encoded] = places.starts, places.lengths, places.vrs
-        for row in np.flatnonzero(~encoded).tolist():
-            self._lay_parsed(row, tags, int(begins[row]), (starts, lengths, vrs))
+        starts[:, unparsed], lengths[:, unparsed], vrs[:, unparsed] = places.starts, places.lengths, places.vrs
+        for row in np.flatnonzero(~unparsed).tolist():
+            if row not in self.unreadable:
+                self._lay_parsed(row, tags, int(begins[row]), (starts, lengths, vrs))
         joined = Joined(data)
         for slot, tag in enumerate(tags):
             self._cells[tag] = Cells(joined, starts[slot], lengths[slot], vrs[slot])
+
+    def _values(self, row: int, tags: list[int]) -> bytes:
+        """The values of one data set that are asked for, joined; none where it cannot be parsed."""
+        try:
+            raw = self.records[row].raw
+        except BadData as error:
+            self.unreadable[row] = error
+            return b""
+        return b"".join(raw[tag][1] for tag in tags if tag in raw)
 
     def _lay_parsed(self, row: int, tags: list[int], at: int, where: tuple[Offsets, Offsets, Any]) -> None:
         record = self.records[row]

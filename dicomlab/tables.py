@@ -21,7 +21,7 @@ _UID = re.compile(r"(0|[1-9]\d*)(\.\d+)*$")  # leading zeros within are met in p
 
 
 def table(
-    records: Sequence[Elements], keywords: Sequence[str], *, extra: Mapping[str, Sequence[Any]] | None = None
+    records: Sequence[Elements] | Records, keywords: Sequence[str], *, extra: Mapping[str, Sequence[Any]] | None = None
 ) -> pd.DataFrame:
     """One row for each data set, one typed column for each attribute.
 
@@ -42,6 +42,11 @@ def table(
         cannot be read is NA, and text that cannot be decoded holds replacement characters; both stand in
         ``attrs["problems"]`` (row, column, text).
 
+    Raises
+    ------
+    BadData
+        A data set that nobody has looked at cannot be parsed.
+
     Warns
     -----
     ResultWarning
@@ -49,7 +54,9 @@ def table(
     """
     problems: list[dict[str, Any]] = []
     columns: dict[str, Any] = {}
-    abreast = Records(records, keywords)
+    abreast = records if isinstance(records, Records) else Records(records, keywords)
+    for error in abreast.unreadable.values():
+        raise error
     for word in keywords:
         if word in columns:
             continue

@@ -18,8 +18,10 @@ from dicomlab.cells import Cells, Joined, strings
 from dicomlab.columns import build, dtype_of
 from dicomlab.elements import Elements, parse, tag_of
 from dicomlab.encoding import LONG, vr_of
+from dicomlab.errors import BadData
 from dicomlab.moments import date, moment, time
 from dicomlab.numerals import decimal, whole
+from dicomlab.records import Records
 from dicomlab.tables import table
 from dicomlab.values import SINGLE, TEXT
 
@@ -162,6 +164,17 @@ def test_a_data_set_that_is_not_plain_costs_the_others_nothing() -> None:
     assert table(records, ["PatientID"]).PatientID.tolist() == ["7", "7", "8", pd.NA, "7"]
     assert records[0].encoded is not None and records[2].encoded is None
     assert records[4].text("PatientName") == "DOE" and records[4].encoded is None  # parsed as soon as it is looked at
+
+
+def test_a_data_set_that_cannot_be_parsed_is_named_by_its_row() -> None:
+    whole = encoded({"PatientID": b"7 "}, False)
+    records = [Elements.later(one, False) for one in (whole, whole[:-1], whole)]
+    abreast = Records(records, ["PatientID"])
+    assert list(abreast.unreadable) == [1] and "are left" in str(abreast.unreadable[1])
+    with pytest.raises(BadData, match="are left"):
+        table(records, ["PatientID"])
+    with pytest.raises(BadData, match="are left"):
+        records[1].text("PatientID")
 
 
 def test_a_value_given_to_a_record_later_is_in_its_row() -> None:
