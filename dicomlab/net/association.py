@@ -12,6 +12,7 @@ from ..errors import (
     DicomlabError,
     ProtocolError,
 )
+from ..status import Status
 from . import dimse, negotiation
 from .contexts import Context
 from .deadline import Cancelled, Deadline
@@ -168,32 +169,34 @@ class Association:
         """
         stores = command_field == dimse.CommandField.C_GET_RQ
         asked_on = self._asked_on
+        command: dimse.Command | None = None  # the last one that was checked; pending ones come as the same object
         while True:
             message = self.read(limit, sinks)
-            command = message.command
-            if command.command_field == dimse.CommandField.C_STORE_RQ and stores:
-                yield from self._lent(message)
-                continue
-            if command.command_field != command_field | dimse.RESPONSE:
-                raise self.broken(
-                    f"a message of command field 0x{command.command_field:04X} came, no {service} response"
-                )
-            if message.context_id != asked_on:
+            if message.command is not command:
+                command = message.command
+                if command.command_field == dimse.CommandField.C_STORE_RQ and stores:
+                    status = None
+                else:
+                    status = self._response_status(command, message_id, command_field, service)
+            if status is not None and message.context_id != asked_on:
                 raise self.broken(f"a response came on context {message.context_id}, {asked_on} was asked on")
-            if command.responded_to != message_id:
-                raise self.broken(f"a response to message {command.responded_to} came, {message_id} was asked")
-            status = command.status(service)
-            if status is None:
-                raise self.broken("a response came without a status (0000,0900)")
-            yield from self._lent(message)
-            if status.code not in (0xFF00, 0xFF01):
+            message.status = status
+            before = monotonic()
+            yield message
+            self.deadline.excuse(monotonic() - before)  # what its taker needs is not the peer's silence
+            if status is not None and status.code not in (0xFF00, 0xFF01):
                 return
 
-    def _lent(self, message: Message) -> Iterator[Message]:
-        """Give a message away; what its taker needs is not the peer's silence."""
-        before = monotonic()
-        yield message
-        self.deadline.excuse(monotonic() - before)
+    def _response_status(self, command: dimse.Command, message_id: int, command_field: int, service: str) -> Status:
+        """The status of a response to that message; a ProtocolError where it is none (R1.21)."""
+        if command.command_field != command_field | dimse.RESPONSE:
+            raise self.broken(f"a message of command field 0x{command.command_field:04X} came, no {service} response")
+        if command.responded_to != message_id:
+            raise self.broken(f"a response to message {command.responded_to} came, {message_id} was asked")
+        status = command.status(service)
+        if status is None:
+            raise self.broken("a response came without a status (0000,0900)")
+        return status
 
     def answer(self, message: Message, status: int) -> None:
         """Answer a request of the peer's (a C-STORE of a C-GET, an N-EVENT-REPORT)."""

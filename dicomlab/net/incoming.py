@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import BadData
+from ..status import Status
 from . import dimse
 from .pdu import COMMAND_LIMIT, Fragment, Wire
 
@@ -33,6 +34,7 @@ class Message:
     command: dimse.Command
     data: bytes | memoryview | None  # None where it has none, or a sink has it
     sink: Sink | None = None
+    status: Status | None = None  # of a response
 
 
 class Incoming:
