@@ -22,6 +22,7 @@ FEW = 24  # files that are read one by one: a walk of many is no quicker for the
 #: Bytes read of a file at first; then, where that is not enough, from where the walk stopped. What is not decided by
 #: then is read by `parse_file`.
 WINDOWS: Final = (4096, 16384, 16384, 65536, 65536)
+_TEXTS: Final = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI"))
 _ROWS: Final = 256
 _ROOM: Final = 16 << 20  # bytes of windows held at a time
 _LONGEST_UID: Final = 1024  # as `part10` takes it
@@ -103,6 +104,7 @@ class Headers(Sequence[Elements]):
         )
         self.pixel_vr: NDArray[np.uint16] = np.zeros(rows, np.uint16)
         self._described = False
+        self._next = 0
         self._listed: tuple[int, list[list[list[int]]]] | None = None
         self._made: dict[int, Elements] = {}
         self._metas: dict[int, FileMeta] = {}
@@ -150,12 +152,16 @@ class Headers(Sequence[Elements]):
             self._describe(row, made)
         return made
 
-    def _where(self, row: int) -> Iterable[list[int]]:
-        """Starts, lengths and VRs of one row; taken out of the arrays for many rows at a time."""
+    def _where(self, row: int) -> list[list[int]]:
+        """Starts, lengths and VRs of one row; of many rows at a time where they are asked for one after the other."""
         part, inside = divmod(row, _ROWS)
+        in_turn, self._next = row == self._next, row + 1
+        tables = (self.starts, self.lengths, self.vrs)
         if self._listed is None or self._listed[0] != part:
+            if not in_turn:
+                return [one[:, row].tolist() for one in tables]
             rows = slice(part * _ROWS, (part + 1) * _ROWS)
-            self._listed = part, [one[:, rows].T.tolist() for one in (self.starts, self.lengths, self.vrs)]
+            self._listed = part, [one[:, rows].T.tolist() for one in tables]
         return [one[inside] for one in self._listed[1]]
 
     def described(self) -> Headers:
@@ -213,6 +219,13 @@ class Headers(Sequence[Elements]):
         start, length = int(self.starts[slot, row]), max(int(self.lengths[slot, row]), 0)
         vr = int(self.vrs[slot, row])
         return self.data[start : start + length], _letters(vr) if vr else ""
+
+    def text(self, tag: int, row: int) -> str:
+        """The first value of an attribute as text, as `Elements.text` gives it."""
+        value, vr = self.value(tag, row)
+        if (vr or vr_of(tag)) in _TEXTS and value.isascii() and b"\x1b" not in value:
+            return value.decode("ascii").partition("\\")[0].strip(" \0")
+        return self[row].text(tag)
 
     def values(self, tag: int) -> list[bytes | None]:
         """The values of one attribute as they are encoded, None where it is absent."""

@@ -17,7 +17,6 @@ from .values import typed
 
 Floats = NDArray[np.float64]
 _SERIES: Final = (0x00080020, 0x00080030, 0x0020000D, 0x00200011, 0x0020000E)  # what a study and series are sorted by
-_NOWHERE: Final = (0.0, 0.0, 0.0)
 _DS: Final = int.from_bytes(b"DS", "little")
 
 
@@ -62,7 +61,7 @@ def _series(headers: Headers) -> NDArray[np.int64]:
 
 def _series_key(headers: Headers, row: int) -> tuple[str, str, str, float, str]:
     number = _numbers(headers, row, tag_of("SeriesNumber"))
-    date, time, study, _, uid = (headers[row].text(tag) for tag in _SERIES)
+    date, time, study, _, uid = (headers.text(tag, row) for tag in _SERIES)
     return date, time, study, number[0] if number else math.inf, uid
 
 
@@ -83,27 +82,25 @@ def _instance_numbers(headers: Headers) -> Floats:
 
 def _planes(headers: Headers) -> list[Floats]:
     """Whether a plane lies somewhere (0 or 1), the three components of its normal, the position along it; or zeros."""
-    normals: dict[bytes | None, tuple[float, ...]] = {None: _NOWHERE}
-    found: list[tuple[float, ...]] = []
     tag = tag_of("ImageOrientationPatient")
-    for row, value in enumerate(headers.values(tag)):
-        normal = normals.get(value)
-        if normal is None:
-            normal = normals[value] = _normal(_numbers(headers, row, tag))
-        found.append(normal)
-    lies = np.array([one is not _NOWHERE for one in found], np.float64)
-    rows = np.array(found, np.float64).reshape(len(headers), 3)
+    values = headers.values(tag)
+    first: dict[bytes | None, int] = {value: row for row, value in enumerate(values)}
+    numbers = {value: number for number, value in enumerate(first)}
+    normals = np.array([_normal(_numbers(headers, row, tag)) for row in first.values()], np.float64).reshape(-1, 4)
+    which = normals[[numbers[value] for value in values]]
+    rows, lies = which[:, :3], which[:, 3]
     position, there = _positions(headers)
-    lies *= there
-    rows *= lies[:, None]
+    lies = lies * there
+    rows = rows * lies[:, None]
     along = ((rows[:, 0] * position[:, 0] + rows[:, 1] * position[:, 1]) + rows[:, 2] * position[:, 2]) * lies
     return [lies, *(np.round(rows, 2) + 0.0).T, np.round(along, 3) + 0.0]
 
 
 def _normal(a: tuple[float, ...]) -> tuple[float, ...]:
+    """The normal of the rows and columns of a plane, and 1; zeros without."""
     if len(a) != 6:
-        return _NOWHERE
-    return (a[1] * a[5] - a[2] * a[4], a[2] * a[3] - a[0] * a[5], a[0] * a[4] - a[1] * a[3])
+        return (0.0, 0.0, 0.0, 0.0)
+    return (a[1] * a[5] - a[2] * a[4], a[2] * a[3] - a[0] * a[5], a[0] * a[4] - a[1] * a[3], 1.0)
 
 
 def _positions(headers: Headers) -> tuple[Floats, Floats]:
