@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 # UUID-derived UIDs (PS3.5 B.2): ours for the implementation, and for the owner of the private information
-IMPLEMENTATION_CLASS = "2.25.213462158710936452018465310274881620471"
-IMPLEMENTATION_VERSION = "DICOMLAB"
+IMPLEMENTATION_CLASS_UID = "2.25.213462158710936452018465310274881620471"  # of files and of associations alike
+IMPLEMENTATION_VERSION_NAME = "DICOMLAB_010"  # at most 16 characters
 PROVENANCE_CREATOR = "2.25.213462158710936452018465310274881620472"
 
 _PREAMBLE = bytes(128) + b"DICM"
@@ -58,8 +58,8 @@ def _constant(sop_class: str, transfer_syntax: str, node: str) -> tuple[bytes, b
     return (
         _element((2, 1), b"OB", b"\0\1") + _element((2, 2), b"UI", _uid(sop_class)),
         _element((2, 0x10), b"UI", _uid(transfer_syntax))
-        + _element((2, 0x12), b"UI", IMPLEMENTATION_CLASS.encode())
-        + _element((2, 0x13), b"SH", IMPLEMENTATION_VERSION.encode())
+        + _element((2, 0x12), b"UI", IMPLEMENTATION_CLASS_UID.encode())
+        + _element((2, 0x13), b"SH", IMPLEMENTATION_VERSION_NAME.encode())
         + (_element((2, 0x17), b"AE", title) if title else b""),
         _element((2, 0x100), b"UI", PROVENANCE_CREATOR.encode()),
     )

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-IMPLEMENTATION_CLASS_UID = "2.25.269373284731041239153204923409120127309"
-IMPLEMENTATION_VERSION_NAME = "DICOMLAB_010"
+from ..filemeta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 
 def user_information(

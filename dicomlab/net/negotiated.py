@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
+from ..filemeta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from ..status import printable
-from .items import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from .negotiation import RESULTS, Accepted, Proposal
 from .pdu import MAXIMUM_LENGTH
 

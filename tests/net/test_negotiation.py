@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
+from dicomlab import filemeta
 from dicomlab.net import items, negotiation
 from dicomlab.net.contexts import EXPLICIT, IMPLICIT, STORABLE, Context
 
@@ -43,8 +44,8 @@ def test_the_request_is_what_pynetdicom_reads():  # R1.6, R1.7, R1.9, R1.22
     assert offered == [(2 * number + 1, *context) for number, context in enumerate(PROPOSED)]
     roles = pdu.user_information.role_selection
     assert {str(uid): (item.scu_role, item.scp_role) for uid, item in roles.items()} == {CT: (0, 1)}
-    assert str(primitive.implementation_class_uid) == items.IMPLEMENTATION_CLASS_UID
-    assert len(items.IMPLEMENTATION_VERSION_NAME) <= 16
+    assert str(primitive.implementation_class_uid) == filemeta.IMPLEMENTATION_CLASS_UID
+    assert len(filemeta.IMPLEMENTATION_VERSION_NAME) <= 16
 
 
 def test_the_request_proposes_extended_options_for_each_class():  # R1.10
