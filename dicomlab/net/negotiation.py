@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -61,7 +62,7 @@ class Proposal:
 class Accepted:
     """What an association may be used for, as both sides agreed (R1.22)."""
 
-    contexts: dict[int, tuple[str, str]]  # context id -> (abstract syntax, transfer syntax)
+    contexts: Mapping[int, tuple[str, str]]  # context id -> (abstract syntax, transfer syntax)
     results: dict[str, int]  # abstract syntax -> best result of its contexts, 0 accepted
     maximum_length: int  # bytes of a PDU that the peer takes, 0 for any
     implementation_class: str = ""
@@ -105,6 +106,17 @@ def request(
     extended
         SOP class to the service class application information that is proposed for it (R1.10).
     """
+    return _request(calling, called, tuple(contexts), tuple(scp_roles), tuple(extended.items()))
+
+
+@lru_cache(maxsize=64)  # a peer is asked for the same again and again
+def _request(
+    calling: str,
+    called: str,
+    contexts: tuple[Context, ...],
+    scp_roles: tuple[str, ...],
+    extended: tuple[tuple[str, bytes], ...],
+) -> bytes:
     from pynetdicom.pdu import A_ASSOCIATE_RQ
     from pynetdicom.pdu_primitives import A_ASSOCIATE
     from pynetdicom.presentation import build_context
@@ -119,7 +131,7 @@ def request(
         proposed.append(item)
     primitive.presentation_context_definition_list = proposed
     roles = dict.fromkeys(scp_roles, (False, True))
-    primitive.user_information = user_information(MAXIMUM_LENGTH, roles, extended)
+    primitive.user_information = user_information(MAXIMUM_LENGTH, roles, dict(extended))
     return A_ASSOCIATE_RQ(primitive).encode()
 
 
@@ -135,6 +147,11 @@ def accepted(
     ValueError
         It breaks the protocol; the message says how.
     """
+    return _accepted(body, tuple(contexts), tuple(extended.items()))
+
+
+@lru_cache(maxsize=16)  # and mostly gives the same answer
+def _accepted(body: bytes, contexts: tuple[Context, ...], extended: tuple[tuple[str, bytes], ...]) -> Accepted:
     from pynetdicom.pdu import A_ASSOCIATE_AC
 
     wrong = check_items(body)
@@ -181,7 +198,7 @@ def accepted(
         str(information.implementation_class_uid or "") if information else "",
         _text(information.implementation_version_name) if information else "",
         roles,
-        _agreed(information.ext_neg if information else (), extended),
+        _agreed(information.ext_neg if information else (), dict(extended)),
         each,
     )
 

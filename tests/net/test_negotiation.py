@@ -13,6 +13,8 @@ from dicomlab import filemeta
 from dicomlab.net import items, negotiation
 from dicomlab.net.contexts import EXPLICIT, IMPLICIT, STORABLE, Context
 
+VERIFICATION = "1.2.840.10008.1.1"
+
 CT, MR, GET = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.2.2.3"
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 PROPOSED = [
@@ -180,3 +182,11 @@ def test_a_rejection_is_put_in_words_with_advice():  # R0.4
     assert numbers == [1, 1, 3]
     assert "temporary congestion" in negotiation.rejection(negotiation.reject_pdu(2, 3, 1)[6:], "A", "B")[0]
     assert negotiation.rejection(b"", "A", "B")[2:] == (0, 0, 0)
+
+
+def test_the_same_request_is_encoded_once_and_another_is_another():
+    one = negotiation.request("A", "B", [Context(VERIFICATION, (IMPLICIT,))])
+    assert negotiation.request("A", "B", (Context(VERIFICATION, (IMPLICIT,)),)) is one
+    assert negotiation.request("A", "C", [Context(VERIFICATION, (IMPLICIT,))]) != one
+    assert negotiation.request("A", "B", [Context(VERIFICATION, (EXPLICIT,))]) != one
+    assert negotiation.request("A", "B", [Context(VERIFICATION, (IMPLICIT,))], extended={VERIFICATION: b"\1"}) != one
