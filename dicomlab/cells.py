@@ -75,6 +75,11 @@ class Cells:
         start = int(self.starts[row])
         return self.joined.data[start : start + max(0, int(self.lengths[row]))]
 
+    def values(self, rows: Offsets) -> list[bytes]:
+        """The bytes of the values of these rows."""
+        data, starts, ends = self.joined.data, self.starts[rows].tolist(), self.ends[rows].tolist()
+        return [data[start:end] for start, end in zip(starts, ends, strict=True)]
+
     def texts(self) -> list[str]:
         """One character for each byte of each value; "" where it is absent."""
         text = self.joined.text

@@ -79,13 +79,8 @@ def build(
     if vr == "PN":
         plain = plain.stripped(b"=", left=False)
 
-    def text(row: int) -> Any:
-        if slow[row]:
-            return _stripped(_decoded(cells.value(row), vr, row, codecs, report), vr)
-        return plain.value(row).decode("ascii")
-
     if dtype_of(vr) != "string":
-        return _parsed(vr, plain, slow, text, report)
+        return _parsed(vr, plain, slow, report)
     if not slow.any():
         return strings(plain)
     if vr in TEXT and not breaks.any() and all(codecs(row) == _UTF8 for row in np.flatnonzero(beyond).tolist()):
@@ -93,8 +88,12 @@ def build(
         if made is not None:
             return made
     texts: list[Any] = plain.texts()
-    for row in np.flatnonzero(slow).tolist():
-        texts[row] = text(row)
+    known: dict[bytes, Any] = {}  # of what does not depend upon the character set
+    rows = np.flatnonzero(slow)
+    for row, value in zip(rows.tolist(), cells.values(rows), strict=True):
+        if value not in known or vr in TEXT:
+            known[value] = _stripped(_decoded(value, vr, row, codecs, report), vr)
+        texts[row] = known[value]
     if any(type(one) is tuple for one in texts):
         return objects([one or None for one in texts])
     return pd.array([one or None for one in texts], dtype="string")
@@ -111,6 +110,11 @@ def _decoded(value: bytes, vr: str, row: int, codecs: Codecs, report: Report) ->
             report(row, text.strip(" \0"))
     else:
         text = value.decode("latin-1")
+    return _split(text, vr)
+
+
+def _split(text: str, vr: str) -> Any:
+    """A tuple where there are several values."""
     if vr in SINGLE or "\\" not in text:
         return text
     return tuple(text.rstrip(" \0").split("\\"))
@@ -135,8 +139,8 @@ def objects(values: Sequence[Any]) -> Any:
 # -- dates, times and numbers that are written as text -------------------------------------------------------
 
 
-def _parsed(vr: str, plain: Cells, slow: Rows, text: Callable[[int], Any], report: Report) -> Any:
-    """A column of numbers or moments; each distinct text that is not plain is read once."""
+def _parsed(vr: str, plain: Cells, slow: Rows, report: Report) -> Any:
+    """A column of numbers or moments; the same bytes that are not plain are read once."""
     read = _AT_ONCE.get(vr)
     values: Any = np.zeros(len(plain), np.float64 if vr == "DS" else np.int64)
     done = np.zeros(len(plain), bool)
@@ -144,13 +148,15 @@ def _parsed(vr: str, plain: Cells, slow: Rows, text: Callable[[int], Any], repor
         values, done = read(plain)
         done &= ~slow
     rest = np.flatnonzero(~done & (slow | (plain.lengths > 0)))
-    texts = {row: text(row) for row in rest.tolist()}
-    known = {one: _read(one, vr) for one in set(texts.values())}
+    known: dict[bytes, tuple[Any, bool]] = {}
     many: dict[int, tuple[Any, ...]] = {}
-    for row, one in texts.items():
-        value, good = known[one]
+    for row, cell in zip(rest.tolist(), plain.values(rest), strict=True):
+        if cell not in known:
+            known[cell] = _read(_stripped(_split(cell.decode("latin-1"), vr), vr), vr)
+        value, good = known[cell]
         if not good:
-            report(row, "\\".join(one) if type(one) is tuple else one)
+            text = _stripped(_split(cell.decode("latin-1"), vr), vr)
+            report(row, "\\".join(text) if type(text) is tuple else text)
         if type(value) is tuple:
             many[row] = value
         elif value is not None:
@@ -158,9 +164,11 @@ def _parsed(vr: str, plain: Cells, slow: Rows, text: Callable[[int], Any], repor
     if not many:
         return _array(values, ~done, vr)
     wrap = _WRAP.get(vr, lambda value: value)
-    cells: list[Any] = [wrap(value) if there else None for value, there in zip(values.tolist(), done, strict=True)]
+    cells: list[Any] = [None] * len(plain)
+    for row in np.flatnonzero(done).tolist():
+        cells[row] = wrap(values[row].item())
     for row, parts in many.items():
-        cells[row] = tuple(None if part is None else wrap(part) for part in parts)
+        cells[row] = parts if vr not in _WRAP else tuple(None if part is None else wrap(part) for part in parts)
     return objects(cells)
 
 
