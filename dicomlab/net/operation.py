@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..elements import Elements, parse
+from ..elements import Elements
 from ..errors import BadData, DicomlabError, StatusError
 from ..identifier import encode
 from ..status import Category, Status
@@ -35,6 +35,7 @@ class Course:
     ignored: dict[str, int] = field(default_factory=dict)  # key -> matches above the level that did not fit it
     partial_keys: bool = False  # a 0xFF01 came
     unreadable: list[str] = field(default_factory=list)
+    bare: list[int] = field(default_factory=list)  # numbers of the matches that came without an identifier
     status: Status | None = None
 
     @property
@@ -42,11 +43,23 @@ class Course:
         """Whether nothing more is to be asked: the limit is passed."""
         return bool(self.cut) and (self.ended or self.matches >= self.limit)
 
+    def unread(self, rows: Mapping[int, BadData]) -> None:
+        """Note the matches of one C-FIND that turned out to be no data sets, by their position among the others."""
+        for row, error in rows.items():
+            number = row + 1
+            for bare in self.bare:
+                number += bare <= number
+            self.unreadable.append(f"match {number} cannot be read ({error.why})")
+        self.matches -= len(rows)
+
 
 def matches(
-    association: Association, model: str, identifier: Dataset, course: Course
+    association: Association, model: str, identifier: Dataset, course: Course, *, later: bool = False
 ) -> Generator[Elements, None, None]:
-    """The matches of one C-FIND; closing the iterator ends it by C-CANCEL where the course says `enough`."""
+    """The matches of one C-FIND; closing the iterator ends it by C-CANCEL where the course says `enough`.
+
+    With `later` they are not parsed: what cannot be read shows when they are looked at.
+    """
     _, syntax = association.context(model)
     implicit = syntax == IMPLICIT
     message_id = association.send(CommandField.C_FIND_RQ, model, encode(identifier, implicit=implicit))
@@ -55,7 +68,7 @@ def matches(
     number = 0
     charset = association.node.quirks.charset or "iso8859"
     for message in association.responses(message_id, CommandField.C_FIND_RQ, "C-FIND"):
-        status = message.command.status("C-FIND")
+        status = message.status
         assert status is not None
         if status.category is not Category.PENDING:
             _final(association, status, course)
@@ -63,13 +76,16 @@ def matches(
         number += 1
         course.partial_keys |= status.code == 0xFF01
         if message.data is None:
+            course.bare.append(number)
             course.unreadable.append(f"match {number} came without an identifier")
             continue
-        try:
-            record = parse(bytes(message.data), implicit=implicit, fallback_charset=charset)
-        except BadData as error:
-            course.unreadable.append(f"match {number} cannot be read ({error.why})")
-            continue
+        record = Elements.later(bytes(message.data), implicit, charset)
+        if not later:
+            try:
+                record.raw  # noqa: B018 -- parses it
+            except BadData as error:
+                course.unreadable.append(f"match {number} cannot be read ({error.why})")
+                continue
         try:
             yield record
         except GeneratorExit:

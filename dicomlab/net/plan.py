@@ -115,8 +115,11 @@ class Plan:
         computed = {one.key.name for level, _ in self.steps[:-1] for one in self.asked(level)} & COMPUTED
         return {self.model: b"\1"} if len(self.steps) > 1 and not computed else {}
 
-    def run(self, association: Association, course: Course) -> Iterator[Elements]:
-        """The matches until done, cut or cancelled: by one relational C-FIND where that was agreed, else by levels."""
+    def run(self, association: Association, course: Course, *, later: bool = False) -> Iterator[Elements]:
+        """The matches until done, cut or cancelled: by one relational C-FIND where that was agreed, else by levels.
+
+        With `later`, those that nothing has to be seen of are given unparsed, see `matches`.
+        """
         known: set[Name] = set()
         agreed = association.accepted.agreed(self.model, 1) or association.node.quirks.relational
         if agreed and self.extended:
@@ -125,7 +128,19 @@ class Plan:
             if not course.unfit:
                 return
             course.relational = False
-        yield from self._descend(association, course, 0, {}, None, known)
+        if later and len(self.steps) == len(self.first) == 1:
+            yield from self._plain(association, course)
+        else:
+            yield from self._descend(association, course, 0, {}, None, known)
+
+    def _plain(self, association: Association, course: Course) -> Iterator[Elements]:
+        """The matches of a question of one identifier, as they come."""
+        answers = matches(association, self.model, self.first[0], course, later=True)
+        for record in answers:
+            if not self._give(course):
+                answers.close()
+                return
+            yield record
 
     def _at_once(
         self, association: Association, course: Course, known: set[Name]

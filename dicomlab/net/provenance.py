@@ -11,6 +11,7 @@ from ..errors import BadData, ResultWarning
 from ..identifier import describe_keys
 from ..keys import Key, Wanted, key_of
 from ..matching import fits, misfits
+from ..records import Records
 from ..tables import table
 from .deadline import Deadline
 from .node import Node
@@ -86,7 +87,12 @@ def as_table(
     with warnings.catch_warnings():
         if quiet:
             warnings.simplefilter("ignore", ResultWarning)
-        frame = table(records, plan.columns)
+        abreast = Records(records, plan.columns)
+        if abreast.unreadable:
+            course.unread(abreast.unreadable)
+            records = [record for row, record in enumerate(records) if row not in abreast.unreadable]
+            abreast = Records(records, plan.columns)
+        frame = table(abreast, plan.columns)
     problems = frame.attrs.get("problems", [])
     wrong = wrong_rows(frame, records, plan.asked()) if len(frame) and plan.template is None else {}
     unknown = sorted(name for name, rows in wrong.items() if len(rows) == len(frame) and frame[name].isna().all())

@@ -43,7 +43,8 @@ def find(
     records: list[Elements] = []
     try:
         with associate(node, contexts.query(uid), deadline, phase="C-FIND", extended=plan.extended) as association:
-            for record in plan.run(association, course):
+            looked_at = on_match is not None or counts or bool(keys.get("ModalitiesInStudy"))
+            for record in plan.run(association, course, later=not looked_at):
                 records.append(record)
                 if on_match is not None:
                     on_match(as_row(record, plan.columns))
