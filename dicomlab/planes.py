@@ -122,9 +122,7 @@ def describe(found: Headers, rows: Sequence[int]) -> tuple[list[Plane], dict[int
     """
     if not len(rows):
         return [], {}
-    here = np.asarray(rows, np.intp)
-    varying = [found.values(tag) for tag in _SHARED if _same(found, tag, here) == -2]
-    keys: list[Any] = list(zip(*varying, strict=True)) if varying else [()] * len(found)
+    keys = combinations(found, _SHARED, rows)
     names, numbers = found.values(_INSTANCE), found.values(_NUMBER)
     positions, orientations, spacings, slopes, intercepts = (found.values(tag) for tag in _DECIMALS)
     at, length = found.pixel_at.tolist(), found.pixel_length.tolist()
@@ -177,6 +175,13 @@ def frames(planes: Sequence[Plane]) -> list[Frame]:
         )
         for plane in planes
     ]
+
+
+def combinations(found: Headers, tags: Sequence[int], rows: Sequence[int]) -> list[tuple[bytes | None, ...]]:
+    """For every row of the headers what tells its values from those of others; only those of `rows` count."""
+    here = np.asarray(rows, np.intp)
+    varying = [found.values(tag) for tag in tags if _same(found, tag, here) == -2]
+    return list(zip(*varying, strict=True)) if varying else [()] * len(found)
 
 
 def column(planes: Sequence[Plane], keyword: str) -> list[Any]:

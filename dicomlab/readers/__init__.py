@@ -6,6 +6,7 @@ from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile, DicomlabError, InvalidRequest
 from ..headers import Headers
 from ..pixels import name_of
+from ..planes import combinations
 from .images import Images, frames_of, tiled
 from .reader import Reader
 
@@ -30,14 +31,16 @@ def wanted() -> frozenset[int]:
 def choose(headers: Headers) -> tuple[list[tuple[Reader, list[int]]], dict[int, DicomlabError]]:
     """Each reader with its rows, and by row why a file has none."""
     errors: dict[int, DicomlabError] = dict(headers.errors)
-    columns = [headers.values(tag) for tag in (_META_CLASS, *_KIND)]
+    good = [row for row in range(len(headers)) if row not in errors]
+    if not good:
+        return [], errors
     present = [(headers.cells(tag)[2] >= 0).tolist() for tag in _PRESENT]
-    kinds = list(zip(*columns, *present, (headers.pixel_at >= 0).tolist(), strict=True))
+    said = combinations(headers, (_META_CLASS, *_KIND), good)
+    kinds = list(zip(said, *present, (headers.pixel_at >= 0).tolist(), strict=True))
     known: dict[object, Reader | DicomlabError] = {}
     rows: dict[int, list[int]] = {}
-    for row, kind in enumerate(kinds):
-        if row in errors:
-            continue
+    for row in good:
+        kind = kinds[row]
         found = known.get(kind)
         if found is None:
             found = known[kind] = _reader(headers, row)
