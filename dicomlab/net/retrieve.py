@@ -108,8 +108,11 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], missing: list[Held], method
     def all_here() -> bool:
         return 0 < len(wanted) <= len(receiver.kept) and receiver.kept.keys() >= wanted
 
+    one_by_one = threading.Lock()
+
     def on_instance(size: int) -> None:
-        bar.advance(1, size)
+        with one_by_one:  # instances come in several threads
+            bar.advance(1, size)
         if all_here():
             arrived.set()
 

@@ -179,6 +179,8 @@ class Transfers:
                 association.context(proposed[0].abstract_syntax)
                 stands()
                 for unit in waiting:
+                    if self.enough():
+                        return
                     _move_one(association, unit, self.node.move_ae, self.tally)
 
         return job

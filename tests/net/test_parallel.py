@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ from support import free_port
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.cache import Cache
+from dicomlab.net import listener
+from dicomlab.net.deadline import Cancelled, Deadline
 from dicomlab.net.node import Node
+from dicomlab.net.parallel import Parallel
 
 STUDY = "1.2.9"
 
@@ -31,6 +34,52 @@ def threads_end() -> Iterator[None]:  # R0.7
     while time.monotonic() < end and any(item.name.startswith("dicomlab") for item in threading.enumerate()):
         time.sleep(0.02)
     assert not [item.name for item in threading.enumerate() if item.name.startswith("dicomlab")]
+
+
+def test_what_one_association_cannot_do_is_raised_and_the_others_go_on() -> None:
+    done: list[int] = []
+    together = threading.Barrier(2, timeout=5)
+
+    def job(waiting: Iterator[int], deadline: Deadline, stands: Callable[[], None]) -> None:
+        stands()
+        together.wait()
+        for number in waiting:
+            if threading.current_thread() is not threading.main_thread():
+                raise errors.StatusError("mine")
+            time.sleep(0.01)
+            done.append(number)
+
+    several = Parallel(range(20), 2, Deadline(10), job)
+    with pytest.raises(errors.StatusError, match="mine"):
+        several.run()
+    assert several.stood == 2 and len(done) == 19
+
+
+def test_an_association_that_does_not_open_is_not_waited_for_when_all_is_done() -> None:
+    release = threading.Event()
+    unwelcome: list[BaseException] = []
+
+    def job(waiting: Iterator[int], deadline: Deadline, stands: Callable[[], None]) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            release.wait(10)
+            try:
+                stands()
+            except Cancelled as error:
+                unwelcome.append(error)
+                raise
+        stands()
+        for _ in waiting:
+            time.sleep(0.01)
+
+    several = Parallel(range(3), 2, Deadline(10), job)
+    began = time.monotonic()
+    several.run()
+    assert time.monotonic() - began < 3 and several.stood == 1
+    release.set()
+    end = time.monotonic() + 2
+    while not unwelcome and time.monotonic() < end:
+        time.sleep(0.01)
+    assert unwelcome
 
 
 def peer(port: int, folder: Path, associations: int, listen: int = 0) -> dl.Peer:
@@ -146,3 +195,23 @@ def test_eight_associations_are_many_times_as_fast_where_each_instance_waits(met
         finally:
             process.kill()
     assert seconds[1] > 3 * seconds[8], seconds  # 7 on a machine with nothing else to do
+
+
+def test_a_full_disk_ends_the_requests_of_every_association(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    with (
+        serving(0.005, 80, move_port=port) as server,
+        peer(server.server_address[1], tmp_path, 2, port) as slow,
+    ):
+        keep = listener.keep
+
+        def full(receiver: Any, *parts: Any) -> int:
+            if len(receiver.kept) < 12:
+                return keep(receiver, *parts)
+            receiver.full = OSError(28, "No space left on device")
+            return 0xA700
+
+        monkeypatch.setattr(listener, "keep", full)
+        with pytest.raises(errors.IncompleteRetrieve, match="the disk did not take them"):
+            slow.retrieve(STUDY, method="move", progress=False)
+    assert sum(server.asked) < 80
