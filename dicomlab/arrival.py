@@ -191,7 +191,12 @@ class Arrival:
         self._remark(remark)
 
     def _check_file(self, draft: Draft) -> None:
-        assert self.elements is not None
+        assert self.elements is not None and self.elements.pixels is not None
+        _, start, length = self.elements.pixels
+        if start + length == self.size and self.transfer_syntax in whole.NATIVE:  # nothing else to look at
+            whole.check_native(self.elements, length)
+            self._remark("")
+            return
         with mmap(draft.handle, 0, access=ACCESS_READ) as file, memoryview(file) as view, view[draft.start :] as data:
             self._remark(whole.check(data, self.elements, self.transfer_syntax))
 
