@@ -17,7 +17,6 @@ from .values import typed
 
 Floats = NDArray[np.float64]
 _SERIES: Final = (0x00080020, 0x00080030, 0x0020000D, 0x00200011, 0x0020000E)  # what a study and series are sorted by
-_DS: Final = int.from_bytes(b"DS", "little")
 
 
 def in_order(headers: Headers) -> NDArray[np.intp]:
@@ -45,18 +44,26 @@ def twice(headers: Headers, order: NDArray[np.intp]) -> Iterator[tuple[str, str]
             yield path, seen[uids[row]]
 
 
-def _series(headers: Headers) -> NDArray[np.int64]:
-    """The rank of the study and series of each row; what the same bytes say is read once."""
-    columns: list[list[Any]] = [headers.values(tag) for tag in _SERIES]
-    for tag in _SERIES:
+def _distinct(headers: Headers, *tags: int) -> tuple[list[int], NDArray[np.int64]]:
+    """A row for each set of values that some attributes have, and for all rows the number of theirs."""
+    columns: list[list[Any]] = [headers.values(tag) for tag in tags]
+    for tag in tags:
         _, _, lengths, vrs = headers.cells(tag)
         vrs = np.where(lengths < 0, vrs.max(initial=0), vrs)
         if (vrs != vrs[:1]).any():
             columns.append(vrs.tolist())  # the same bytes of another VR are another value
-    keys = list(zip(*columns, strict=True))
-    known = {key: _series_key(headers, row) for key, row in {key: row for row, key in enumerate(keys)}.items()}
-    ranks = {key: rank for rank, key in enumerate(sorted(set(known.values())))}
-    return np.array([ranks[known[key]] for key in keys], np.int64)
+    numbers: dict[Any, int] = {}
+    keys = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
+    which = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+    return np.unique(which, return_index=True)[1].tolist(), which
+
+
+def _series(headers: Headers) -> NDArray[np.int64]:
+    """The rank of the study and series of each row."""
+    rows, which = _distinct(headers, *_SERIES)
+    keys = [_series_key(headers, row) for row in rows]
+    ranks = {key: rank for rank, key in enumerate(sorted(set(keys)))}
+    return np.array([ranks[key] for key in keys], np.int64)[which]
 
 
 def _series_key(headers: Headers, row: int) -> tuple[str, str, str, float, str]:
@@ -67,33 +74,22 @@ def _series_key(headers: Headers, row: int) -> tuple[str, str, str, float, str]:
 
 def _instance_numbers(headers: Headers) -> Floats:
     """Infinite where there is none."""
-    known: dict[bytes | None, float] = {None: math.inf}
-    found: list[float] = []
     tag = tag_of("InstanceNumber")
-    for row, value in enumerate(headers.values(tag)):
-        number = known.get(value)
-        if number is None:
-            numbers = _numbers(headers, row, tag)
-            number = float(numbers[0]) if numbers else math.inf
-            known[value] = number
-        found.append(number)
-    return np.array(found, np.float64)
+    rows, which = _distinct(headers, tag)
+    found = [float(numbers[0]) if (numbers := _numbers(headers, row, tag)) else math.inf for row in rows]
+    return np.array(found, np.float64)[which]
 
 
 def _planes(headers: Headers) -> list[Floats]:
     """Whether a plane lies somewhere (0 or 1), the three components of its normal, the position along it; or zeros."""
     tag = tag_of("ImageOrientationPatient")
-    values = headers.values(tag)
-    first: dict[bytes | None, int] = {value: row for row, value in enumerate(values)}
-    numbers = {value: number for number, value in enumerate(first)}
-    normals = np.array([_normal(_numbers(headers, row, tag)) for row in first.values()], np.float64).reshape(-1, 4)
-    which = normals[[numbers[value] for value in values]]
-    rows, lies = which[:, :3], which[:, 3]
-    position, there = _positions(headers)
-    lies = lies * there
-    rows = rows * lies[:, None]
-    along = ((rows[:, 0] * position[:, 0] + rows[:, 1] * position[:, 1]) + rows[:, 2] * position[:, 2]) * lies
-    return [lies, *(np.round(rows, 2) + 0.0).T, np.round(along, 3) + 0.0]
+    rows, which = _distinct(headers, tag)
+    normals = np.array([_normal(_numbers(headers, row, tag)) for row in rows], np.float64).reshape(-1, 4)[which]
+    positions = _positions(headers)
+    lies = normals[:, 3] * positions[:, 3]
+    normal, position = normals[:, :3] * lies[:, None], positions[:, :3]
+    along = (normal[:, 0] * position[:, 0] + normal[:, 1] * position[:, 1]) + normal[:, 2] * position[:, 2]
+    return [lies, *(np.round(normal, 2) + 0.0).T, np.round(along, 3) + 0.0]
 
 
 def _normal(a: tuple[float, ...]) -> tuple[float, ...]:
@@ -103,29 +99,23 @@ def _normal(a: tuple[float, ...]) -> tuple[float, ...]:
     return (a[1] * a[5] - a[2] * a[4], a[2] * a[3] - a[0] * a[5], a[0] * a[4] - a[1] * a[3], 1.0)
 
 
-def _positions(headers: Headers) -> tuple[Floats, Floats]:
-    """(rows, 3) Image Position (Patient), zeros without; and 1 where it is there."""
-    found, there = np.zeros((len(headers), 3)), np.zeros(len(headers))
+def _positions(headers: Headers) -> Floats:
+    """(rows, 4) Image Position (Patient) and 1; zeros without."""
     tag = tag_of("ImagePositionPatient")
-    values, vrs = headers.values(tag), headers.cells(tag)[3]
-    plain = [
-        row
-        for row, (value, vr) in enumerate(zip(values, vrs.tolist(), strict=True))
-        if value and vr in (_DS, 0) and value.count(b"\\") == 2
-    ]
-    joined = b"\\".join([values[row] or b"" for row in plain]).replace(b"\0", b" ")
+    rows, which = _distinct(headers, tag)
+    cells = [headers.value(tag, row) for row in rows]
+    found = np.zeros((len(rows), 4))
+    plain = [slot for slot, (value, vr) in enumerate(cells) if vr in ("DS", "") and value.count(b"\\") == 2]
+    joined = b"\\".join([cells[slot][0] for slot in plain]).replace(b"\0", b" ")
     try:
-        numbers = np.array(list(map(float, joined.split(b"\\"))) if plain else []).reshape(len(plain), 3)
-        found[plain], there[plain] = numbers, 1
-        odd = set(np.array(plain, np.intp)[~np.isfinite(numbers).all(axis=1)].tolist())
+        found[plain, :3] = np.array(list(map(float, joined.split(b"\\"))) if plain else []).reshape(len(plain), 3)
+        found[plain, 3] = np.isfinite(found[plain]).all(axis=1)
     except ValueError:  # one of them is no number
-        odd = set(plain)
-    odd |= {row for row, value in enumerate(values) if value} - set(plain)
-    for row in odd:
-        position = _numbers(headers, row, tag)
-        there[row] = len(position) == 3
-        found[row] = position if len(position) == 3 else 0
-    return found, there
+        pass
+    for slot in np.flatnonzero(found[:, 3] == 0).tolist():
+        position = _numbers(headers, rows[slot], tag)
+        found[slot] = (*position, 1) if len(position) == 3 else 0
+    return found[which]
 
 
 def _numbers(headers: Headers, row: int, tag: int) -> tuple[float, ...]:

@@ -132,12 +132,11 @@ def gather(
         else:
             skipped += 1
     classes = headers.values(0x00080016)
-    kept = [
-        row
-        for row, value in enumerate(classes)
-        if row not in headers.errors and (value is None or value.rstrip(b"\0 ") != _DIRECTORY)
-    ]
-    headers = headers.take(kept)
+    directories = {value for value in set(classes) if value is not None and value.rstrip(b"\0 ") == _DIRECTORY}
+    if headers.errors or directories:
+        headers = headers.take(
+            [row for row, value in enumerate(classes) if row not in headers.errors and value not in directories]
+        )
     order = in_order(headers)
     for path, first in twice(headers, order):
         files.problem(path, f"has the SOP Instance UID of {first!r}")
