@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ from ..errors import (
     NoAcceptedContext,
     StatusError,
 )
-from ..instances import describe, instances
+from ..headers import read
+from ..instances import WANTED, check_whole, instances
 from ..status import Category
 from ..tables import Address
 from .deadline import Cancelled, Deadline
@@ -72,12 +74,21 @@ class Retrieval:
         self.here |= {uid: receipt.path for uid, receipt in self.kept.items() if receipt.path is not None}
         return [uid for uid in self.holdings.instances if uid not in (self.kept if self.refresh else self.here)]
 
-    def header(self, uid: str) -> Elements:
-        """The header of an instance that is here; of one that just came, as it was read then."""
-        receipt = self.kept.get(uid)
-        if receipt is not None and receipt.elements is not None and receipt.elements.raw.keys() >= _NAMED:
-            return receipt.elements
-        return describe(self.here[uid])
+    def headers(self, order: Sequence[str]) -> Sequence[Elements]:
+        """The headers of instances that are here; of what just came, as they were read then."""
+        known = {uid: found for uid in order if (found := self._came(uid)) is not None}
+        read_now = read([self.here[uid] for uid in order if uid not in known], WANTED).described()
+        check_whole(read_now)
+        for error in read_now.errors.values():
+            raise error
+        if not known:
+            return read_now
+        others = iter(read_now)
+        return [known[uid] if uid in known else next(others) for uid in order]
+
+    def _came(self, uid: str) -> Elements | None:
+        elements = self.kept[uid].elements if uid in self.kept else None
+        return elements if elements is not None and elements.raw.keys() >= _NAMED else None
 
 
 def estimate(run: Retrieval) -> pd.DataFrame:
@@ -133,7 +144,7 @@ def result(run: Retrieval, errors: str) -> pd.DataFrame:
     due, kept = run.holdings.instances, run.kept
     order = [uid for uid in due if uid in run.here]
     order += [uid for uid in run.here if uid not in due and (uid in kept or not run.holdings.known)]
-    frame = instances([run.here[uid] for uid in order], [run.header(uid) for uid in order])
+    frame = instances([run.here[uid] for uid in order], run.headers(order))
     remarks = _remarks(run, missing)
     frame.attrs.update(
         {

@@ -236,14 +236,19 @@ def test_a_read_only_cache_is_said_before_the_archive_is_asked(pacs: dl.Peer, tm
 def test_what_came_is_not_read_again_and_gives_the_same_table(pacs: dl.Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     from dicomlab.net import outcome
 
-    read: list[Any] = []
-    describe = outcome.describe
-    monkeypatch.setattr(outcome, "describe", lambda path: read.append(path) or describe(path))
+    files: list[Any] = []
+    read = outcome.read
+    monkeypatch.setattr(outcome, "read", lambda paths, wanted: files.extend(paths) or read(paths, wanted))
     first = pacs.retrieve(ST, progress=False)
-    assert not read
+    assert not files
     again = pacs.retrieve(ST, progress=False)
-    assert len(read) == 11
+    assert len(files) == 11
     pd.testing.assert_frame_equal(first, again)
+    for number in (2, 5):
+        Path(first.path[number]).unlink()
+    mixed = pacs.retrieve(ST, progress=False)
+    assert len(files) == 11 + 9
+    pd.testing.assert_frame_equal(first, mixed)
 
 
 def test_what_another_process_fetched_meanwhile_is_not_missing() -> None:  # R5.11: truth is what is on disk
