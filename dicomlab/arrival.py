@@ -60,7 +60,8 @@ class Arrival:
         self.transfer_syntax = transfer_syntax
         self.size = 0  # bytes of the data set
         self.digest = ""  # xxh3_128 of the data set
-        self.uid = sop_instance  # of the data set, once its header is read
+        self.uid = sop_instance  # of the data set, once its header is read; so is sop_class
+        self.study = self.series = ""  # Study and Series Instance UID
         self.elements: Elements | None = None
         self.bad = ""  # why it is no whole data set
         self.error: OSError | CacheError | None = None  # the disk did not take it; the rest is let go by
@@ -136,8 +137,9 @@ class Arrival:
         if self.transfer_syntax not in STREAMED and elements.implicit != implicit:
             agreed, found = ("implicit", "explicit") if implicit else ("explicit", "implicit")
             raise BadData(f"it is encoded with {found} VR, {agreed} VR was agreed")
+        self.uid, self.study, self.series = _uids(elements, self.sop_instance)
+        self.sop_class = elements.text("SOPClassUID") or self.sop_class
         self.elements = elements
-        self.uid = _uid_of(elements, self.sop_instance)
         elements.raw[0x00020010] = ("UI", self.transfer_syntax.encode("ascii", "replace"))
 
     def discard(self) -> None:
@@ -206,16 +208,15 @@ class Arrival:
             self.remarks.append(odd)
         if self.uid != self.sop_instance:
             self.remarks.append(f"the command named it {self.sop_instance!r}, the data set {self.uid!r}")
-        if not self.elements.text("StudyInstanceUID") and self.sop_class.startswith("1.2.840.10008.5.1.4.1.1."):
+        if not self.study and self.sop_class.startswith("1.2.840.10008.5.1.4.1.1."):
             self.remarks.append("it has no Study Instance UID")
         if len(self.uid) > 64:
             self.remarks.append(f"its SOP Instance UID has {len(self.uid)} characters, 64 are allowed")
 
     def head(self) -> bytes:
         """Preamble and file meta; of the same length before and after the data set is known."""
-        sop_class = (self.elements.text("SOPClassUID") if self.elements else "") or self.sop_class
         provenance = filemeta.Provenance(self.node, self.digest or _NO_DIGEST, self.size)
-        return filemeta.head(sop_class, self.uid, self.transfer_syntax, provenance)
+        return filemeta.head(self.sop_class, self.uid, self.transfer_syntax, provenance)
 
     def seal(self) -> Draft:
         """The temporary file, whole and closed.
@@ -239,12 +240,13 @@ class Arrival:
         return self._draft
 
 
-def _uid_of(elements: Elements, sop_instance: str) -> str:
-    """SOP Instance UID of a data set; `BadData` where one of its UIDs holds what no UID holds (PS3.5 9.1)."""
-    uids = tuple(elements.text(word) for word in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"))
-    if not uids[0]:
+def _uids(elements: Elements, sop_instance: str) -> tuple[str, str, str]:
+    """SOP, Study and Series Instance UID; `BadData` where one holds what no UID holds (PS3.5 9.1)."""
+    instance, study, series = (elements.text(f"{word}InstanceUID") for word in ("SOP", "Study", "Series"))
+    if not instance:
         raise BadData("it has no SOP Instance UID", tag="00080018")
-    for uid, tag in zip((*uids, sop_instance), ("00080018", "0020000D", "0020000E", "00001000"), strict=True):
+    tags = ("00080018", "0020000D", "0020000E", "00001000")
+    for uid, tag in zip((instance, study, series, sop_instance), tags, strict=True):
         if uid and not _UID.match(uid):
             raise BadData(f"{uid[:80]!r} is no UID", tag=tag)
-    return uids[0]
+    return instance, study, series

@@ -53,7 +53,7 @@ class CacheFolder:
         self._token = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
 
     def path(self, name: str) -> Path:
-        return self.root / name[:1] / f"{name}.dcm"
+        return Path(f"{self.root}/{name[:1]}/{name}.dcm")
 
     def draft(self, start: int) -> Draft:
         """A new temporary file whose data set will begin `start` bytes from its beginning."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .errors import CacheError
 
-VERSION = 1
+VERSION = 2
 BUSY = 60.0  # seconds to wait for another process that writes, or makes the index anew
 
 _SCHEMA = """
@@ -22,9 +22,7 @@ CREATE TABLE entry (
     transfer_syntax TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL, digest TEXT NOT NULL,
     received REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX study ON entry (StudyInstanceUID, SeriesInstanceUID);
-CREATE INDEX series ON entry (SeriesInstanceUID);
-CREATE INDEX patient ON entry (PatientID);
+CREATE INDEX study ON entry (StudyInstanceUID);
 """
 
 
