@@ -148,28 +148,30 @@ def _parsed(vr: str, plain: Cells, slow: Rows, report: Report) -> Any:
         values, done = read(plain)
         done &= ~slow
     rest = np.flatnonzero(~done & (slow | (plain.lengths > 0)))
-    known: dict[bytes, tuple[Any, bool]] = {}
-    many: dict[int, tuple[Any, ...]] = {}
-    for row, cell in zip(rest.tolist(), plain.values(rest), strict=True):
-        if cell not in known:
-            known[cell] = _read(_stripped(_split(cell.decode("latin-1"), vr), vr), vr)
-        value, good = known[cell]
-        if not good:
-            text = _stripped(_split(cell.decode("latin-1"), vr), vr)
-            report(row, "\\".join(text) if type(text) is tuple else text)
-        if type(value) is tuple:
-            many[row] = value
-        elif value is not None:
-            values[row], done[row] = value, True
-    if not many:
+    raw = plain.values(rest)
+    known = {cell: _read(_stripped(_split(cell.decode("latin-1"), vr), vr), vr) for cell in set(raw)}
+    if not all(good for _, good in known.values()):
+        for row, cell in zip(rest.tolist(), raw, strict=True):
+            if not known[cell][1]:
+                text = _stripped(_split(cell.decode("latin-1"), vr), vr)
+                report(row, "\\".join(text) if type(text) is tuple else text)
+    if not any(type(value) is tuple for value, _ in known.values()):
+        values[rest] = [known[cell][0] or 0 for cell in raw]
+        done[rest] = [known[cell][0] is not None for cell in raw]
         return _array(values, ~done, vr)
     wrap = _WRAP.get(vr, lambda value: value)
-    cells: list[Any] = [None] * len(plain)
-    for row in np.flatnonzero(done).tolist():
-        cells[row] = wrap(values[row].item())
-    for row, parts in many.items():
-        cells[row] = parts if vr not in _WRAP else tuple(None if part is None else wrap(part) for part in parts)
-    return objects(cells)
+    made = objects([None] * len(plain))
+    plainly = np.flatnonzero(done)
+    made[plainly] = objects([wrap(value) for value in values[plainly].tolist()])
+    several = {cell: _wrapped(value, wrap) for cell, (value, _) in known.items()}
+    made[rest] = objects([several[cell] for cell in raw])
+    return made
+
+
+def _wrapped(value: Any, wrap: Callable[[Any], Any]) -> Any:
+    if type(value) is tuple:
+        return tuple(None if part is None else wrap(part) for part in value)
+    return None if value is None else wrap(value)
 
 
 def _read(text: Any, vr: str) -> tuple[Any, bool]:
