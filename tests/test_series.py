@@ -208,11 +208,11 @@ def test_the_same_instance_twice_is_noted_and_taken_once(tmp_path):
 @pytest.mark.parametrize(
     ("uid", "extra", "word"),
     [
-        ("1.2.840.10008.5.1.4.1.1.66.4", {}, "Segmentation Storage"),
+        ("1.2.840.10008.5.1.4.1.1.66", {}, "Raw Data Storage"),
         ("1.2.840.10008.5.1.4.1.1.4.1", {"NumberOfFrames": 3}, "Enhanced MR Image Storage"),
         (slices.CT, {"NumberOfFrames": 2}, "multi-frame"),
         (slices.MR, {"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "mosaic"),
-        ("1.2.840.10008.5.1.4.1.1.481.3", {"PixelData": None}, "RT Structure Set Storage"),
+        ("1.2.840.10008.5.1.4.1.1.481.5", {"PixelData": None}, "RT Plan Storage"),
         (slices.CT, {"PixelData": None}, "without pixel data"),
     ],
 )

@@ -9,9 +9,10 @@ from ..pixels import name_of
 from ..planes import combinations
 from .images import Images, frames_of, tiled
 from .reader import Reader
+from .segmentation import Segmentations
 
 #: Asked in this order; the first that reads an instance gets it.
-READERS: list[Reader] = [Images()]
+READERS: list[Reader] = [Segmentations(), Images()]
 
 _KIND = tuple(tag_of(keyword) for keyword in ("SOPClassUID", "NumberOfFrames", "ImageType"))
 _META_CLASS = 0x00020002

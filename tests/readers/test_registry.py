@@ -12,7 +12,7 @@ from dicomlab.elements import tag_of
 from dicomlab.errors import GeometryError, InvalidRequest, ResultWarning
 from dicomlab.readers.reader import Failed, Found, Thing, title
 
-DOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+DOSE = "1.2.840.10008.5.1.4.1.1.481.6"  # a class that no reader of ours takes
 
 
 class Doses:
@@ -69,7 +69,7 @@ def test_a_reader_from_outside_is_asked_first_and_gives_its_things_and_what_it_s
 
 def test_without_the_reader_the_class_is_refused_by_its_name(tmp_path):  # R12.2
     paths = slices.write(tmp_path, [dose(1, DoseGridScaling=0.5)])
-    with pytest.raises(InvalidRequest, match="RT Dose Storage"):
+    with pytest.raises(InvalidRequest, match="RT Brachy Treatment Record Storage"):
         load(paths)
 
 

@@ -1,0 +1,205 @@
+"""Segmentations: one mask a segment, on the grid of the segmentation itself (PS3.3 C.8.20)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ..elements import Elements, tag_of
+from ..errors import BadData, GeometryError, InvalidRequest
+from ..frames import stored_values
+from ..geometry import STRAIGHT
+from ..imageheader import WANTED
+from ..pixels import Array, check_size
+from ..stacks import line
+from .bits import BitFrames
+from .groups import EACH, TAGS, Groups, Laid, lay
+from .reader import Thing, title
+from .single import File, Single, attributes, labelled, now
+
+_TYPES = ("BINARY", "FRACTIONAL", "LABELMAP")
+_KEYWORDS = (
+    "NumberOfFrames", "SegmentationType", "SegmentationFractionalType", "MaximumFractionalValue", "SegmentSequence",
+    "ImageOrientationSlide", "TotalPixelMatrixColumns", "TotalPixelMatrixRows", "ReferencedSeriesSequence",
+    "ContentLabel",
+)  # fmt: skip
+
+
+class Segmentations(Single):
+    """Segmentations of volumes: (segment, z, y, x), bool, or float32 from 0 to 1 where FRACTIONAL.
+
+    The coordinate ``segment`` holds the segment numbers, ``SegmentLabel`` their names; ``attrs["segments"]`` is the
+    segment table as JSON (number, label, category, type, algorithm), ``attrs["sources"]`` the SOP Instance UIDs of
+    the images it was made from, ``ReferencedSOPInstanceUID`` along z those of each plane. Planes of which no frame
+    was written are empty.
+    """
+
+    classes = frozenset(("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"))
+    wanted = WANTED | TAGS | frozenset(map(tag_of, _KEYWORDS))
+
+    def thing(self, file: File) -> Thing:
+        """The masks of one file."""
+        header, form, _ = file.header, file.form, file.place
+        kind = header.text("SegmentationType")
+        if kind not in _TYPES:
+            raise BadData(f"SegmentationType is {kind!r}", tag="00620001")
+        if "ImageOrientationSlide" in header or "TotalPixelMatrixColumns" in header:
+            size = " x ".join(header.text(name) or "?" for name in ("TotalPixelMatrixColumns", "TotalPixelMatrixRows"))
+            raise InvalidRequest(
+                f"a segmentation of a whole-slide image, {file.frames} tiles of {size} pixels; tiles are no volume",
+                advice="highdicom reads it: highdicom.seg.segread(path).get_total_pixel_matrix().",
+            )
+        wrong = form.check() if form.allocated != 1 else "" if min(form.rows, form.columns) > 0 else "it has no size"
+        if wrong or form.samples != 1:
+            raise BadData(wrong or f"SamplesPerPixel is {form.samples}")
+        if kind == "FRACTIONAL" and not header.get("MaximumFractionalValue"):
+            raise BadData("a fractional segmentation without MaximumFractionalValue", tag="0062000E")
+        segments = table(header)
+        if not segments:
+            raise BadData("SegmentSequence is missing or empty", tag="00620002")
+        groups = Groups(header, file.frames)
+        laid = None
+        if any(groups.item(frame, "PlanePositionSequence") is not None for frame in range(file.frames)):
+            laid = lay(groups, (form.rows, form.columns), absent=True)
+
+        def make(chunks: Any) -> xr.DataArray:
+            now(chunks, "a segmentation")
+            return _masks(file, kind, segments, groups, laid)
+
+        described = line(header, [file.name], orientation=laid.orientation if laid else None)
+        warnings = [text for text in laid.grid.problems if _matters(text)] if laid else []
+        return Thing(title(header), described, [file.name], make, warnings=warnings)
+
+
+def _matters(problem: str) -> bool:
+    return not problem.startswith("planes lie up to") or float(problem.split()[4]) > STRAIGHT
+
+
+def table(header: Elements) -> list[dict[str, Any]]:
+    """The segment table: number, label, category, type, algorithm of each segment.
+
+    Raises
+    ------
+    BadData
+        A segment has no number, or two have the same.
+    """
+    found = []
+    for item in header.items("SegmentSequence"):
+        number = item.get("SegmentNumber")
+        if not isinstance(number, int):
+            raise BadData("a segment has no SegmentNumber", tag="00620004")
+        found.append(
+            {
+                "number": number,
+                "label": item.text("SegmentLabel"),
+                "category": code(item, "SegmentedPropertyCategoryCodeSequence"),
+                "type": code(item, "SegmentedPropertyTypeCodeSequence"),
+                "algorithm": item.text("SegmentAlgorithmType"),
+                "algorithm_name": item.text("SegmentAlgorithmName"),
+            }
+        )
+    if len({segment["number"] for segment in found}) < len(found):
+        raise BadData("two segments have one SegmentNumber", tag="00620004")
+    return found
+
+
+def code(item: Elements, keyword: str) -> dict[str, str] | None:
+    """The first code of a code sequence: value, scheme, meaning; None where it is absent."""
+    codes = item.items(keyword)
+    if not codes:
+        return None
+    names = {"value": "CodeValue", "scheme": "CodingSchemeDesignator", "meaning": "CodeMeaning"}
+    return {name: codes[0].text(attribute) for name, attribute in names.items()}
+
+
+def _masks(file: File, kind: str, segments: list[dict[str, Any]], groups: Groups, laid: Laid | None) -> xr.DataArray:
+    header, form = file.header, file.form
+    if kind == "LABELMAP":
+        background = header.get("PixelPaddingValue", 0)
+        segments = [segment for segment in segments if segment["number"] != background]
+    numbers = [segment["number"] for segment in segments]
+    dtype = np.dtype(np.float32 if kind == "FRACTIONAL" else np.bool_)
+    planes = len(laid.grid.z) if laid else 1
+    shape = (len(numbers), planes, form.rows, form.columns)
+    check_size(int(np.prod(shape, dtype=object)) * dtype.itemsize)
+    values = np.zeros(shape, dtype)
+    sources: list[list[str]] = [[] for _ in range(planes)]
+    for place, uids in zip(laid.place if laid else [0] * file.frames, _sources(groups), strict=True):
+        sources[place] += [uid for uid in uids if uid not in sources[place]]
+    if laid is None and len(sources[0]) > 1:
+        raise GeometryError(f"{file.frames} frames of {len(sources[0])} images without positions are no volume")
+    if kind == "LABELMAP":
+        _labels(values, file, numbers, laid)
+    else:
+        _frames(values, file, numbers, groups, laid)
+    attrs = attributes(header, ("SegmentationType", "ContentLabel"))
+    attrs |= {"units": "", "segments": json.dumps(segments, ensure_ascii=False)}
+    attrs["sources"] = list(dict.fromkeys([uid for plane in sources for uid in plane])) or _referenced(header)
+    coordinates: dict[str, Any] = {"SegmentLabel": ("segment", [segment["label"] for segment in segments])}
+    if laid is None:
+        values = values[:, 0]
+    else:
+        coordinates["ReferencedSOPInstanceUID"] = ("z", ["\\".join(plane) for plane in sources])
+    return labelled(
+        values, file, laid.grid if laid else None, front={"segment": numbers}, attrs=attrs, coordinates=coordinates
+    )
+
+
+def _frames(values: Array, file: File, numbers: list[int], groups: Groups, laid: Laid | None) -> None:
+    """Frames of one segment each, in any order, to their places."""
+    form = file.form
+    bits = BitFrames(file) if form.allocated == 1 else None
+    most = file.header.get("MaximumFractionalValue", 1)
+    order = {number: index for index, number in enumerate(numbers)}
+    taken = set()
+    for frame in range(file.frames):
+        item = groups.item(frame, "SegmentIdentificationSequence")
+        number = item.get("ReferencedSegmentNumber") if item is not None else None
+        if number is None and len(numbers) == 1 and EACH not in file.header:
+            number = numbers[0]
+        if number not in order:
+            raise file.bad(f"frame {frame + 1} is of segment {number}, which SegmentSequence does not have", "0062000B")
+        cell = order[number], int(laid.place[frame]) if laid else 0
+        if cell in taken:
+            raise GeometryError(f"several frames of segment {number} lie at one position; they are no single mask")
+        taken.add(cell)
+        stored = bits[frame] if bits is not None else stored_values(file.frame(frame, form))
+        if values.dtype == np.float32:
+            np.divide(stored, most, out=values[cell], casting="same_kind", dtype=np.float32)
+        else:
+            np.not_equal(stored, 0, out=values[cell])
+
+
+def _labels(values: Array, file: File, numbers: list[int], laid: Laid | None) -> None:
+    """Frames of segment numbers to a mask for each."""
+    taken = set()
+    for frame in range(file.frames):
+        place = int(laid.place[frame]) if laid else 0
+        if place in taken:
+            raise GeometryError("several frames of a label map lie at one position; they are no single volume")
+        taken.add(place)
+        stored = stored_values(file.frame(frame, file.form))
+        for index, number in enumerate(numbers):
+            np.equal(stored, number, out=values[index, place])
+
+
+def _sources(groups: Groups) -> list[list[str]]:
+    """SOP Instance UIDs of the images each frame was made from."""
+    found = []
+    for frame in range(groups.frames):
+        images = [
+            image
+            for derivation in groups.items(frame, "DerivationImageSequence")
+            for image in derivation.items("SourceImageSequence")
+        ]
+        found.append([uid for image in images if (uid := image.text("ReferencedSOPInstanceUID"))])
+    return found
+
+
+def _referenced(header: Elements) -> list[str]:
+    series = header.items("ReferencedSeriesSequence")
+    instances = [one for item in series for one in item.items("ReferencedInstanceSequence")]
+    return [uid for one in instances if (uid := one.text("ReferencedSOPInstanceUID"))]
