@@ -35,9 +35,8 @@ class Joined:
     @cached_property
     def breaks(self) -> Offsets:
         """Offsets of the backslashes and escapes."""
-        if b"\\" not in self.data and b"\x1b" not in self.data:
-            return np.zeros(0, np.int64)
-        return np.flatnonzero((self.bytes == 0x5C) | (self.bytes == 0x1B))
+        found = [np.flatnonzero(self.bytes == byte) for byte in b"\\\x1b" if byte in self.data]
+        return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)

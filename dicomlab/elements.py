@@ -58,6 +58,9 @@ def tag_of(keyword: str) -> int:
     return int(tag)
 
 
+_NOTHING: dict[int, tuple[str, bytes]] = {}  # in place of elements that are not parsed yet
+
+
 class Elements:
     """The top-level elements of one data set, values as encoded in little endian.
 
@@ -97,7 +100,7 @@ class Elements:
     @classmethod
     def later(cls, data: bytes, implicit: bool, fallback_charset: str = "iso8859") -> Elements:
         """The elements of a whole data set, parsed when they are first looked at, which then may raise BadData."""
-        made = cls({}, implicit, fallback_charset=fallback_charset)
+        made = cls(_NOTHING, implicit, 0, None, fallback_charset)
         made.encoded = data
         return made
 

@@ -66,15 +66,18 @@ def matches(
     course.queries += 1
     course.enough = False
     number = 0
+    pending: Status | None = None
     charset = association.node.quirks.charset or "iso8859"
     for message in association.responses(message_id, CommandField.C_FIND_RQ, "C-FIND"):
         status = message.status
         assert status is not None
-        if status.category is not Category.PENDING:
-            _final(association, status, course)
-            return
+        if status is not pending:  # of most matches it is the same
+            if status.category is not Category.PENDING:
+                _final(association, status, course)
+                return
+            course.partial_keys |= status.code == 0xFF01
+            pending = status
         number += 1
-        course.partial_keys |= status.code == 0xFF01
         if message.data is None:
             course.bare.append(number)
             course.unreadable.append(f"match {number} came without an identifier")
