@@ -46,7 +46,7 @@ class Volumes(Mapping[str, xr.DataArray]):
         lines = [f"{len(self)} volume{'' if len(self) == 1 else 's'}"]
         for name, volume in self._volumes.items():
             if not isinstance(volume, xr.DataArray):
-                lines.append(f"  {name!r}: {type(volume).__name__}")
+                lines.append(f"  {name!r}: {getattr(volume, 'summary', type(volume).__name__)}")
                 continue
             size = " x ".join(f"{dim} {length}" for dim, length in volume.sizes.items())
             lines.append(f"  {name!r}: {size}, {volume.dtype}, {volume.attrs.get('units') or 'no units'}")

@@ -8,7 +8,6 @@ from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
-import xarray as xr
 
 from . import headers, readers
 from .errors import BadData, DicomlabError, GeometryError, InvalidRequest, MissingCodec, ResultWarning
@@ -16,8 +15,8 @@ from .readers.reader import Failed, Thing
 from .report import Volumes
 
 
-def load(instances: Any, *, chunks: Any = None) -> xr.DataArray:
-    """The volume that instances of one series make.
+def load(instances: Any, *, chunks: Any = None) -> Any:
+    """The volume that instances of one series make, or the one report, waveform, document ... that they are.
 
     Parameters
     ----------
@@ -33,6 +32,9 @@ def load(instances: Any, *, chunks: Any = None) -> xr.DataArray:
         Dimensions (z, y, x), with ``time``, ``echo``, ``b_value``, ``acquisition`` or ``frame`` in front
         where there are several images at each position, and ``channel`` behind for colour. Coordinates in mm,
         modality values (HU for CT) as int16 or the smallest integer type, float32 where slopes are not whole.
+    dicomlab.facts.Facts
+        For one instance that is no image: what its reader makes of it (a report, a waveform, a document), at
+        least a summary with its ``dataset``. Beside the instances of a volume such ones are left aside.
 
     Raises
     ------
@@ -88,10 +90,8 @@ def load_all(instances: Any) -> Volumes:
     return _load(_paths(instances), None, one=False)
 
 
-def _only(found: Volumes) -> xr.DataArray:
-    ((name, result),) = found.items()
-    if not isinstance(result, xr.DataArray):
-        raise InvalidRequest(f"{name} is no volume", advice="load_all gives what it is.")
+def _only(found: Volumes) -> Any:
+    (result,) = found.values()
     for line in found.report.itertuples():
         if line.severity != "note":
             warnings.warn(f"{line.what}: {line.why}", ResultWarning, stacklevel=3)
@@ -149,6 +149,11 @@ def _load(paths: Sequence[str], chunks: Any, *, one: bool) -> Volumes:
     bad = [(paths[row], error) for row, error in sorted(errors.items())]
     report = [_line("error", path, _without(error.message, path), [path]) for path, error in bad] + report
     report += [_line("error", part.title, part.error.message, part.instances) for part in failed]
+    if one and (failed or any(thing.image for thing in things)):
+        aside = [thing for thing in things if not thing.image]
+        things = [thing for thing in things if thing.image]
+        said = "no part of the volume, and left aside; load_all gives it"
+        report += [_line("warning", thing.title, said, thing.instances) for thing in aside]
     seen = pd.DataFrame([part.line for part in failed] + [thing.line for thing in things])
     if one:
         _refuse_many(things, failed, bad, seen)
@@ -167,7 +172,8 @@ def _load(paths: Sequence[str], chunks: Any, *, one: bool) -> Volumes:
         report += [_line("warning", name, text, thing.instances) for text in thing.warnings]
         report += [_line("warning", name, text, left) for text, left in thing.left]
         if thing.why:
-            report.append(_line("note", name, f"a stack of its own: {thing.why}", thing.instances))
+            said = f"a stack of its own: {thing.why}" if thing.image else thing.why
+            report.append(_line("note", name, said, thing.instances))
     return Volumes(volumes, report, seen)
 
 
@@ -184,9 +190,10 @@ def _refuse_many(
         raise failed[0].error
     reasons = "; ".join(dict.fromkeys(str(why) for why in seen["why"] if why))
     series = seen["SeriesInstanceUID"].nunique()
-    what = f"{len(seen)} stacks" + (f" of {series} series" if series > 1 else "")
+    images = failed or things[0].image
+    what = f"{len(seen)} {'stacks' if images else 'objects'}" + (f" of {series} series" if series > 1 else "")
     raise GeometryError(
-        f"the instances are {what}, not one volume" + (f" ({reasons})" if reasons else ""),
+        f"the instances are {what}, not one{' volume' if images else ''}" + (f" ({reasons})" if reasons else ""),
         stacks=seen,
         advice="Filter the table to one of them (error.stacks lists them), or use load_all.",
     )

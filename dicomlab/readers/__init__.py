@@ -8,11 +8,12 @@ from ..headers import Headers
 from ..pixels import name_of
 from ..planes import combinations
 from .images import Images, frames_of, tiled
+from .others import Others
 from .reader import Reader
 from .segmentation import Segmentations
 
 #: Asked in this order; the first that reads an instance gets it.
-READERS: list[Reader] = [Segmentations(), Images()]
+READERS: list[Reader] = [Segmentations(), Images(), Others()]
 
 _KIND = tuple(tag_of(keyword) for keyword in ("SOPClassUID", "NumberOfFrames", "ImageType"))
 _META_CLASS = 0x00020002
@@ -75,9 +76,11 @@ def refusal(sop_class: str, header: Elements) -> InvalidRequest:
         NumberOfFrames is no number.
     """
     name = name_of(sop_class) if sop_class else "no SOP class"
+    if sop_class == "1.2.840.10008.1.3.10":
+        return InvalidRequest("a DICOMDIR, which lists instances and is none", advice="load takes scan(DICOMDIR).")
+    if " Image " in name and header.pixels is None:
+        return InvalidRequest(f"{name} without pixel data")
     if Images.has(sop_class):
-        if header.pixels is None:
-            return InvalidRequest(f"{name} without pixel data")
         frames = frames_of(header)
         if frames > 1 or "SharedFunctionalGroupsSequence" in header:
             return InvalidRequest(f"{name} of {frames} frames; multi-frame images are not loaded")

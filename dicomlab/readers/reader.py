@@ -22,6 +22,7 @@ class Thing:
     why: str = ""  # why it is a thing of its own
     warnings: list[str] = field(default_factory=list)  # what must not be missed
     left: list[tuple[str, list[str]]] = field(default_factory=list)  # why, and the instances left out
+    image: bool = True  # an array of voxels; beside one of these, `load` leaves aside what is none
 
 
 @dataclass

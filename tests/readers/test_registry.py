@@ -73,11 +73,11 @@ def test_without_the_reader_the_class_is_refused_by_its_name(tmp_path):  # R12.2
         load(paths)
 
 
-def test_load_gives_volumes_only_and_load_all_everything(tmp_path, doses):
+def test_load_gives_the_only_thing_whatever_it_is(tmp_path, doses):
     doses.value = {"a": "table"}
     paths = slices.write(tmp_path, [dose(1, DoseGridScaling=0.5)])
-    with pytest.raises(InvalidRequest, match="load_all"):
-        load(paths)
+    with pytest.warns(ResultWarning, match="coarse"):
+        assert load(paths) == {"a": "table"}
     found = load_all(paths)
     assert found["RTDOSE 4"] == {"a": "table"} and "RTDOSE 4" in repr(found)
 

@@ -1,0 +1,111 @@
+"""An instance that is no array: what it is, and its data set on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..elements import Elements, tag_of
+from ..errors import BadFile
+from ..facts import Facts
+from ..headers import Headers
+from ..pixels import name_of
+from ..stacks import line
+from .reader import Thing, title
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydicom import Dataset
+
+#: What the table of stacks shows of an instance, whatever it is.
+WANTED = frozenset(
+    tag_of(keyword)
+    for keyword in (
+        "SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber",
+        "SeriesDescription", "Modality", "InstanceNumber", "ContentLabel", "ContentDescription",
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class Instance(Facts):
+    """One instance of any SOP class.
+
+    Attributes
+    ----------
+    path
+        Its file.
+    sop_class, sop_instance, series
+        SOP Class UID, SOP Instance UID, Series Instance UID; "" where the file has none.
+    title
+        Modality, number and description of its series.
+    """
+
+    path: str
+    sop_class: str
+    sop_instance: str
+    series: str
+    title: str
+
+    @property
+    def dataset(self) -> Dataset:
+        """The whole data set as pydicom reads it, from the file each time.
+
+        Raises
+        ------
+        BadFile
+            It cannot be read.
+        """
+        import pydicom
+
+        try:
+            return pydicom.dcmread(self.path, force=True)
+        except Exception as error:  # pydicom raises what it meets: struct.error, ValueError, KeyError, ...
+            raise BadFile(self.path, f"cannot be read: {error}") from error
+
+    def facts(self) -> Iterable[tuple[str, str]]:
+        yield "SOP class", name_of(self.sop_class) if self.sop_class else "unknown"
+        yield "title", self.title
+        yield "path", self.path
+
+
+def fields(headers: Headers, row: int) -> dict[str, Any]:
+    """The fields of the `Instance` in one row."""
+    header = headers[row]
+    return {
+        "path": headers.paths[row],
+        "sop_class": header.text("SOPClassUID") or headers.meta(row).sop_class,
+        "sop_instance": header.text("SOPInstanceUID"),
+        "series": header.text("SeriesInstanceUID"),
+        "title": title(header),
+    }
+
+
+def thing(headers: Headers, row: int, make: Callable[[dict[str, Any]], Any], why: str = "") -> Thing:
+    """One instance as a thing of its own, which ``make(fields)`` reads."""
+    header = headers[row]
+    known = fields(headers, row)
+    name = known["sop_instance"] or known["path"]
+    return Thing(
+        title=known["title"],
+        line=line(header, [name]) | {"SOPClass": name_of(known["sop_class"]) if known["sop_class"] else ""},
+        instances=[name],
+        make=lambda chunks: make(known),
+        why=why,
+        image=False,
+    )
+
+
+def whole(path: str, *keywords: str) -> Elements:
+    """Some attributes of a file at full length, sequences with all they hold.
+
+    Raises
+    ------
+    BadFile
+        It cannot be read, or its data set is broken.
+    """
+    from ..elements import parse_file
+
+    return parse_file(path, wanted=frozenset([tag_of("SpecificCharacterSet"), *map(tag_of, keywords)]))[1]

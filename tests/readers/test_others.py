@@ -1,0 +1,91 @@
+"""What is no image: one thing an instance, given as it is, never a crash."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slices
+from pydicom.dataset import Dataset
+from support import shared
+
+from dicomlab import load, load_all
+from dicomlab.errors import BadFile, GeometryError, InvalidRequest, ResultWarning
+from dicomlab.facts import shown
+from dicomlab.readers.instance import Instance
+
+PLAN, RAW = "1.2.840.10008.5.1.4.1.1.481.5", "1.2.840.10008.5.1.4.1.1.66"
+
+
+def plan(number=1, **attributes):
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = PLAN, f"1.2.8.{number}"
+    dataset.PatientID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "P1", "1.2.1", f"1.2.2.{number}"
+    dataset.Modality, dataset.SeriesNumber = "RTPLAN", 9
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def test_a_class_that_no_reader_knows_is_given_as_it_is_with_a_note(tmp_path):  # R12.2
+    (path,) = slices.write(tmp_path, [plan(RTPlanLabel="boost")])
+    found = load_all(path)
+    assert found.report[["severity", "why"]].values.tolist() == [["note", "no volume, given as it is"]]
+    instance = found["RTPLAN 9"]
+    assert isinstance(instance, Instance) and instance.sop_instance == "1.2.8.1"
+    assert instance.dataset.RTPlanLabel == "boost" and "RT Plan Storage" in repr(found)
+    assert load(path) == instance
+
+
+def test_beside_a_volume_it_is_left_aside_and_said(tmp_path):  # R12.9
+    paths = slices.write(tmp_path / "ct", slices.stack([0, 2])) + slices.write(tmp_path / "plan", [plan()])
+    with pytest.warns(ResultWarning, match="RTPLAN 9: no part of the volume"):
+        assert load(paths).sizes["z"] == 2
+    assert list(load_all(paths)) == ["CT 4", "RTPLAN 9"]
+
+
+def test_two_of_them_are_not_one(tmp_path):
+    paths = slices.write(tmp_path, [plan(1), plan(2)])
+    with pytest.raises(GeometryError, match="2 objects of 2 series, not one") as caught:
+        load(paths)
+    assert caught.value.stacks.SOPClass.tolist() == [f"RT Plan Storage ({PLAN})"] * 2
+
+
+def test_its_text_is_never_markup_nor_a_control_sequence(tmp_path):
+    (path,) = slices.write(tmp_path, [plan(SeriesDescription="<img src=x onerror=alert(1)>\x1b[2J")])
+    instance = load(path)
+    assert "<img" not in instance._repr_html_() and "&lt;img" in instance._repr_html_()
+    assert "\x1b" not in repr(instance)
+    assert len(shown("x" * 5000)) == 200
+
+
+def test_images_that_no_reader_takes_are_refused_not_shown_as_something_else(tmp_path):  # R12.6
+    slide = slices.image(np.zeros((2, 2), np.uint8), None, 1, SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.6")
+    (whole,) = slices.write(tmp_path / "a", [slide])
+    with pytest.raises(InvalidRequest, match="VL Whole Slide Microscopy"):
+        load(whole)
+    del slide.PixelData
+    (cut,) = slices.write(tmp_path / "b", [slide])
+    with pytest.raises(InvalidRequest, match="without pixel data"):
+        load(cut)
+
+
+def test_a_file_that_has_gone_is_said_when_its_data_set_is_asked_for(tmp_path):
+    (path,) = slices.write(tmp_path, [plan()])
+    instance = load(path)
+    path.unlink()
+    with pytest.raises(BadFile, match="cannot be read"):
+        instance.dataset
+
+
+def test_plans_maps_annotations_and_palettes_are_given_as_they_are():
+    for name in (
+        "rt_pydicom/rtplan.dcm", "seg_pm_sr_dcmqi/sr-example/rwvm.dcm", "seg_sm_highdicom/sm_annotations.dcm",
+        "codecs_pydicom/palettes/hotiron.dcm",
+    ):  # fmt: skip
+        instance = load(shared(f"data/{name}"))
+        assert type(instance) is Instance and instance.dataset.SOPInstanceUID == instance.sop_instance
+
+
+def test_a_dicomdir_is_no_instance():
+    with pytest.raises(InvalidRequest, match="a DICOMDIR"):
+        load(shared("data/dicomdir_pydicom/dicomdirtests/DICOMDIR"))
