@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Final, overload
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .elements import Elements, FileMeta, parse_file
+from .elements import parse_file
 from .encoding import vr_of
 from .errors import BadFile
+from .headertable import CLASS, INSTANCE, META, SYNTAX, Headers
 from .lockstep import Integers, Mask, Places, walk_all
 from .part10 import BIG_ENDIAN, DEFLATED, IMPLICIT
+
+__all__ = ["Headers", "read"]
 
 BATCH: Final = 2048  # files whose heads are held at a time
 FEW = 24  # files that are read one by one: a walk of many is no quicker for them
 #: Bytes read of a file at first; then, where that is not enough, from where the walk stopped. What is not decided by
 #: then is read by `parse_file`.
 WINDOWS: Final = (4096, 16384, 16384, 65536, 65536)
-_TEXTS: Final = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI"))
-_ROWS: Final = 256
 _ROOM: Final = 16 << 20  # bytes of windows held at a time
 _LONGEST_UID: Final = 1024  # as `part10` takes it
 _APART: Final = 64  # bytes between windows: heads at multiples of 4096 would fall upon the same cache lines
-_SYNTAX, _CLASS, _INSTANCE = 0x00020010, 0x00020002, 0x00020003
-_META: Final = (_CLASS, _INSTANCE, _SYNTAX)
 _FILE_META: Final = 0x0002  # group
 _EXPLICIT, _IMPLICIT = 1, 2
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-_PIXEL_VR: Final = {0x7FE00010: "OW", 0x7FE00008: "OF", 0x7FE00009: "OD"}  # where implicit
 
 
 def read(
@@ -70,199 +67,11 @@ def read(
     return reader.found()
 
 
-class Headers(Sequence[Elements]):
-    """The headers of many files: a sequence of Elements that are made when they are asked for.
-
-    Attributes
-    ----------
-    paths
-        One file a row.
-    errors
-        Row to the error that `elements.parse_file` raises for the file.
-    sizes
-        int64 (rows,). Bytes of the files; -1 where `exact` or bad.
-    pixel_at, pixel_length
-        int64 (rows,). Offset and length of the value of the pixel data in the file, -1 without; the length is
-        0xFFFFFFFF where it is encapsulated.
-    exact
-        Rows that `elements.parse_file` has read.
-    """
-
-    def __init__(self, paths: list[str], wanted: frozenset[int], tags: Sequence[int]) -> None:
-        rows, shape = len(paths), (len(tags), len(paths))
-        self.paths = paths
-        self.wanted = wanted
-        self.errors: dict[int, BadFile] = {}
-        self.tags = tuple(tags)
-        self.data = b""  # all values
-        self.starts: Integers = np.full(shape, -1, np.int64)  # of the values in `data`
-        self.lengths: Integers = np.full(shape, -1, np.int32)
-        self.vrs: NDArray[np.uint16] = np.zeros(shape, np.uint16)
-        self.implicit: Mask = np.zeros(rows, bool)
-        self.data_set, self.ends, self.sizes, self.pixel_at, self.pixel_length, self.pixel_tag = (
-            np.full(rows, -1, np.int64) for _ in range(6)
-        )
-        self.pixel_vr: NDArray[np.uint16] = np.zeros(rows, np.uint16)
-        self._described = False
-        self._next = 0
-        self._listed: tuple[int, list[list[list[int]]]] | None = None
-        self._made: dict[int, Elements] = {}
-        self._metas: dict[int, FileMeta] = {}
-        self._slots = {tag: slot for slot, tag in enumerate(tags)}
-
-    @property
-    def exact(self) -> set[int]:
-        return set(self._metas)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    @overload
-    def __getitem__(self, row: int) -> Elements: ...
-
-    @overload
-    def __getitem__(self, row: slice) -> list[Elements]: ...
-
-    def __getitem__(self, row: int | slice) -> Elements | list[Elements]:
-        if isinstance(row, slice):
-            return [self[one] for one in range(*row.indices(len(self)))]
-        if not -len(self) <= row < len(self):
-            raise IndexError(row)
-        row %= len(self)
-        if row in self.errors:
-            raise self.errors[row]
-        if row not in self._made:
-            self._made[row] = self._elements(row)
-        return self._made[row]
-
-    def _elements(self, row: int) -> Elements:
-        implicit = bool(self.implicit[row])
-        raw: dict[int, tuple[str, bytes]] = {}
-        data, where = self.data, self._where(row)
-        for tag, start, length, vr in zip(self.tags, *where, strict=True):
-            if length >= 0 and tag not in _META:
-                raw[tag] = (vr_of(tag) if implicit else _letters(vr), data[start : start + length])
-        tag = int(self.pixel_tag[row])
-        pixels = None
-        if tag >= 0:
-            vr_text = _PIXEL_VR[tag] if implicit else _letters(int(self.pixel_vr[row]))
-            pixels = (vr_text, int(self.pixel_at[row]), int(self.pixel_length[row]))
-        made = Elements(raw, implicit, int(self.ends[row]), pixels)
-        if self._described:
-            self._describe(row, made)
-        return made
-
-    def _where(self, row: int) -> list[list[int]]:
-        """Starts, lengths and VRs of one row; of many rows at a time where they are asked for one after the other."""
-        part, inside = divmod(row, _ROWS)
-        in_turn, self._next = row == self._next, row + 1
-        tables = (self.starts, self.lengths, self.vrs)
-        if self._listed is None or self._listed[0] != part:
-            if not in_turn:
-                return [one[:, row].tolist() for one in tables]
-            rows = slice(part * _ROWS, (part + 1) * _ROWS)
-            self._listed = part, [one[:, rows].T.tolist() for one in tables]
-        return [one[inside] for one in self._listed[1]]
-
-    def described(self) -> Headers:
-        """These, with the transfer syntax among the elements of each as (0002,0010).
-
-        The SOP class and instance are those of the file meta where a data set has none.
-        """
-        self._described, self._listed = True, None
-        parts, filled = [self.data], len(self.data)
-        for tag, of_meta in ((0x00080016, _CLASS), (0x00080018, _INSTANCE)):
-            slot, other = self._slots.get(tag), self._slots[of_meta]
-            if slot is None:
-                continue
-            for row in np.flatnonzero((self.lengths[slot] < 0) & (self.lengths[other] > 0)).tolist():
-                uid = self._text(of_meta, row).encode("ascii", "replace")
-                if uid:
-                    self.starts[slot, row], self.lengths[slot, row] = filled, len(uid)
-                    parts.append(uid)
-                    filled += len(uid)
-        self.data = b"".join(parts) if len(parts) > 1 else self.data
-        for row, elements in self._made.items():
-            self._describe(row, elements)
-        return self
-
-    def _describe(self, row: int, elements: Elements) -> None:
-        meta = self.meta(row)
-        elements.raw[_SYNTAX] = ("UI", meta.transfer_syntax.encode("ascii", "replace"))
-        for tag, uid in ((0x00080016, meta.sop_class), (0x00080018, meta.sop_instance)):
-            if uid and tag not in elements.raw:
-                elements.raw[tag] = ("UI", uid.encode("ascii", "replace"))
-
-    def meta(self, row: int) -> FileMeta:
-        """What the file meta says, as `elements.parse_file` gives it."""
-        if row in self.errors:
-            raise self.errors[row]
-        if row in self._metas:
-            return self._metas[row]
-        syntax, sop_class, sop_instance = (self._text(tag, row) for tag in (_SYNTAX, _CLASS, _INSTANCE))
-        return FileMeta(syntax, sop_class, sop_instance, int(self.data_set[row]))
-
-    def _text(self, tag: int, row: int) -> str:
-        return self.value(tag, row)[0].decode("latin-1").strip(" \0")
-
-    def cells(self, tag: int) -> tuple[Any, Integers, Integers, NDArray[np.uint16]]:
-        """The values of one attribute: a buffer that holds them, their offsets, lengths (-1 absent) and VRs.
-
-        The VRs are two letters as a little-endian number, 0 where implicit.
-        """
-        slot = self._slots[tag]
-        return self.data, self.starts[slot], self.lengths[slot].astype(np.int64), self.vrs[slot]
-
-    def value(self, tag: int, row: int) -> tuple[bytes, str]:
-        """One value as it is encoded (b"" where it is absent), and its VR ("" where that is not encoded)."""
-        slot = self._slots[tag]
-        start, length = int(self.starts[slot, row]), max(int(self.lengths[slot, row]), 0)
-        vr = int(self.vrs[slot, row])
-        return self.data[start : start + length], _letters(vr) if vr else ""
-
-    def text(self, tag: int, row: int) -> str:
-        """The first value of an attribute as text, as `Elements.text` gives it."""
-        value, vr = self.value(tag, row)
-        if (vr or vr_of(tag)) in _TEXTS and value.isascii() and b"\x1b" not in value:
-            return value.decode("ascii").partition("\\")[0].strip(" \0")
-        return self[row].text(tag)
-
-    def values(self, tag: int) -> list[bytes | None]:
-        """The values of one attribute as they are encoded, None where it is absent."""
-        data, starts, lengths, _ = self.cells(tag)
-        ends = np.where(lengths < 0, -1, starts + lengths)
-        return [
-            data[start:end] if end >= 0 else None for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-        ]
-
-    def take(self, rows: Iterable[int] | NDArray[np.intp]) -> Headers:
-        """The headers of these rows, in that order."""
-        order = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows), np.intp)
-        made = Headers.__new__(Headers)
-        made.__dict__ |= self.__dict__
-        made._listed = None
-        listed = order.tolist()
-        made.paths = [self.paths[row] for row in listed]
-        for name in ("starts", "lengths", "vrs"):
-            setattr(made, name, getattr(self, name)[:, order])
-        for name in ("implicit", "data_set", "ends", "sizes", "pixel_at", "pixel_length", "pixel_tag", "pixel_vr"):
-            setattr(made, name, getattr(self, name)[order])
-        for name in ("errors", "_made", "_metas"):
-            known = getattr(self, name)
-            setattr(made, name, {new: known[old] for new, old in enumerate(listed) if old in known} if known else {})
-        return made
-
-
-@lru_cache(maxsize=256)
-def _letters(vr: int) -> str:
-    return vr.to_bytes(2, "little").decode("latin-1")
-
-
 class _Reader:
     """Fills `Headers`, a batch of files at a time."""
 
     def __init__(self, paths: list[str], wanted: frozenset[int]) -> None:
-        self.made = Headers(paths, wanted, sorted({*wanted, *_META}))
+        self.made = Headers(paths, wanted, sorted({*wanted, *META}))
         self.sure = np.zeros(len(paths), bool)
         self.parts: list[Any] = []  # of the buffer of values
         self.filled = 0
@@ -306,7 +115,7 @@ class _Reader:
                 finally:
                     os.close(file)
             except (OSError, ValueError):
-                total = 0
+                count = total = 0
             got.append(count)
             sizes.append(total)
             at += step
@@ -324,12 +133,12 @@ class _Reader:
         chosen = np.flatnonzero(begins)
         one = window.take(chosen)
         begin = one.starts + 132
-        places = walk_all(one.data, begin, one.ends, _META, implicit=False, totals=one.totals, group=_FILE_META)
+        places = walk_all(one.data, begin, one.ends, META, implicit=False, totals=one.totals, group=_FILE_META)
         sure = places.sure & (places.lengths <= _LONGEST_UID).all(axis=0)
         self._store(one, places, sure)
         made.data_set[one.rows] = places.stops - one.starts
         made.sizes[rows] = window.sizes
-        slot = places.tags.index(_SYNTAX)
+        slot = places.tags.index(SYNTAX)
         starts, lengths = places.starts[slot, sure], np.maximum(places.lengths[slot, sure], 0)
         data, starts = _gathered(window.data, starts, lengths)
         bounds = zip(starts.tolist(), (starts + lengths).tolist(), strict=True)
@@ -386,7 +195,7 @@ class _Reader:
                 continue
             starts, lengths = starts[present], lengths[present]
             data, apart = _gathered(window.data, starts, lengths)
-            where = made._slots[tag], rows[present]
+            where = made.slots[tag], rows[present]
             made.starts[where], made.lengths[where], made.vrs[where] = apart + self.filled, lengths, vrs[present]
             self.parts.append(data)
             self.filled += len(data)
@@ -401,13 +210,13 @@ class _Reader:
         except BadFile as error:
             made.errors[row] = error
             return
-        made._metas[row], made._made[row] = meta, elements
+        made.metas[row], made.made[row] = meta, elements
         made.implicit[row] = elements.implicit
         values = dict(elements.raw)
-        for tag, text in ((_SYNTAX, meta.transfer_syntax), (_CLASS, meta.sop_class), (_INSTANCE, meta.sop_instance)):
+        for tag, text in ((SYNTAX, meta.transfer_syntax), (CLASS, meta.sop_class), (INSTANCE, meta.sop_instance)):
             values[tag] = ("UI", text.encode("ascii", "replace"))
         for tag, (vr, value) in values.items():
-            slot = made._slots[tag]
+            slot = made.slots[tag]
             made.starts[slot, row], made.lengths[slot, row] = self.filled, len(value)
             made.vrs[slot, row] = 0 if elements.implicit else int.from_bytes(vr.encode("latin-1"), "little")
             self.parts.append(value)
