@@ -86,6 +86,9 @@ class Cells:
 
     def hold(self, places: Offsets) -> Rows:
         """(n,), whether a value holds one of these offsets, which are `beyond` or `breaks` of what is joined."""
+        if len(places) and len(self):  # of a column that lies by itself, mostly none
+            low, high = np.searchsorted(places, (self.starts.min(), self.ends.max()))
+            places = places[low:high]
         if not len(places):
             return np.zeros(len(self), bool)
         first = np.searchsorted(places, self.starts)  # of those behind the beginning of each value

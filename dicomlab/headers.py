@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,13 +73,17 @@ class _Reader:
     def __init__(self, paths: list[str], wanted: frozenset[int]) -> None:
         self.made = Headers(paths, wanted, sorted({*wanted, *META}))
         self.sure = np.zeros(len(paths), bool)
-        self.parts: list[Any] = []  # of the buffer of values
-        self.filled = 0
+        tags = len(self.made.tags)
+        self.parts: list[list[bytes]] = [[] for _ in range(tags)]  # of the buffer of values: each attribute by itself
+        self.filled = np.zeros(tags, np.int64)  # bytes of these
         self.unknown = [slot for slot, tag in enumerate(self.made.tags) if vr_of(tag) == "UN"]
 
     def found(self) -> Headers:
-        self.made.data = b"".join(self.parts)
-        return self.made
+        made = self.made
+        made.data = b"".join(part for parts in self.parts for part in parts)
+        made.starts[made.lengths < 0] = 0
+        made.starts += (np.cumsum(self.filled) - self.filled)[:, None]
+        return made
 
     def batch(self, rows: NDArray[np.intp], told: Callable[[int], object] | None) -> None:
         """Read some files."""
@@ -195,10 +199,15 @@ class _Reader:
                 continue
             starts, lengths = starts[present], lengths[present]
             data, apart = _gathered(window.data, starts, lengths)
-            where = made.slots[tag], rows[present]
-            made.starts[where], made.lengths[where], made.vrs[where] = apart + self.filled, lengths, vrs[present]
-            self.parts.append(data)
-            self.filled += len(data)
+            slot = made.slots[tag]
+            where = slot, rows[present]
+            made.starts[where] = apart + self.filled[slot]
+            made.lengths[where], made.vrs[where] = lengths, vrs[present]
+            self._add(slot, data)
+
+    def _add(self, slot: int, data: bytes) -> None:
+        self.parts[slot].append(data)
+        self.filled[slot] += len(data)
 
     def _exactly(self, row: int) -> None:
         """Read one file as `parse_file` does."""
@@ -217,10 +226,9 @@ class _Reader:
             values[tag] = ("UI", text.encode("ascii", "replace"))
         for tag, (vr, value) in values.items():
             slot = made.slots[tag]
-            made.starts[slot, row], made.lengths[slot, row] = self.filled, len(value)
+            made.starts[slot, row], made.lengths[slot, row] = self.filled[slot], len(value)
             made.vrs[slot, row] = 0 if elements.implicit else int.from_bytes(vr.encode("latin-1"), "little")
-            self.parts.append(value)
-            self.filled += len(value)
+            self._add(slot, value)
         if elements.pixels is not None:
             made.pixel_at[row], made.pixel_length[row] = elements.pixels[1:]
 
