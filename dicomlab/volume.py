@@ -225,6 +225,41 @@ class DicomAccessor:
         found = indices(sides, self.matrix, coordinates, self.dims, self._step)
         return self._array.isel(found)
 
+    def like(self, other: xr.DataArray, method: str | None = None, fill: Any = None) -> xr.DataArray:
+        """The array on the grid of another volume, by the places of the voxels in the patient.
+
+        Dimensions without place (``time``, ``segment``, ``channel``) stay; coordinates along x, y and z, such as
+        SOPInstanceUID of each plane, are those of no voxel any more and are left out.
+
+        Parameters
+        ----------
+        other
+            A volume in the same frame of reference.
+        method
+            "linear" or "nearest"; None: nearest for a boolean array, linear for all others. Linear gives
+            float32 (float64 from float64); for numbers that are labels choose nearest.
+        fill
+            Value outside the voxels of this array; None: NaN, False of a mask, 0 of integers. A voxel reaches
+            half a step beyond its centre.
+
+        Raises
+        ------
+        GeometryError
+            The two are not in one frame of reference, or a spatial dimension is gone.
+
+        Warns
+        -----
+        ResultWarning
+            Planes are missing in this array: what lies between is worked out from those beside them.
+
+        Examples
+        --------
+        ``dose.dicom.like(ct)`` is the dose at each voxel of the CT; ``masks.dicom.like(pet)`` masks of the PET.
+        """
+        from .resample import like
+
+        return self._array.copy() if self.same_grid(other) else like(self._array, other, method, fill)
+
     # ------------------------------------------------------------------ what it was made of
     @property
     def units(self) -> str:

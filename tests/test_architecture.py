@@ -22,6 +22,7 @@ MODULES = {
 FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "folder", "geometry", "index", "instances"}
 FILES |= {"montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
+FILES |= {"contours", "resample", "structures"}
 FILES |= {"imageheader", "sides", "stacks", "volume"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},

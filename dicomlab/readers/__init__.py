@@ -7,13 +7,19 @@ from ..errors import BadData, BadFile, DicomlabError, InvalidRequest
 from ..headers import Headers
 from ..pixels import name_of
 from ..planes import combinations
+from .dose import Doses
 from .images import Images, frames_of, tiled
 from .others import Others
 from .reader import Reader
 from .segmentation import Segmentations
 
 #: Asked in this order; the first that reads an instance gets it.
-READERS: list[Reader] = [Segmentations(), Images(), Others()]
+READERS: list[Reader] = [
+    Segmentations(),
+    Doses(),
+    Images(),
+    Others(),
+]
 
 _KIND = tuple(tag_of(keyword) for keyword in ("SOPClassUID", "NumberOfFrames", "ImageType"))
 _META_CLASS = 0x00020002
