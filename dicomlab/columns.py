@@ -87,7 +87,7 @@ def build(
         made = utf8_strings(plain)
         if made is not None:
             return made
-    texts: list[Any] = plain.texts()
+    texts: list[Any] = [""] * len(plain) if slow.all() else plain.texts()
     known: dict[bytes, Any] = {}  # of what does not depend upon the character set
     rows = np.flatnonzero(slow)
     for row, value in zip(rows.tolist(), cells.values(rows), strict=True):
