@@ -86,12 +86,19 @@ def _per_plane(found: Stack) -> dict[str, Any]:
     if None not in numbers:
         coordinates["InstanceNumber"] = along(numbers, np.int64)
     coordinates["path"] = along([plane.path for plane in flat], str)
-    for name, keyword in (("padding", "PixelPaddingValue"), ("padding_limit", "PixelPaddingRangeLimit")):
-        stored = column(flat, keyword)
-        if all(isinstance(value, int) for value in stored):
-            values = [plane.rescale.of(_padding(plane, value)) for plane, value in zip(flat, stored, strict=True)]
-            coordinates[name] = along(values, np.float64)
+    coordinates |= {name: along(values, np.float64) for name, values in padding(flat).items()}
     return coordinates
+
+
+def padding(planes: Sequence[Plane]) -> dict[str, list[float]]:
+    """Modality value of the padding, and of the limit of its range, of each plane; {} where one has none."""
+    found = {}
+    for name, keyword in (("padding", "PixelPaddingValue"), ("padding_limit", "PixelPaddingRangeLimit")):
+        stored = column(planes, keyword)
+        if all(isinstance(value, int) for value in stored):
+            pairs = zip(planes, stored, strict=True)
+            found[name] = [float(plane.rescale.of(_padding(plane, value))) for plane, value in pairs]
+    return found
 
 
 def _padding(plane: Plane, value: int) -> int:
@@ -111,7 +118,10 @@ def attributes(planes: Sequence[Plane]) -> dict[str, Any]:
             value = [part if part is not None else "" for part in value]
         if isinstance(value, str | int | float | list):
             found[keyword] = value
-    found["units"] = units(planes[0])
+    # Magnitude and phase in one volume have no units in common.
+    ways = {(plane.shared, plane.rescale): plane for plane in planes}
+    known = {units(plane) for plane in ways.values()}
+    found["units"] = known.pop() if len(known) == 1 else ""
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .elements import Elements, tag_of
 from .pixels import Format
+from .vendor import TAGS
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 #: Single-frame classes whose planes must lie in the patient (PS3.3 C.7.6.2 is mandatory in their IODs).
@@ -40,15 +41,15 @@ SERIES = (
     "EchoTime", "RepetitionTime", "InversionTime", "FlipAngle", "MagneticFieldStrength", "ScanningSequence",
     "SequenceVariant", "Units", "DecayCorrection", "CorrectedImage", "PatientPosition",
 )  # fmt: skip
-#: Attributes that separate several images at one position, with the name of the axis they make (R12.11).
+#: Attributes that separate several images at one position (R12.11): keyword, the axis they make, units of its values.
 KEYS = (
-    ("TemporalPositionIdentifier", "time"),
-    ("TemporalPositionIndex", "time"),
-    ("TriggerTime", "time"),
-    ("FrameReferenceTime", "time"),
-    ("EchoTime", "echo"),
-    ("DiffusionBValue", "b_value"),
-    ("AcquisitionNumber", "acquisition"),
+    ("TemporalPositionIdentifier", "time", ""),
+    ("TemporalPositionIndex", "time", ""),
+    ("TriggerTime", "time", "ms"),
+    ("FrameReferenceTime", "time", "ms"),
+    ("EchoTime", "echo", "ms"),
+    ("DiffusionBValue", "b_value", "s/mm2"),
+    ("AcquisitionNumber", "acquisition", ""),
 )
 FORMAT = (
     "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
@@ -58,9 +59,9 @@ _OTHER = (
     "SpecificCharacterSet", "SOPInstanceUID", "InstanceNumber", "FrameOfReferenceUID", "ImagePositionPatient",
     "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "PixelPaddingValue",
     "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
-    "DiffusionGradientOrientation",
+    "DiffusionGradientOrientation", "AcquisitionDateTime",
 )  # fmt: skip
-WANTED = frozenset(tag_of(keyword) for keyword in (*SERIES, *(key for key, _ in KEYS), *FORMAT, *_OTHER))
+WANTED = TAGS.union(tag_of(keyword) for keyword in (*SERIES, *(key for key, *_ in KEYS), *FORMAT, *_OTHER))
 
 
 def format_of(elements: Elements) -> Format:

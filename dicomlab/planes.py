@@ -107,7 +107,7 @@ class Plane:
         """Whether it says where in the patient it lies."""
         return None not in (self.position, self.orientation, self.spacing)
 
-    def value(self, keyword: str) -> Any:
+    def value(self, keyword: str | int) -> Any:
         """Value of an attribute; None if it is absent, empty or unreadable."""
         try:
             return self.elements.get(keyword)
@@ -139,9 +139,7 @@ def describe(found: Headers, rows: Sequence[int]) -> tuple[list[Plane], dict[int
             if isinstance(shared, BadData):
                 raise shared
             if length[row] < shared.form.size and shared.transfer_syntax in NATIVE:
-                raise BadData(
-                    f"pixel data of {length[row]} bytes, the header says {shared.form.size}", tag="7FE00010"
-                )
+                raise BadData(f"pixel data of {length[row]} bytes, the header says {shared.form.size}", tag="7FE00010")
             planes.append(
                 Plane(
                     headers=found,
@@ -184,10 +182,10 @@ def combinations(found: Headers, tags: Sequence[int], rows: Sequence[int]) -> li
     return list(zip(*varying, strict=True)) if varying else [()] * len(found)
 
 
-def column(planes: Sequence[Plane], keyword: str) -> list[Any]:
+def column(planes: Sequence[Plane], keyword: str | int) -> list[Any]:
     """``plane.value(keyword)`` of planes of one series, worked out once for all that have the same bytes."""
     read = planes[0].headers
-    raw = read.values(tag_of(keyword))
+    raw = read.values(keyword if isinstance(keyword, int) else tag_of(keyword))
     exact = read.exact
     known: dict[Any, Any] = {None: None}
     values = []

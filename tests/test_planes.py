@@ -55,7 +55,7 @@ def test_a_column_has_the_value_of_each_plane_whatever_the_file_is_encoded_in(tm
     paths += slices.write(tmp_path / "big", datasets[3:], ExplicitVRBigEndian)
     read, rows, _ = images(paths)
     planes, _ = describe(read, rows)
-    for keyword in {*SERIES, *FORMAT, "PixelPaddingValue", *(key for key, _ in KEYS)}:
+    for keyword in {*SERIES, *FORMAT, "PixelPaddingValue", *(key for key, *_ in KEYS)}:
         assert column(planes, keyword) == [plane.value(keyword) for plane in planes], keyword
     assert column(planes, "EchoTime") == [2.5, 4.5, None, 2.5]
     assert column(planes, "PixelPaddingValue") == [7] * 4
