@@ -22,12 +22,8 @@ MODULES = {
 FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "folder", "geometry", "index", "instances"}
 FILES |= {"montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
-<<<<<<< HEAD
-FILES |= {"arranging", "imageheader", "repeats", "sides", "stacks", "volume"}
-=======
 FILES |= {"contours", "resample", "structures"}
-FILES |= {"imageheader", "sides", "stacks", "volume"}
->>>>>>> 221a4fde463e9229db1ded9aa856c097882b3afd
+FILES |= {"arranging", "imageheader", "repeats", "sides", "stacks", "volume"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},
     "files": {"words", "files"},

@@ -211,11 +211,6 @@ def test_the_same_instance_twice_is_noted_and_taken_once(tmp_path):
         ("1.2.840.10008.5.1.4.1.1.66", {}, "Raw Data Storage"),
         ("1.2.840.10008.5.1.4.1.1.4.1", {"NumberOfFrames": 3}, "Enhanced MR Image Storage"),
         (slices.CT, {"NumberOfFrames": 2}, "multi-frame"),
-<<<<<<< HEAD
-        ("1.2.840.10008.5.1.4.1.1.481.3", {"PixelData": None}, "RT Structure Set Storage"),
-=======
-        (slices.MR, {"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "mosaic"),
->>>>>>> 221a4fde463e9229db1ded9aa856c097882b3afd
         (slices.CT, {"PixelData": None}, "without pixel data"),
     ],
 )

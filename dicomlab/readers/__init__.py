@@ -9,25 +9,19 @@ from ..pixels import name_of
 from ..planes import combinations
 from .dose import Doses
 from .images import Images, frames_of, tiled
-<<<<<<< HEAD
 from .mosaic import Mosaics
-=======
 from .others import Others
->>>>>>> 221a4fde463e9229db1ded9aa856c097882b3afd
 from .reader import Reader
 from .segmentation import Segmentations
 
 #: Asked in this order; the first that reads an instance gets it.
-<<<<<<< HEAD
-READERS: list[Reader] = [Mosaics(), Images()]
-=======
 READERS: list[Reader] = [
     Segmentations(),
     Doses(),
+    Mosaics(),
     Images(),
     Others(),
 ]
->>>>>>> 221a4fde463e9229db1ded9aa856c097882b3afd
 
 _KIND = tuple(tag_of(keyword) for keyword in ("SOPClassUID", "NumberOfFrames", "ImageType"))
 _META_CLASS = 0x00020002
