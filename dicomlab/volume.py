@@ -296,6 +296,35 @@ class DicomAccessor:
         mask.attrs = {}
         return mask.transpose(*array.dims)
 
+    def suv(self, kind: str = "bw", **known: Any) -> xr.DataArray:
+        """A PET volume in SUV, worked out from the headers of the instances it was made of.
+
+        Parameters
+        ----------
+        kind
+            "bw" by body weight, "lbm" by lean body mass (Janmahasatian; "lbmjames128" by James), "bsa" by body
+            surface.
+        known
+            What you know and the headers do not say: ``PatientWeight`` (kg), ``PatientSize`` (m), ``PatientSex``,
+            ``RadionuclideTotalDose`` (Bq), ``RadionuclideHalfLife`` (s), ``RadiopharmaceuticalStartDateTime``.
+
+        Returns
+        -------
+        xarray.DataArray
+            float32 of the same shape; ``units`` "g/ml" ("cm2/ml" for "bsa"), how it was computed in
+            ``attrs["SUV"]``.
+
+        Raises
+        ------
+        InvalidRequest
+            There is no SUV; the message names the attribute that is missing or wrong. Nothing is ever assumed.
+        BadFile
+            An instance is no longer where it was.
+        """
+        from .suv import suv
+
+        return suv(self._array, kind, known)
+
     # ------------------------------------------------------------------ looking
     @property
     def window(self) -> tuple[float, float]:

@@ -24,6 +24,7 @@ FILES |= {"montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
 FILES |= {"contours", "resample", "structures"}
 FILES |= {"arranging", "imageheader", "repeats", "sides", "stacks", "volume"}
+FILES |= {"suv", "suvfacts"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},
     "files": {"words", "files"},

@@ -1,0 +1,186 @@
+"""PET in SUV: activity concentration over the injected dose per body weight, or the reason why there is none.
+
+What is needed is read again from the headers of the instances the array names, for attributes of an array outlive
+what was done to its values. The recipe is the one of QIBA's vendor-neutral pseudo-code.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from . import headers
+from .elements import Elements, tag_of
+from .errors import InvalidRequest, ResultWarning, did_you_mean
+from .pixels import name_of
+from .suvfacts import KINDS, KNOWN, NOTHING, Kind, decay_time, needed, number, refused
+
+PET = "1.2.840.10008.5.1.4.1.1.128"
+_PHILIPS, _FACTOR, _TO_BQML = 0x70530010, 0x70531000, 0x70531009
+_TRACER = "RadiopharmaceuticalInformationSequence"
+#: Must be the same in all instances: one factor holds for all of them.
+_SHARED = (
+    "SeriesInstanceUID", "SeriesDate", "SeriesTime", "PatientID", "PatientWeight", "PatientSize", "PatientSex", "Units",
+    "SUVType", "CorrectedImage", "DecayCorrection", _TRACER, "TimezoneOffsetFromUTC",
+)  # fmt: skip
+_EACH = ("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "AcquisitionDate", "AcquisitionTime", "Manufacturer",
+         "NumberOfSlices", "ImagePositionPatient")  # fmt: skip
+_PRIVATE = {_PHILIPS, _FACTOR, _TO_BQML, 0x00090010, 0x0009100D}
+WANTED = frozenset([*map(tag_of, (*_SHARED, *_EACH)), *_PRIVATE])
+
+
+@dataclass(frozen=True)
+class Factor:
+    """SUV = value * factor, and how it came about."""
+
+    factor: float
+    how: str
+
+
+def suv(array: xr.DataArray, kind: str = "bw", known: Mapping[str, Any] = NOTHING) -> xr.DataArray:
+    """See ``.dicom.suv``."""
+    if kind not in KINDS:
+        near = did_you_mean(kind, list(KINDS)) if isinstance(kind, str) else ""
+        raise InvalidRequest(f"there is no SUV of kind {kind!r}{near}", advice=f"Kinds are {', '.join(KINDS)}.")
+    for name in known:
+        if name not in KNOWN:
+            raise InvalidRequest(
+                f"suv takes no {name}{did_you_mean(name, KNOWN)}", advice=f"It takes kind, {', '.join(KNOWN)}."
+            )
+    read = _headers(array)
+    found = _factor(read, array.attrs.get("units", ""), KINDS[kind], known)
+    made = (array * found.factor).astype(np.float32)
+    for name in ("padding", "padding_limit"):  # through the same steps as the values, so that they stay equal
+        if name in array.coords:
+            padding = array.coords[name].variable.astype(array.dtype) * found.factor
+            made = made.assign_coords({name: padding.astype(np.float32).astype(np.float64)})
+    made.attrs = {**array.attrs, "units": KINDS[kind].units, "SUV": found.how}
+    made.attrs |= {"Units": KINDS[kind].term, "SUVType": KINDS[kind].suv_type}
+    for name in ("WindowCenter", "WindowWidth"):
+        if name in made.attrs:
+            made.attrs[name] = (np.asarray(made.attrs[name], np.float64) * found.factor).tolist()
+    made.name = array.name
+    return made
+
+
+def _headers(array: xr.DataArray) -> list[Elements]:
+    """The headers of the instances that the array names."""
+    if "path" not in array.coords or "SOPInstanceUID" not in array.coords:
+        raise refused("the array no longer names the instances it was made of (coordinates path and SOPInstanceUID)")
+    paths, uids = np.broadcast_arrays(array.coords["path"].values, array.coords["SOPInstanceUID"].values)
+    named = dict(zip(paths.ravel().tolist(), uids.ravel().tolist(), strict=True))
+    if not named:
+        raise refused("the array is empty")
+    read = headers.read(list(named), WANTED)
+    for row, (path, uid) in enumerate(named.items()):
+        header = read[row]
+        if header.text("SOPInstanceUID") != uid:
+            raise refused(f"{path} is now another instance than the one loaded from it")
+        if header.text("SOPClassUID") != PET:
+            sop_class = header.text("SOPClassUID")
+            raise refused(f"{name_of(sop_class) if sop_class else 'an instance without SOP class'} is no PET image")
+    return list(read)
+
+
+def _factor(read: list[Elements], units: str, kind: Kind, known: Mapping[str, Any]) -> Factor:
+    first = read[0]
+    for name in _SHARED:
+        tag = tag_of(name)
+        if len({header.raw.get(tag, ("", b""))[1] for header in read}) > 1:
+            raise refused(f"{name} differs between the instances")
+    stated = needed(first, "Units")
+    if units != stated:
+        raise refused(
+            f"the values are in {units or 'no known units'}, while Units (0054,1001) of the instances is {stated}",
+            "Values that were computed with are no activity any more; take the SUV first.",
+        )
+    if stated in ("GML", "CM2ML"):
+        return _already(first, stated, kind, known)
+    corrected = first.get("CorrectedImage", ())
+    corrected = {corrected} if isinstance(corrected, str) else set(corrected)
+    if "ATTN" not in corrected:
+        raise refused("CorrectedImage (0028,0051) has no ATTN: attenuation is not corrected")
+    if not corrected & {"DECY", "DECAY"}:
+        raise refused("CorrectedImage (0028,0051) has no DECY: decay is not corrected")
+    scale, note = 1.0, "value"
+    if stated == "CNTS":
+        direct, scale = _private(first, _FACTOR), _private(first, _TO_BQML)
+        if direct:
+            made = Factor(direct, f"value x {direct:g}, the SUV scale factor of Philips (7053,1000)")
+            return _of_bw(made, first, kind, known)
+        if not scale:
+            raise refused("Units is CNTS, and neither (7053,1000) nor (7053,1009) of Philips says what a count is")
+        note = f"value x {scale:g} Bq/ml, the activity scale factor of Philips (7053,1009)"
+    elif stated != "BQML":
+        raise refused(f"Units (0054,1001) is {stated}; SUV is made of BQML, CNTS of Philips, or GML")
+    dose, told = _dose(read, known)
+    body, said = kind.measure(first, known)
+    how = f"SUV{kind.name} = {note} x {said} / {told}"
+    return Factor(scale * body / dose, how)
+
+
+def _already(first: Elements, stated: str, kind: Kind, known: Mapping[str, Any]) -> Factor:
+    """The values are SUV as they are (PS3.3 C.8.9.1.1.3 leaves SUVType out for body weight)."""
+    suv_type = first.text("SUVType") or {"GML": "BW", "CM2ML": "BSA"}[stated]
+    made = Factor(1.0, f"values as stored, which are SUV by Units {stated} and SUVType {suv_type}")
+    if suv_type == kind.suv_type:
+        return made
+    if suv_type != "BW":
+        raise refused(f"the values are SUV of SUVType (0054,1006) {suv_type} already")
+    return _of_bw(made, first, kind, known)
+
+
+def _of_bw(made: Factor, first: Elements, kind: Kind, known: Mapping[str, Any]) -> Factor:
+    """Another kind of SUV from that by body weight."""
+    if kind is KINDS["bw"]:
+        return made
+
+    body, said = kind.measure(first, known)
+    weight, kilograms = KINDS["bw"].measure(first, known)
+    return Factor(made.factor * body / weight, f"SUV{kind.name} = ({made.how}) x {said} / {kilograms}")
+
+
+def _dose(read: list[Elements], known: Mapping[str, Any]) -> tuple[float, str]:
+    """The dose in Bq at the time the image is corrected to, and how it was found."""
+    first = read[0]
+    tracers = first.items(_TRACER)
+    if len(tracers) > 1:
+        raise refused(f"{_TRACER} (0054,0016) has {len(tracers)} items: several injections")
+    tracer = tracers[0] if tracers else Elements({}, False)
+    dose = number(tracer, "RadionuclideTotalDose", known)
+    if dose < 1e4:
+        raise refused(
+            f"RadionuclideTotalDose (0018,1074) is {dose:g}, too little for Bq; MBq perhaps",
+            "If you know it, give RadionuclideTotalDose= in Bq.",
+        )
+    correction = needed(first, "DecayCorrection")
+    if correction == "ADMIN":
+        return dose, f"{dose:.9g} Bq (DecayCorrection ADMIN: corrected to the injection)"
+    if correction != "START":
+        raise refused(f"DecayCorrection (0054,1102) is {correction}, and must be START or ADMIN")
+    half_life = number(tracer, "RadionuclideHalfLife", known)
+    after, said, warned = decay_time(read, tracer, half_life, known)
+    for text in warned:
+        warnings.warn(f"SUV: {text}", ResultWarning, stacklevel=5)
+    left = dose * 2.0 ** (-after / half_life)
+    return left, f"{left:.9g} Bq ({dose:.9g} Bq after {after:g} s with half life {half_life:g} s; {said})"
+
+
+def _private(header: Elements, tag: int) -> float:
+    """A number of Philips, 0 where there is none."""
+    if not _text(header, _PHILIPS).startswith("Philips PET Private"):
+        return 0.0
+    try:
+        value = float(_text(header, tag) or 0)
+    except ValueError:
+        return 0.0
+    return value if np.isfinite(value) and value > 0 else 0.0
+
+
+def _text(header: Elements, tag: int) -> str:
+    return header.raw.get(tag, ("", b""))[1].decode("latin-1").strip(" \0")
