@@ -210,13 +210,15 @@ def _by_number(planes: list[Plane], place: Integers, count: int) -> Stack | None
 
 
 def _numbered(planes: list[Plane], turn: Integers) -> Varying:
-    """An axis whose order is that of InstanceNumber: `b_value` where each step has one, else `frame`."""
+    """An axis whose order is that of InstanceNumber: `b_value`, `time` where the header counts so many, or `frame`."""
     values = b_values(planes)
     if None not in values:
         b = np.array(values, np.float64)
         if np.ptp(b) > 0 and all(np.ptp(b[turn == step]) == 0 for step in range(int(turn.max()) + 1)):
             return Varying("DiffusionBValue", "b_value", "s/mm2", b, turn)
-    return Varying("InstanceNumber", "frame", "", turn.astype(np.float64), turn)
+    steps = int(turn.max()) + 1
+    axis = "time" if set(column(planes, "NumberOfTemporalPositions")) == {steps} else "frame"
+    return Varying("InstanceNumber", axis, "", turn.astype(np.float64), turn)
 
 
 def _series(planes: list[Plane]) -> Stack:

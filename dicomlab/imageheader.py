@@ -59,7 +59,7 @@ _OTHER = (
     "SpecificCharacterSet", "SOPInstanceUID", "InstanceNumber", "FrameOfReferenceUID", "ImagePositionPatient",
     "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "PixelPaddingValue",
     "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
-    "DiffusionGradientOrientation", "AcquisitionDateTime",
+    "DiffusionGradientOrientation", "AcquisitionDateTime", "NumberOfTemporalPositions",
 )  # fmt: skip
 WANTED = TAGS.union(tag_of(keyword) for keyword in (*SERIES, *(key for key, *_ in KEYS), *FORMAT, *_OTHER))
 

@@ -29,8 +29,9 @@ def load(instances: Any, *, chunks: Any = None) -> Any:
     Returns
     -------
     xarray.DataArray
-        Dimensions (z, y, x), with ``time``, ``echo``, ``b_value``, ``acquisition`` or ``frame`` in front
-        where there are several images at each position, and ``channel`` behind for colour. Coordinates in mm,
+        Dimensions (z, y, x), with ``type``, ``time``, ``echo``, ``b_value``, ``acquisition`` or ``frame`` in front
+        where there are several images at each position (their coordinates have units), and ``channel``
+        behind for colour. Coordinates in mm,
         modality values (HU for CT) as int16 or the smallest integer type, float32 where slopes are not whole.
     dicomlab.facts.Facts
         For one instance that is no image: what its reader makes of it (a report, a waveform, a document), at
