@@ -76,6 +76,7 @@ class _Reader:
         tags = len(self.made.tags)
         self.parts: list[list[bytes]] = [[] for _ in range(tags)]  # of the buffer of values: each attribute by itself
         self.filled = np.zeros(tags, np.int64)  # bytes of these
+        self.room = np.empty(0, np.uint8)  # for the heads of a batch; new memory for each costs more than it seems
         self.unknown = [slot for slot, tag in enumerate(self.made.tags) if vr_of(tag) == "UN"]
 
     def found(self) -> Headers:
@@ -105,7 +106,11 @@ class _Reader:
     ) -> _Window:
         """Read `size` bytes of each file; what cannot be read is not there."""
         step = size + _APART
-        data = np.empty(step * len(rows) + size, np.uint8)  # see `_gathered`: a value fits behind every offset
+        need = step * len(rows) + size  # see `_gathered`: a value fits behind every offset
+        if offsets.any():  # further windows: the heads are in use
+            data = np.empty(need, np.uint8)
+        else:
+            data = self.room = self.room if len(self.room) >= need else np.empty(need, np.uint8)
         view, got, sizes = data.data, [], []
         paths, flags, end, read_at = self.made.paths, _FLAGS, os.SEEK_END, getattr(os, "preadv", _read_at)
         at = 0
