@@ -97,16 +97,8 @@ def padding(planes: Sequence[Plane]) -> dict[str, list[float]]:
         stored = column(planes, keyword)
         if all(isinstance(value, int) for value in stored):
             pairs = zip(planes, stored, strict=True)
-            found[name] = [float(plane.rescale.of(_padding(plane, value))) for plane, value in pairs]
+            found[name] = [float(plane.rescale.of(plane.form.as_stored(value))) for plane, value in pairs]
     return found
-
-
-def _padding(plane: Plane, value: int) -> int:
-    """Stored padding value; its VR may disagree with the sign of the pixels, so its bits count."""
-    bits = plane.form.allocated
-    low, _ = plane.form.range
-    value &= 2**bits - 1
-    return value - 2**bits if low < 0 and value >= 2 ** (bits - 1) else value
 
 
 def attributes(planes: Sequence[Plane]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Places:
     vrs: NDArray[np.uint16]  # (tags, data sets) the two letters as a little-endian number; 0 where implicit
     sure: Mask  # (data sets,) `encoding.walk` gives the same
     more: Mask  # (data sets,) not sure because the window is too short: walk on from `stops` with a further one
-    stops: Integers  # (data sets,) where the walk ended: the header of the pixel data, or the end
+    stops: Integers  # (data sets,) where the walk ended: the header of the pixel data or of what it lost, or the end
     pixel_starts: Integers  # (data sets,) offset of the value of the pixel data the walk stopped at, or -1
     pixel_lengths: Integers  # (data sets,) its length, 0xFFFFFFFF where encapsulated, or -1
     pixel_tags: Integers  # (data sets,) its tag, or -1
@@ -176,7 +176,7 @@ class _Walk:
             self._nest(tag, vr, value, after, undefined, items, done, lost)
         lost |= (after > self.total) & ~done
         short |= self._keep(tag, vr, value, length, plain & ~lost & ~short)
-        self.at = np.where(done | short, self.at, after)
+        self.at = np.where(done | short | lost, self.at, after)
         self._leave(done, short & ~lost, lost)
         self.first = False
 

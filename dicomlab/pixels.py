@@ -54,6 +54,11 @@ class Format:
         """The smallest and the largest stored value."""
         return (-(2 ** (self.stored - 1)), 2 ** (self.stored - 1) - 1) if self.signed else (0, 2**self.stored - 1)
 
+    def as_stored(self, value: int) -> int:
+        """A padding value as the pixels have it: its VR may disagree with their sign, so its bits count."""
+        value &= 2**self.allocated - 1
+        return value - 2**self.allocated if self.signed and value >= 2 ** (self.allocated - 1) else value
+
     def check(self) -> str:
         """ "" or what is wrong with it."""
         if min(self.rows, self.columns) < 1:

@@ -56,7 +56,7 @@ def groups(planes: Sequence[Plane]) -> list[tuple[str, list[Plane]]]:
         if orientation is not None:
             turn = known.get(orientation, -1)
             if turn < 0:
-                turn = known[orientation] = _direction(directions, np.array(orientation))
+                turn = known[orientation] = direction_of(directions, np.array(orientation))
         spacing = between and tuple(round(value, 5) for value in between)
         kind = (
             shared.series[0],
@@ -90,7 +90,8 @@ def groups(planes: Sequence[Plane]) -> list[tuple[str, list[Plane]]]:
     return found
 
 
-def _direction(known: list[np.ndarray[Any, Any]], orientation: np.ndarray[Any, Any]) -> int:
+def direction_of(known: list[np.ndarray[Any, Any]], orientation: np.ndarray[Any, Any]) -> int:
+    """The number of an orientation among the known ones, to which a new one is added."""
     for index, direction in enumerate(known):
         if np.abs(direction - orientation).max() <= SAME_DIRECTION:
             return index

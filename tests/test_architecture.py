@@ -23,7 +23,7 @@ FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "folder", "g
 FILES |= {"montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
 FILES |= {"contours", "resample", "structures"}
-FILES |= {"arranging", "imageheader", "repeats", "sides", "stacks", "volume"}
+FILES |= {"arranging", "functionalgroups", "imageheader", "repeats", "sides", "stacks", "volume"}
 FILES |= {"suv", "suvfacts"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},

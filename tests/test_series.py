@@ -209,7 +209,6 @@ def test_the_same_instance_twice_is_noted_and_taken_once(tmp_path):
     ("uid", "extra", "word"),
     [
         ("1.2.840.10008.5.1.4.1.1.66", {}, "Raw Data Storage"),
-        ("1.2.840.10008.5.1.4.1.1.4.1", {"NumberOfFrames": 3}, "Enhanced MR Image Storage"),
         (slices.CT, {"NumberOfFrames": 2}, "multi-frame"),
         (slices.CT, {"PixelData": None}, "without pixel data"),
     ],

@@ -18,20 +18,17 @@ import pytest
 from support import ROOT, shared
 
 from dicomlab import load, load_all
-from dicomlab.errors import GeometryError, InvalidRequest, ResultWarning
+from dicomlab.errors import GeometryError, ResultWarning
 
 TRUTH = ROOT.parent / "shared" / "data" / "truth"
 SERIES = sorted(path.stem for path in TRUTH.glob("[a-z]*.json"))
+#: Enhanced images: tests/readers/test_enhanced.py.
+SERIES = [name for name in SERIES if "enhanced" not in name and "multiframe" not in name and "hyperfine" not in name]
 #: What is no volume of single-frame images: the error, and a word of its message.
 REFUSED = {
     "ct_not_a_volume": (GeometryError, "4 images at 1 position"),
     "mr_slice_orientation_mixed": (GeometryError, "orientation"),
-    "mr_enhanced_multiframe": (InvalidRequest, "Enhanced MR Image Storage"),
-    "mr_d2n_good__hyperfine": (InvalidRequest, "Enhanced MR Image Storage"),
-    "mr_d2n_good__philips_enhanced": (InvalidRequest, "Enhanced MR Image Storage"),
-    "seg_pm_sr_dcmqi__segmentations_23x38x3_multiframe": (InvalidRequest, "Legacy Converted Enhanced CT"),
-    "seg_pm_sr_dcmqi__segmentations_24x38x3_multiframe": (InvalidRequest, "Legacy Converted Enhanced CT"),
-    "codecs_pydicom_data__.__992152438492": (InvalidRequest, "Enhanced MR Image Storage"),
+    "codecs_pydicom_data__.__992152438492": (GeometryError, "without ImagePositionPatient"),
 }
 #: Two echoes at one position: dcm2niix writes a file for each, here they are one volume (echo, z, y, x).
 ECHOES = "60629636"

@@ -8,6 +8,7 @@ from ..headers import Headers
 from ..pixels import name_of
 from ..planes import combinations
 from .dose import Doses
+from .enhanced import Enhanced
 from .images import Images, frames_of, tiled
 from .mosaic import Mosaics
 from .others import Others
@@ -18,6 +19,7 @@ from .segmentation import Segmentations
 READERS: list[Reader] = [
     Segmentations(),
     Doses(),
+    Enhanced(),
     Mosaics(),
     Images(),
     Others(),

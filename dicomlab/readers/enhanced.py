@@ -1,0 +1,181 @@
+"""Enhanced and legacy converted enhanced images: volumes from their functional groups (PS3.3 C.7.6.16)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from ..elements import Elements, tag_of
+from ..errors import BadData, BadFile
+from ..functionalgroups import PER_FRAME, SHARED, Groups
+from ..headers import Headers
+from ..imageheader import WANTED
+from ..pixels import Rescale
+from .dimensions import GROUPS, Said, columns
+from .layout import Column, Integers
+from .reader import Found
+from .slices import Instance, RealWorld, Slice, arrange, instance_of
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+ENHANCED = frozenset(
+    _STORAGE + end for end in ("2.1", "2.2", "4.1", "4.3", "4.4", "130", "128.1", "13.1.1", "13.1.2", "13.1.3")
+)
+_MEASURES, _POSITION, _ORIENTATION, _CONTENT, _TRANSFORMATION, _MAPPING, _WINDOW = (
+    tag_of(keyword)
+    for keyword in (
+        "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence", "FrameContentSequence",
+        "PixelValueTransformationSequence", "RealWorldValueMappingSequence", "FrameVOILUTSequence",
+    )
+)  # fmt: skip
+_GROUPS = tuple({_MEASURES, _POSITION, _ORIENTATION, _CONTENT, _TRANSFORMATION, _MAPPING, _WINDOW, *GROUPS})
+
+
+class Enhanced:
+    """Images whose frames say in functional groups where they lie and what they are."""
+
+    wanted = WANTED | {SHARED, PER_FRAME} | {
+        tag_of(keyword)
+        for keyword in ("NumberOfFrames", "DimensionIndexSequence", "ConcatenationUID", "InConcatenationTotalNumber")
+    }  # fmt: skip
+
+    def reads(self, sop_class: str, header: Elements) -> bool:
+        """The enhanced classes, with pixel data."""
+        return sop_class in ENHANCED and header.pixels is not None
+
+    def find(self, headers: Headers, rows: Sequence[int]) -> Found:
+        """Volumes, one for each stack, size, orientation and unit of each series."""
+        found = Found()
+        slices: list[Slice] = []
+        said: dict[Instance, Said] = {}
+        for row in rows:
+            try:
+                members, of_them = _describe(headers, row)
+            except BadData as error:
+                found.errors[row] = BadFile(headers.paths[row], error.why, tag=error.tag)
+                continue
+            said[members[0].instance] = of_them
+            slices += members
+
+        def telling(members: Sequence[Slice], place: Integers) -> list[Column]:
+            return columns([(said[one.instance], one.index) for one in members], place)
+
+        arrange(slices, telling, found)
+        _concatenations(said, found)
+        return found
+
+
+def _describe(headers: Headers, row: int) -> tuple[list[Slice], Said]:
+    """The frames of one file.
+
+    Raises
+    ------
+    BadData
+        Its header contradicts itself.
+    """
+    instance = instance_of(headers, row)
+    header = instance.header
+    functional = Groups(header, instance.count, _GROUPS)
+    column = functional.column
+    described = zip(
+        column(_CONTENT, tag_of("StackID")),
+        column(_POSITION, tag_of("ImagePositionPatient")),
+        column(_ORIENTATION, tag_of("ImageOrientationPatient")),
+        column(_MEASURES, tag_of("PixelSpacing")),
+        column(_MEASURES, tag_of("SpacingBetweenSlices")),
+        column(_MEASURES, tag_of("SliceThickness")),
+        _values(header, functional),
+        _windows(functional),
+        strict=True,
+    )
+    slices = [
+        Slice(
+            instance,
+            index,
+            position=_many(position, 3),
+            orientation=_many(orientation, 6),
+            spacing=_many(spacing, 2),
+            rescale=values[0],
+            units=values[1],
+            stack=stack or "",
+            thickness=spaced or thickness,
+            window=window,
+            real_world=values[2],
+        )
+        for index, (stack, position, orientation, spacing, spaced, thickness, values, window) in enumerate(described)
+    ]
+    return slices, Said(header, functional)
+
+
+def _many(value: Any, count: int) -> tuple[float, ...] | None:
+    """`count` finite numbers, or None."""
+    if isinstance(value, tuple) and len(value) == count and None not in value and all(map(isfinite, value)):
+        return value
+    return None
+
+
+def _concatenations(said: dict[Instance, Said], found: Found) -> None:
+    """Say where parts of a concatenation are missing (PS3.3 C.7.6.16.2.2.4)."""
+    parts: dict[str, list[Instance]] = defaultdict(list)
+    for instance in said:
+        uid = instance.header.text("ConcatenationUID")
+        if uid:
+            parts[uid].append(instance)
+    for members in parts.values():
+        total = members[0].header.get("InConcatenationTotalNumber")
+        if isinstance(total, int) and len(members) < total:
+            names = {one.name for one in members}
+            for thing in found.things:
+                if names & set(thing.instances):
+                    thing.warnings.append(f"{len(members)} of {total} parts of its concatenation are there")
+
+
+def _values(header: Elements, functional: Groups) -> list[tuple[Rescale, str, RealWorld | None]]:
+    """How the values of each frame become modality values, their units, and its real world values."""
+    column = functional.column
+    slopes, intercepts, kinds = (
+        column(_TRANSFORMATION, tag_of(keyword)) for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType")
+    )
+    plain = [header.get(keyword) for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType")]
+    modality = header.text("Modality")
+    ways: dict[Any, tuple[Rescale, str, RealWorld | None]] = {}
+    found = []
+    mapped = zip(
+        *(column(_MAPPING, tag_of(keyword)) for keyword in ("RealWorldValueSlope", "RealWorldValueIntercept")),
+        column(_MAPPING, tag_of("MeasurementUnitsCodeSequence"), tag_of("CodeValue")),
+        strict=True,
+    )
+    for own, real in zip(zip(slopes, intercepts, kinds, strict=True), mapped, strict=True):
+        key = own, real
+        if key not in ways:
+            slope, intercept, kind = own if own[0] is not None else plain
+            by = float(slope) if isinstance(slope, int | float) else 1.0
+            to = float(intercept) if isinstance(intercept, int | float) else 0.0
+            rescale = Rescale(by, to)
+            mapping = None if None in real[:2] else RealWorld(float(real[0]), float(real[1]), str(real[2] or ""))
+            ways[key] = rescale, _units(modality, rescale, kind or "", mapping, header), mapping
+        found.append(ways[key])
+    return found
+
+
+def _units(modality: str, rescale: Rescale, kind: str, real: RealWorld | None, header: Elements) -> str:
+    """RescaleType; where that is unspecified, the units of a real world value mapping that is the same line."""
+    if kind and kind != "US":
+        return kind
+    if real is not None and np.allclose((real.slope, real.intercept), (rescale.slope, rescale.intercept), rtol=1e-6):
+        return real.units if real.units != "1" else ""  # UCUM's "no units"
+    if modality == "PT":
+        return header.text("Units")
+    return "HU" if modality == "CT" and rescale.intercept else ""
+
+
+def _windows(functional: Groups) -> list[tuple[float, float] | None]:
+    """Centre and width of each frame, where it has one of each or several."""
+    pairs = zip(
+        *(functional.column(_WINDOW, tag_of(keyword)) for keyword in ("WindowCenter", "WindowWidth")), strict=True
+    )
+    first = ([value[0] if isinstance(value, tuple) else value for value in pair] for pair in pairs)
+    return [None if None in pair else (float(pair[0]), float(pair[1])) for pair in first]
