@@ -14,6 +14,7 @@ from .mosaic import Mosaics
 from .others import Others
 from .reader import Reader
 from .segmentation import Segmentations
+from .waveform import Waveforms
 
 #: Asked in this order; the first that reads an instance gets it.
 READERS: list[Reader] = [
@@ -22,6 +23,7 @@ READERS: list[Reader] = [
     Enhanced(),
     Mosaics(),
     Images(),
+    Waveforms(),
     Others(),
 ]
 

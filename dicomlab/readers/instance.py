@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..elements import Elements, tag_of
-from ..errors import BadFile
+from ..elements import Elements, parse_file, tag_of
+from ..errors import BadData, BadFile
 from ..facts import Facts
 from ..headers import Headers
 from ..pixels import name_of
@@ -15,8 +16,6 @@ from ..stacks import line
 from .reader import Thing, title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pydicom import Dataset
 
 #: What the table of stacks shows of an instance, whatever it is.
@@ -83,19 +82,20 @@ def fields(headers: Headers, row: int) -> dict[str, Any]:
     }
 
 
-def thing(headers: Headers, row: int, make: Callable[[dict[str, Any]], Any], why: str = "") -> Thing:
-    """One instance as a thing of its own, which ``make(fields)`` reads."""
+def thing(headers: Headers, row: int, make: Callable[[dict[str, Any], list[str]], Any], why: str = "") -> Thing:
+    """One instance as a thing of its own, which ``make(fields, warnings)`` reads."""
     header = headers[row]
     known = fields(headers, row)
     name = known["sop_instance"] or known["path"]
-    return Thing(
+    made = Thing(
         title=known["title"],
         line=line(header, [name]) | {"SOPClass": name_of(known["sop_class"]) if known["sop_class"] else ""},
         instances=[name],
-        make=lambda chunks: make(known),
+        make=lambda chunks: make(known, made.warnings),
         why=why,
         image=False,
     )
+    return made
 
 
 def whole(path: str, *keywords: str) -> Elements:
@@ -106,6 +106,15 @@ def whole(path: str, *keywords: str) -> Elements:
     BadFile
         It cannot be read, or its data set is broken.
     """
-    from ..elements import parse_file
-
     return parse_file(path, wanted=frozenset([tag_of("SpecificCharacterSet"), *map(tag_of, keywords)]))[1]
+
+
+@contextmanager
+def blamed(path: str) -> Iterator[None]:
+    """Bytes within the values of a file that follow no encoding are that file's fault."""
+    try:
+        yield
+    except BadFile:
+        raise
+    except BadData as error:
+        raise BadFile(path, error.why, tag=error.tag, advice=error.advice) from None

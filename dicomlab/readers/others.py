@@ -27,4 +27,4 @@ class Others:
     def find(self, headers: Headers, rows: Sequence[int]) -> Found:
         """Each instance alone."""
         why = "no volume, given as it is"
-        return Found([thing(headers, row, lambda known: Instance(**known), why) for row in rows])
+        return Found([thing(headers, row, lambda known, _: Instance(**known), why) for row in rows])
