@@ -1,43 +1,30 @@
-"""Compressed, deflated and big-endian frames to stored values: pydicom's decoders, tried in our own order."""
+"""Compressed, deflated and big-endian frames to stored values: the size is checked, then the decoders are tried."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from .errors import BadData, BadFile, MissingCodec
-from .pixels import Array, Format, name_of, tidy
+from . import codecs, encapsulated
+from .errors import BadData, BadFile
+from .pixels import Array, Format, check_size, name_of, tidy
 
-#: Plugins of pydicom's decoders in the order we try them: the exact and quick ones first.
-ORDER = ("pylibjpeg", "gdcm", "pyjpegls", "pillow", "pydicom")
-#: What to install for a transfer syntax that nothing here decodes.
-PIP = {
-    "1.2.840.10008.1.2.5": "pylibjpeg pylibjpeg-rle",
-    "1.2.840.10008.1.2.4.50": "pillow",
-    "1.2.840.10008.1.2.4.51": "python-gdcm",
-    "1.2.840.10008.1.2.4.57": "python-gdcm",
-    "1.2.840.10008.1.2.4.70": "python-gdcm",
-    "1.2.840.10008.1.2.4.80": "python-gdcm",
-    "1.2.840.10008.1.2.4.81": "python-gdcm",
-    "1.2.840.10008.1.2.4.90": "pylibjpeg pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4.91": "pylibjpeg pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4.201": "pylibjpeg pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4.202": "pylibjpeg pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4.203": "pylibjpeg pylibjpeg-openjpeg",
+_WHOLE = {  # transfer syntaxes whose pixel data is not encapsulated, but not as it is in memory either
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.2",
 }
-_IMAGECODECS = {  # syntaxes for which imagecodecs (extra `fast`) is tried first: it decodes without the GIL
-    "1.2.840.10008.1.2.4.80": "jpegls_decode",
-    "1.2.840.10008.1.2.4.90": "jpeg2k_decode",
-}
+#: JPEG 2000 and JPEG XL undo their own colour transforms.
+_RGB = ("YBR_RCT", "YBR_ICT", "XYB")
 
 
 def decode(
-    path: str, transfer_syntax: str, form: Format, encapsulated: tuple[int, int] | None, index: int = 0
+    path: str, transfer_syntax: str, form: Format, place: tuple[int, int] | None, index: int = 0, count: int = 1
 ) -> Array:
-    """Stored values of one compressed (or deflated, or big-endian) frame.
+    """Stored values of one frame that does not lie in the file as it does in memory; colours as they are coded.
 
     Parameters
     ----------
@@ -46,66 +33,100 @@ def decode(
     transfer_syntax
         Its Transfer Syntax UID.
     form
-        What the header says of the pixels; the result is checked against it.
-    encapsulated
-        Offset and length of the value of Pixel Data in the file, where known and of one frame.
-    index
-        Number of the frame in the file, from 0.
+        What the header says of the pixels; the result is checked against it, and the codestream before it is decoded.
+    place
+        Offset and length of the value of Pixel Data in the file.
+    index, count
+        Which frame of the file, from 0, of how many.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, columns), or (rows, columns, 3) by pixel; see `photometric` for what the samples mean.
 
     Raises
     ------
     MissingCodec
         No package here decodes this transfer syntax; the message holds the pip line.
     BadFile
-        The pixel data cannot be decoded, or is not what the header says.
+        The pixel data cannot be decoded, or is not what the header says; names the frame.
+    InvalidRequest
+        It is a video, it is not in the file, or one frame is larger than ``pixels.PIXEL_LIMIT``.
     """
-    quick = _imagecodecs(transfer_syntax)
-    if quick is not None and encapsulated is not None and form.samples == 1:
+    check_size(form.size)
+    if transfer_syntax in _WHOLE:
+        return _by_pydicom(path, transfer_syntax, form, index, count)
+    tried = codecs.decoders(path, transfer_syntax, form)
+    if place is None:
+        raise BadFile(path, "it has no pixel data")
+    data = encapsulated.frame(path, place, index, count)
+    try:
+        said = codecs.size(transfer_syntax, data)
+    except BadData as error:
+        raise _bad(path, index, count, error.why) from None
+    if said is not None and (said[:2] != (form.rows, form.columns) or said[2] not in (0, form.samples)):
+        why = f"the codestream is of {_text(*said)}, the header says {_text(form.rows, form.columns, form.samples)}"
+        raise _bad(path, index, count, why)
+    failures = []
+    for name, decoder in tried:
         try:
-            array = np.asarray(quick(_fragments(path, *encapsulated)))
-            if array.shape == form.shape:
-                return tidy(np.ascontiguousarray(array).view(form.dtype).reshape(form.shape), form)
-        except Exception:  # its own error classes are not importable by name; the decoders below say what is wrong
-            pass
-    return _by_pydicom(path, transfer_syntax, form, index, encapsulated is not None)
+            array = np.asarray(decoder(data, form))
+        except Exception as error:  # each library has its own; what they say is handed on
+            said_by_it = str(error).rpartition(f"{name}: ")[2]  # pydicom wraps it
+            failures.append(f"{name}: {' '.join(said_by_it.split())}")
+            continue
+        if array.ndim == 3 and array.shape[2] == 1:
+            array = array[..., 0]
+        if array.shape == form.shape:
+            return _stored(array, form)
+        failures.append(f"{name}: decoded to {array.shape}, the header says {form.shape}")
+    raise _bad(path, index, count, f"{name_of(transfer_syntax)} cannot be decoded: {'; '.join(failures)[:300]}")
 
 
-def _by_pydicom(path: str, transfer_syntax: str, form: Format, index: int, alone: bool) -> Array:
+def photometric(transfer_syntax: str, form: Format) -> str:
+    """Photometric Interpretation of what `decode` gives: subsampling and the codecs' own transforms are undone.
+
+    Examples
+    --------
+    >>> photometric("1.2.840.10008.1.2.4.50", Format(2, 2, 3, 8, 8, 7, False, "YBR_FULL_422"))
+    'YBR_FULL'
+    """
+    if form.samples == 1:
+        return form.photometric
+    if form.photometric in _RGB or transfer_syntax in (f"1.2.840.10008.1.2.4.{end}" for end in ("110", "111", "112")):
+        return "RGB"
+    return "YBR_FULL" if form.photometric == "YBR_FULL_422" else form.photometric
+
+
+def _text(rows: int, columns: int, samples: int) -> str:
+    return f"{rows} rows, {columns} columns" + (f", {samples} samples" if samples else "")
+
+
+def _bad(path: str, index: int, count: int, why: str) -> BadFile:
+    where = f"frame {index + 1} of {count}: " if count > 1 else ""
+    return BadFile(path, f"{where}{why}", tag="7FE00010")
+
+
+def _by_pydicom(path: str, transfer_syntax: str, form: Format, index: int, count: int) -> Array:
+    """Native values of another byte order, by plane, subsampled or in a deflated data set."""
     import pydicom
     from pydicom.pixels import get_decoder
 
+    dataset = _dataset(path) if count == 1 else _held(path)
     try:
         decoder = get_decoder(pydicom.uid.UID(transfer_syntax))
-    except NotImplementedError:
-        raise MissingCodec(f"{path}: no decoder is known for transfer syntax {name_of(transfer_syntax)}") from None
-    plugins: list[str] = []
-    if decoder.is_encapsulated:
-        plugins = [name for name in ORDER if name in decoder.available_plugins]
-        plugins += [name for name in decoder.available_plugins if name not in plugins]
-        if not plugins:
-            packages = PIP.get(transfer_syntax, "imagecodecs")
-            raise MissingCodec(
-                f"{path}: nothing installed decodes {name_of(transfer_syntax)}",
-                advice=f"pip install {packages}",
-            )
-    failures = []
-    dataset = _dataset(path) if alone else _held(path)
-    for plugin in plugins or [""]:
-        try:
-            array, _ = decoder.as_array(dataset, index=index, decoding_plugin=plugin, raw=False)
-        except Exception as error:
-            failures.append(f"{plugin}: {error}" if plugin else str(error))
-            continue
-        if array.shape != form.shape:
-            failures.append(f"{plugin}: decoded to {array.shape}, the header says {form.shape}")
-            continue
-        little = np.ascontiguousarray(array).astype(form.dtype, copy=True)
-        return tidy(little, form)
-    raise BadFile(
-        path,
-        f"pixel data of {name_of(transfer_syntax)} cannot be decoded: {'; '.join(failures)[:300]}",
-        tag="7FE00010",
-    )
+        array, _ = decoder.as_array(dataset, index=index, raw=True)
+    except Exception as error:  # pydicom raises what it meets
+        raise _bad(path, index, count, f"{name_of(transfer_syntax)} cannot be decoded: {error}") from error
+    if array.shape != form.shape:
+        raise _bad(path, index, count, f"decoded to {array.shape}, the header says {form.shape}")
+    return _stored(array, form)
+
+
+def _stored(array: Array, form: Format) -> Array:
+    if array.dtype.kind != form.dtype.kind and array.dtype.itemsize == form.dtype.itemsize:
+        array = array.view(form.dtype)  # the header says whether the bits have a sign, a codestream may not know
+    return tidy(np.require(array, form.dtype, ["C", "W"]), form)
 
 
 def _dataset(path: str) -> Any:
@@ -120,35 +141,3 @@ def _dataset(path: str) -> Any:
 #: The file whose frames are being decoded, so that it is not read again for each; `forget` lets go of it.
 _held = lru_cache(maxsize=1)(_dataset)
 forget = _held.cache_clear
-
-
-def _imagecodecs(transfer_syntax: str) -> Callable[[bytes], Any] | None:
-    if transfer_syntax not in _IMAGECODECS:
-        return None
-    try:
-        import imagecodecs
-    except ImportError:
-        return None
-    return getattr(imagecodecs, _IMAGECODECS[transfer_syntax], None)
-
-
-def _fragments(path: str, offset: int, length: int) -> bytes:
-    """The one frame of an encapsulated value: its fragments joined, without the Basic Offset Table."""
-    with open(path, "rb", 0) as file:
-        file.seek(offset)
-        data = file.read() if length == 0xFFFFFFFF else file.read(length)
-    at = 0
-    parts: list[bytes] = []
-    while at + 8 <= len(data):
-        tag, size = (
-            int.from_bytes(data[at : at + 4], "little"),
-            int.from_bytes(data[at + 4 : at + 8], "little"),
-        )
-        at += 8
-        if tag == 0xE0DDFFFE:
-            return b"".join(parts[1:])
-        if tag != 0xE000FFFE or at + size > len(data):
-            raise BadData("a fragment of the pixel data runs over its end", tag="7FE00010", offset=offset + at)
-        parts.append(data[at : at + size])
-        at += size
-    raise BadData("the pixel data has no end", tag="7FE00010")

@@ -206,11 +206,12 @@ class BadData(DicomlabError):
 
 
 class BadFile(BadData):
-    """A file that cannot be used, with ``path``, ``tag`` and ``why``."""
+    """A file that cannot be used, with ``path``, ``tag`` and ``why``; ``others`` are found bad in the same step."""
 
     def __init__(self, path: Any, why: str, *, tag: str = "", **context: Any) -> None:
         super().__init__(why, tag=tag, **context)
         self.path = str(path)
+        self.others: list[BadFile] = []
         self.args = (f"{self.path}: {self.message}",)
         self.message = self.args[0]
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .decoding import decode, forget
+from .decoding import decode, forget, photometric
 from .elements import Elements
-from .errors import MissingCodec
+from .errors import BadFile, MissingCodec
 from .pixels import NATIVE, Array, Format, Rescale, check_size, read_into, smallest, tidy
 
 
@@ -57,7 +57,7 @@ def read(frames: Sequence[Frame]) -> Array:
     InvalidRequest
         They are larger than ``pixels.PIXEL_LIMIT``.
     BadFile
-        A file is shorter than its header said, or cannot be decoded.
+        A file is shorter than its header said, or cannot be decoded; ``others`` are the further ones.
     MissingCodec
         Their transfer syntax needs a package that is absent.
     """
@@ -135,22 +135,36 @@ def _range(frames: Sequence[Frame]) -> tuple[float, float, bool]:
 
 
 def _filled(frames: Sequence[Frame], out: Array, work: Callable[[Frame, Array], None]) -> Array:
-    """Apply ``work(frame, place)`` to every frame, in two threads or more where there is enough to do."""
+    """Apply ``work(frame, place)`` to every frame, in two threads or more where there is enough to do.
+
+    Raises
+    ------
+    BadFile
+        The first file that is bad; ``others`` are those behind it.
+    """
     count = min(max(2, (os.cpu_count() or 1)), 8)
-    if out.nbytes < 4 * 2**20 or len(frames) < 2 * count:
+    enough = 4 * 2**20 if all(frame.native for frame in frames) else 2**17
+    if out.nbytes < enough or len(frames) < 2 * count:
         count = 1
-    if count == 1:
-        for frame, place in zip(frames, out, strict=True):
-            work(frame, place)
-        return out
+    bad: dict[int, BadFile] = {}
 
     def part(number: int) -> None:
         for index in range(number * len(frames) // count, (number + 1) * len(frames) // count):
-            work(frames[index], out[index])
+            try:
+                work(frames[index], out[index])
+            except BadFile as error:
+                bad[index] = error
 
-    with ThreadPoolExecutor(count) as pool:
-        for done in [pool.submit(part, number) for number in range(count)]:
-            done.result()
+    if count == 1:
+        part(0)
+    else:
+        with ThreadPoolExecutor(count) as pool:
+            for done in [pool.submit(part, number) for number in range(count)]:
+                done.result()
+    if bad:
+        first, *others = (bad[index] for index in sorted(bad))
+        first.others = others
+        raise first
     return out
 
 
@@ -170,15 +184,18 @@ def stored_values(frame: Frame, place: Array | None = None) -> Array:
 
 
 def _decoded(frame: Frame) -> Array:
-    alone = frame.place if frame.count == 1 else None
-    return decode(frame.path, frame.transfer_syntax, frame.form, alone, frame.index)
+    return decode(frame.path, frame.transfer_syntax, frame.form, frame.place, frame.index, frame.count)
 
 
 def _colour(frame: Frame, place: Array) -> None:
     if frame.native and frame.form.photometric == "RGB":
         read_into(frame.path, frame.place[0] + frame.index * frame.form.size, place)
-    else:
-        place[...] = _decoded(frame)
+        return
+    place[...] = _decoded(frame)
+    if photometric(frame.transfer_syntax, frame.form) == "YBR_FULL":
+        from pydicom.pixels import convert_color_space
+
+        place[...] = convert_color_space(place, "YBR_FULL", "RGB")
 
 
 def _sixteen(frame: Frame, place: Array) -> None:

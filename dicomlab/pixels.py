@@ -180,6 +180,14 @@ def tidy(stored: Array, form: Format) -> Array:
     return stored
 
 
+_NEWER = {  # than pydicom's dictionary
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+    "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
+}
+
+
 @lru_cache(maxsize=256)
 def name_of(uid: str) -> str:
     """Name of a UID in PS3.6 Annex A, with the UID; the UID alone if it has none.
@@ -191,5 +199,5 @@ def name_of(uid: str) -> str:
     """
     from pydicom.uid import UID
 
-    name = UID(uid).name
+    name = _NEWER.get(uid) or UID(uid).name
     return f"{name} ({uid})" if name != uid else uid

@@ -49,7 +49,7 @@ class BitFrames:
             if len(data) >= self._size:  # a byte a pixel after all
                 return np.frombuffer(data, np.uint8, self._size).reshape(self._shape) != 0
             return self._bits(np.frombuffer(data, np.uint8), 0)
-        return decode(self._file.path, syntax, self._bytes, None, index) != 0
+        return decode(self._file.path, syntax, self._bytes, self._file.place, index, self._file.frames) != 0
 
     def _bits(self, data: Array, start: int) -> NDArray[np.bool_]:
         first, stop = start // 8, (start + self._size + 7) // 8

@@ -1,0 +1,123 @@
+"""Encapsulated pixel data: which fragments are a frame, by the offset table or what the fragments hold (PS3.5 A.4)."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import pairwise
+
+from .errors import BadData, BadFile
+
+_ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_UNDEFINED = 0xFFFFFFFF
+#: How a JPEG, a JPEG-LS and a JPEG 2000 codestream begin.
+_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
+
+Fragments = Sequence[tuple[int, int]]  # offset in the file and length of each, without the items' headers
+
+
+def frame(path: str, place: tuple[int, int], index: int = 0, count: int = 1) -> bytes:
+    """The codestream of one frame.
+
+    Parameters
+    ----------
+    path
+        The file.
+    place
+        Offset and length of the value of Pixel Data in it; the length may be undefined (0xFFFFFFFF).
+    index, count
+        Which frame, from 0, of how many.
+
+    Raises
+    ------
+    BadFile
+        The file cannot be read, or its fragments are not those of so many frames.
+    """
+    try:
+        if count == 1:
+            return _alone(path, *place)
+        fragments = _fragments(path, os.stat(path).st_mtime_ns, place, count)[index]
+        with open(path, "rb") as file:
+            parts = []
+            for offset, length in fragments:
+                file.seek(offset)
+                parts.append(file.read(length))
+            return b"".join(parts)
+    except BadData as error:
+        raise BadFile(path, error.why, tag="7FE00010") from None
+    except OSError as error:
+        raise BadFile(path, f"cannot be read: {error.strerror}") from error
+
+
+def _alone(path: str, offset: int, length: int) -> bytes:
+    """All fragments of the value, joined; read in one go."""
+    with open(path, "rb", 0) as file:
+        file.seek(offset)
+        data = file.read() if length == _UNDEFINED else file.read(length)
+    _, fragments = _items(lambda at, size: data[at : at + size], 0, len(data))
+    if len(fragments) == 1:
+        ((at, size),) = fragments
+        return data[at : at + size]
+    return b"".join(data[at : at + size] for at, size in fragments)
+
+
+@lru_cache(maxsize=4)
+def _fragments(path: str, changed: int, place: tuple[int, int], count: int) -> list[Fragments]:
+    """For each frame its fragments; `changed` only says which state of the file this is known of."""
+    with open(path, "rb") as file:
+
+        def read(at: int, size: int) -> bytes:
+            file.seek(at)
+            return file.read(size)
+
+        end = os.fstat(file.fileno()).st_size
+        if place[1] != _UNDEFINED:
+            end = min(end, place[0] + place[1])
+        table, fragments = _items(read, place[0], end)
+        return _by_table(table, fragments, count) or _by_content(read, fragments, count)
+
+
+def _items(read: Callable[[int, int], bytes], at: int, end: int) -> tuple[list[int], list[tuple[int, int]]]:
+    """The Basic Offset Table, and offset and length of each fragment."""
+    table: bytes | None = None
+    found: list[tuple[int, int]] = []
+    while at + 8 <= end:
+        head = read(at, 8)
+        size = int.from_bytes(head[4:], "little")
+        if head[:4] == _END:
+            break
+        if head[:4] != _ITEM:
+            raise BadData("the pixel data is not made of fragments", offset=at)
+        at += 8
+        if at + size > end:
+            raise BadData("a fragment of the pixel data runs over its end")
+        if table is None:
+            table = read(at, size)
+        else:
+            found.append((at, size))
+        at += size
+    if not found:
+        raise BadData("the pixel data has no fragments")
+    table = table or b""
+    return [int.from_bytes(table[i : i + 4], "little") for i in range(0, len(table) - 3, 4)], found
+
+
+def _by_table(table: Sequence[int], fragments: Fragments, count: int) -> list[Fragments]:
+    """Frames by the Basic Offset Table; none where it is empty or does not fit the fragments."""
+    starts = [offset - 8 - (fragments[0][0] - 8) for offset, _ in fragments]
+    if len(table) != count or table[0] != 0 or not set(table) <= set(starts) or sorted(set(table)) != list(table):
+        return []
+    firsts = [bisect_right(starts, offset) - 1 for offset in table]
+    return [fragments[first:last] for first, last in pairwise([*firsts, len(fragments)])]
+
+
+def _by_content(read: Callable[[int, int], bytes], fragments: Fragments, count: int) -> list[Fragments]:
+    """One frame a fragment (always so with an Extended Offset Table), or from one start of a codestream to the next."""
+    if len(fragments) == count:
+        return [[fragment] for fragment in fragments]
+    firsts = [number for number, (at, _) in enumerate(fragments) if read(at, 4).startswith(_STARTS)]
+    if len(firsts) != count or firsts[0] != 0:
+        raise BadData(f"the pixel data has {len(fragments)} fragments for {count} frames, nothing says which is whose")
+    return [fragments[first:last] for first, last in pairwise([*firsts, len(fragments)])]
