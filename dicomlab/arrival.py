@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LATER = 1 << 62  # bytes: the size of a data set that still arrives
 FIRST = 8192  # bytes in which most headers end
+HELD = 2 << 30  # bytes of a data set that are held in memory, where the file cannot begin yet (R0.8)
 STREAMED = frozenset((whole.DEFLATED, whole.EXPLICIT_BIG))  # transfer syntaxes that are read when all is there
 _UID = re.compile(r"[0-9.]*[0-9][0-9.]*\Z")
 _NO_DIGEST = "0" * 32
@@ -31,7 +32,7 @@ class Arrival:
 
     The header is read as soon as the pixel data begins; from then on the bytes go to a temporary file while the
     archive sends the next ones, so that memory does not grow with the instance. What has no pixel data, or is
-    small, stays in memory until it is whole.
+    small, stays in memory until it is whole; beyond `HELD` bytes it is let go by.
 
     Parameters
     ----------
@@ -64,6 +65,7 @@ class Arrival:
         self.study = self.series = ""  # Study and Series Instance UID
         self.elements: Elements | None = None
         self.bad = ""  # why it is no whole data set
+        self.gone = False  # its bytes were let go by, so that none can be put anywhere
         self.error: OSError | CacheError | None = None  # the disk did not take it; the rest is let go by
         self.remarks: list[str] = []
         self._folder, self._settle = folder, settle
@@ -86,11 +88,14 @@ class Arrival:
         return self._view[start : self._filled]
 
     def _make_room(self, length: int) -> None:
-        if self.error is not None or self._draft is not None or self._begin():
+        if self.gone or self._draft is not None or self._begin():
             self._write(self._view[: self._filled])
             self._filled = 0
+        elif self._filled + length > HELD:
+            self.bad = f"more than {HELD:,} bytes of it would have to be held in memory"
+            self._let_go()
         if self._filled + length > len(self._buffer):
-            grown = bytearray(max(self._filled + length, 2 * len(self._buffer)))
+            grown = bytearray(max(self._filled + length, min(2 * len(self._buffer), HELD)))
             grown[: self._filled] = self._view[: self._filled]
             self._buffer, self._view = grown, memoryview(grown)
 
@@ -118,19 +123,29 @@ class Arrival:
             self.elements = None
             return False
         except OSError as error:
-            self.error = error
+            self.fail(error)
         return True
 
     def _write(self, part: memoryview) -> None:
         self._hash.update(part)
         self.size += len(part)
-        if self._draft is None:
+        if self._draft is None or self.gone:
             return
         try:
             self._draft.write(part)
         except OSError as error:
-            self.error = error
+            self.fail(error)
             self._draft.discard()
+
+    def fail(self, error: OSError | CacheError) -> None:
+        """It cannot be kept: what still comes is let go by."""
+        self.error, self.gone = error, True
+
+    def _let_go(self) -> None:
+        self._write(self._view[: self._filled])
+        self._filled, self.gone = 0, True
+        self._buffer = self._folder.borrow()
+        self._view = memoryview(self._buffer)
 
     def _describe(self, elements: Elements) -> None:
         implicit = self.transfer_syntax == whole.IMPLICIT_LITTLE
@@ -165,7 +180,7 @@ class Arrival:
         self._hash.update(tail)
         self.size += len(tail)
         self.digest = self._hash.hexdigest()
-        if self.error is not None:
+        if self.gone:
             return
         try:
             if self._draft is None:

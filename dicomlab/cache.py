@@ -202,7 +202,8 @@ class Cache:
         except CacheError as error:
             trouble = error
         arrival = Arrival(self._folder, node, sop_class, sop_instance, transfer_syntax, settle)
-        arrival.error = trouble
+        if trouble is not None:
+            arrival.fail(trouble)
         return arrival
 
     def _settle(self, arrival: Arrival, accept: Callable[[Elements], str] | None, replace: bool) -> Receipt:
@@ -267,6 +268,8 @@ class Cache:
         return _receipt(arrival, outcome, final, "")
 
     def _stash(self, folder: str, arrival: Arrival, why: str) -> Path | None:
+        if arrival.gone:
+            return None
         try:
             draft = arrival.seal()
         except OSError:

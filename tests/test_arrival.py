@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dicomlab import arrival as arriving
 from dicomlab import cachefolder
 from dicomlab.cache import Cache, Outcome
 
@@ -83,6 +84,25 @@ def test_the_sizes_of_the_parts_do_not_change_the_file(tmp_path_factory, sizes, 
         assert cachefolder.inspect(receipt.path)[0] == NODE
 
 
+@pytest.mark.parametrize("more", [-2, 0, 2])
+def test_what_may_come_before_pixel_data_has_a_limit(cache, monkeypatch, more):  # R0.8
+    monkeypatch.setattr(arriving, "HELD", 3 << 18)
+    start = data_set()
+    data = start[: start.index(b"\xe0\x7f\x10\x00")]
+    data += element(0x00420011, "OB", bytes(arriving.HELD + more - len(data) - 12))
+    coming = arrival(cache)
+    fill(coming, data, 1 << 14)
+    assert len(coming._buffer) <= arriving.HELD
+    receipt = coming.finish()
+    assert receipt.size == len(data) == arriving.HELD + more
+    if more > 0:
+        assert receipt.outcome is Outcome.BAD and "more than 786,432 bytes of it would have to be held" in receipt.why
+        assert receipt.path is None and not list(cache.root.rglob("quarantine/*"))
+    else:
+        assert receipt.outcome is Outcome.STORED
+    assert temporary(cache) == []
+
+
 @pytest.mark.parametrize("lost", [1, 1000, 1 << 16])
 @pytest.mark.parametrize(("data", "syntax"), [(LARGE, EXPLICIT), (ENCAPSULATED, JPEG)])
 def test_one_that_ends_early_goes_to_quarantine(cache, data, syntax, lost):
@@ -124,7 +144,10 @@ def test_a_disk_that_is_full_in_the_middle_is_told_at_the_end(cache, monkeypatch
     coming = arrival(cache)
     fill(coming, LARGE[: cachefolder.PART + 100_000], 1 << 14)
 
-    def full(*_):
+    write = os.write
+
+    def full(handle, *_):
+        write(handle, b"")  # the first failure is the one to tell, not that the file is closed since
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
