@@ -133,7 +133,8 @@ class Association:
             return self._incoming.read(limit, sinks)
         self.handled()
         message = self._incoming.read(limit)
-        event = self._event(message.context_id, message.command, message.data, "received")
+        command = dimse.Command(dict(message.command.raw))  # its own: the next one may come as the same object
+        event = self._event(message.context_id, command, message.data, "received")
         hooks.before(event)
         self._received = event
         data = None if event.data is None else memoryview(event.data)

@@ -43,8 +43,9 @@ class _Event:
     def cancel(self, reason: str) -> NoReturn:
         """End the call here: the association is aborted, and its caller gets InvalidRequest with that reason."""
         raise InvalidRequest(
-            f"cancelled by a hook ({self.event}): {reason}",
+            f"cancelled by a hook: {reason}",
             peer=self.peer,
+            phase=self.event,
             elapsed=self.elapsed,
             advice="peer.hooks shows the hooks there are.",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -56,6 +56,8 @@ class Proposal:
                 f"an association proposes 1 to {LIMIT} presentation contexts, not {len(self.contexts)}",
                 advice="Open several associations for more.",
             )
+        contexts = tuple(Context(abstract, tuple(syntaxes)) for abstract, syntaxes in self.contexts)
+        object.__setattr__(self, "contexts", contexts)  # a hook may have given lists
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,15 @@ def accepted(
     ValueError
         It breaks the protocol; the message says how.
     """
-    return _accepted(body, tuple(contexts), tuple(extended.items()))
+    same = _accepted(body, tuple(contexts), tuple(extended.items()))
+    return replace(  # its reader may change these, the next association must not see it
+        same,
+        contexts=dict(same.contexts),
+        results=dict(same.results),
+        roles=dict(same.roles),
+        extended=dict(same.extended),
+        answers=dict(same.answers),
+    )
 
 
 @lru_cache(maxsize=16)  # and mostly gives the same answer

@@ -41,6 +41,18 @@ def test_the_facts_of_a_refusal_say_why() -> None:  # R1.8, R1.22
         assert "does not support the SOP class" in repr(pacs.negotiated)
 
 
+def test_what_is_done_to_the_facts_is_not_done_to_the_next_association() -> None:  # R1.22
+    with dl.demo_pacs(Holdings.t31()) as pacs:
+        pacs.echo()
+        assert pacs.negotiated is not None
+        accepted = pacs.negotiated.accepted
+        for facts in (accepted.contexts, accepted.results, accepted.answers, accepted.roles, accepted.extended):
+            facts.clear()  # type: ignore[attr-defined]
+        accepted.extended[VERIFICATION] = b"\1"
+        pacs.echo()
+        assert not pacs.negotiated.extended and pacs.negotiated.contexts[0].result == 0
+
+
 def made(**changes: object) -> Negotiated:
     proposal = Proposal((Context(CT, (EXPLICIT,)), Context(CT, (IMPLICIT,))), (CT,), {CT: b"\1\1"})
     accepted = Accepted({1: (CT, EXPLICIT)}, {CT: 0}, 0, "1.2.3", "ARCHIVE_1", {CT: (False, True)}, {CT: b"\1"}, {1: 0})
