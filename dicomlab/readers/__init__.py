@@ -14,12 +14,14 @@ from .mosaic import Mosaics
 from .others import Others
 from .reader import Reader
 from .segmentation import Segmentations
+from .structures import StructureSets
 from .waveform import Waveforms
 
 #: Asked in this order; the first that reads an instance gets it.
 READERS: list[Reader] = [
     Segmentations(),
     Doses(),
+    StructureSets(),
     Enhanced(),
     Mosaics(),
     Images(),
