@@ -11,6 +11,8 @@ from .dose import Doses
 from .enhanced import Enhanced
 from .images import Images, frames_of, tiled
 from .mosaic import Mosaics
+from .multiframe import Multiframe
+from .nuclear import Nuclear
 from .others import Others
 from .reader import Reader
 from .segmentation import Segmentations
@@ -24,6 +26,8 @@ READERS: list[Reader] = [
     StructureSets(),
     Enhanced(),
     Mosaics(),
+    Nuclear(),
+    Multiframe(),
     Images(),
     Waveforms(),
     Others(),
@@ -97,7 +101,7 @@ def refusal(sop_class: str, header: Elements) -> InvalidRequest:
     if Images.has(sop_class):
         frames = frames_of(header)
         if frames > 1 or "SharedFunctionalGroupsSequence" in header:
-            return InvalidRequest(f"{name} of {frames} frames; multi-frame images are not loaded")
+            return InvalidRequest(f"{name} of {frames} frames, a class that is not multi-frame; it is not loaded")
         if tiled(header):
             return InvalidRequest(f"{name}, many planes tiled into one image (mosaic); it is not loaded")
     return InvalidRequest(f"{name} is not a series of single-frame images; it is not loaded")
