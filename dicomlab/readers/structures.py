@@ -17,7 +17,7 @@ from ..geometry import Floats
 from ..headers import Headers
 from ..pixels import check_size
 from ..resample import same_frame
-from .instance import WANTED, Instance, thing, whole
+from .instance import WANTED, Instance, blamed, thing, whole
 from .reader import Found
 
 _CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
@@ -190,28 +190,10 @@ class StructureSets:
 
     def find(self, headers: Headers, rows: Sequence[int]) -> Found:
         """A structure set for each file."""
-        found = Found()
-        for row in rows:
-            one = thing(headers, row, lambda known: known)
-            one.make = _maker(one.make, one.warnings)
-            found.things.append(one)
-        return found
+        return Found([thing(headers, row, structures) for row in rows])
 
 
-def _maker(known: Any, warnings: list[str]) -> Any:
-    def make(chunks: Any) -> Structures:
-        made = structures(known(chunks))
-        warnings.extend(
-            f"ROI {line.ROINumber} {line.ROIName!r} cannot be used: {line.problem}"
-            for line in list[Any](made.rois.itertuples())
-            if line.problem
-        )
-        return made
-
-    return make
-
-
-def structures(known: dict[str, Any]) -> Structures:
+def structures(known: dict[str, Any], warnings: list[str]) -> Structures:
     """The structure set of a file, of which the fields of `Instance` are known.
 
     Raises
@@ -219,12 +201,11 @@ def structures(known: dict[str, Any]) -> Structures:
     BadFile
         It cannot be read, or its regions of interest have no numbers.
     """
-    path = known["path"]
-    header = whole(path, *_CONTENT)
-    try:
+    header = whole(known["path"], *_CONTENT)
+    with blamed(known["path"]):
         lines, found = _table(header)
-    except BadData as error:
-        raise BadFile(path, error.why, tag=error.tag) from error
+    said = zip(lines["ROINumber"], lines["ROIName"], lines["problem"], strict=True)
+    warnings += [f"ROI {number} {name!r} cannot be used: {problem}" for number, name, problem in said if problem]
     return Structures(**known, label=header.text("StructureSetLabel"), rois=pd.DataFrame(lines), found=found)
 
 
