@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Container, Iterable, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
+import xarray as xr
 
 from . import headers, readers
-from .errors import BadData, DicomlabError, GeometryError, InvalidRequest, MissingCodec, ResultWarning
-from .readers.reader import Failed, Thing
+from .errors import BadData, BadFile, DicomlabError, GeometryError, InvalidRequest, MissingCodec, ResultWarning
+from .extensions import Extension, copies, extended
+from .readers.reader import Found, Reader, Thing
 from .report import Volumes
 
+Key = tuple[str, tuple[str, ...], int]  # title and instances of a thing, and which of those that have the same
+Made = dict[Key, tuple[Thing, Any]]  # what it made, or why it did not
 
-def load(instances: Any, *, chunks: Any = None) -> Any:
+
+def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] = ()) -> Any:
     """The volume that instances of one series make, or the one report, waveform, document ... that they are.
 
     Parameters
@@ -25,6 +31,10 @@ def load(instances: Any, *, chunks: Any = None) -> Any:
     chunks
         None reads the values now. Chunk sizes as xarray takes them, or {} for one chunk a slice, give a lazy
         volume (extra ``dask``).
+    extensions
+        Functions of your own, called in their order with the volume once it is complete. Each gives back the volume
+        (another one, with more attributes or coordinates, ...), or None if it changed only what it was given. They
+        are copied first, and may be called in another thread. One that fails is named in a warning.
 
     Returns
     -------
@@ -64,10 +74,10 @@ def load(instances: Any, *, chunks: Any = None) -> Any:
     Traceback (most recent call last):
     dicomlab.errors.InvalidRequest: nothing is selected. Choose at least one instance.
     """
-    return _only(_load(_paths(instances), chunks, one=True))
+    return _only(_load(_paths(instances), chunks, copies(extensions), one=True))
 
 
-def load_all(instances: Any) -> Volumes:
+def load_all(instances: Any, *, extensions: Iterable[Extension] = ()) -> Volumes:
     """Everything that instances hold, by name: volumes, and what other readers give.
 
     ``.report`` says what is not loaded, or loaded with a reservation, and why.
@@ -76,6 +86,8 @@ def load_all(instances: Any) -> Volumes:
     ----------
     instances
         As for `load`, of any number of series.
+    extensions
+        As for `load`; called once for each volume.
 
     Raises
     ------
@@ -88,7 +100,7 @@ def load_all(instances: Any) -> Volumes:
     Traceback (most recent call last):
     dicomlab.errors.InvalidRequest: nothing is selected. Choose at least one instance.
     """
-    return _load(_paths(instances), None, one=False)
+    return _load(_paths(instances), None, copies(extensions), one=False)
 
 
 def _only(found: Volumes) -> Any:
@@ -131,45 +143,49 @@ def _paths(instances: Any) -> list[str]:
     return [str(path) for path in dict.fromkeys(paths)]
 
 
-def _load(paths: Sequence[str], chunks: Any, *, one: bool) -> Volumes:
+def _load(paths: Sequence[str], chunks: Any, extensions: Sequence[Extension], *, one: bool) -> Volumes:
     # Headers are read again whatever a table says of them: the files may have changed since it was made.
     read = headers.read(paths, readers.wanted())
     for row in read.errors:
         if os.path.isdir(paths[row]):
             raise InvalidRequest(f"{paths[row]} is a folder", advice="load takes instances: load(scan(folder)).")
     chosen, errors = readers.choose(read)
-    report: list[dict[str, Any]] = []
-    things: list[Thing] = []
-    failed: list[Failed] = []
-    for reader, rows in chosen:
-        found = reader.find(read, rows)
-        things += found.things
-        failed += found.failed
-        errors |= found.errors
-        report += [_line("note", *note) for note in found.notes]
-    bad = [(paths[row], error) for row, error in sorted(errors.items())]
-    report = [_line("error", path, _without(error.message, path), [path]) for path, error in bad] + report
-    report += [_line("error", part.title, part.error.message, part.instances) for part in failed]
-    if one and (failed or any(thing.image for thing in things)):
-        aside = [thing for thing in things if not thing.image]
-        things = [thing for thing in things if thing.image]
-        said = "no part of the volume, and left aside; load_all gives it"
-        report += [_line("warning", thing.title, said, thing.instances) for thing in aside]
-    seen = pd.DataFrame([part.line for part in failed] + [thing.line for thing in things])
-    if one:
-        _refuse_many(things, failed, bad, seen)
+    made: Made = {}
+    while True:
+        found = _found(read, chosen, errors)
+        aside: list[Thing] = []
+        if one and (found.failed or any(thing.image for thing in found.things)):
+            aside = [thing for thing in found.things if not thing.image]
+            found.things = [thing for thing in found.things if thing.image]
+        seen = pd.DataFrame([part.line for part in found.failed] + [thing.line for thing in found.things])
+        bad = [(paths[row], error) for row, error in sorted(found.errors.items())]
+        if one:
+            _refuse_many(found, bad, seen)
+        damaged = _make(found.things, made, chunks, paths, found.errors)
+        if not damaged:
+            break
+        errors |= damaged  # each costs its file: what the others are is looked at again
+    report = [_line("error", path, _without(error.message, path), [path]) for path, error in bad]
+    report += [_line("note", *note) for note in found.notes]
+    report += [_line("error", part.title, part.error.message, part.instances) for part in found.failed]
+    said = "no part of the volume, and left aside; load_all gives it"
+    report += [_line("warning", thing.title, said, thing.instances) for thing in aside]
     volumes: dict[str, Any] = {}
-    for thing in things:
+    for _, key in _keys(found.things):
+        thing, result = made[key]
         name = _name(thing.title, volumes)
-        try:
-            volumes[name] = thing.make(chunks)
-        except (GeometryError, BadData, InvalidRequest, MissingCodec) as error:
-            if one and isinstance(error, GeometryError):
-                error.stacks = seen
+        if isinstance(result, DicomlabError):
+            if one and isinstance(result, GeometryError):
+                result.stacks = seen
             if one:
-                raise
-            report.append(_line("error", name, error.message, thing.instances))
+                raise result
+            report.append(_line("error", name, result.message, thing.instances))
             continue
+        failures: list[str] = []
+        if isinstance(result, xr.DataArray):
+            result, failures = extended(result, extensions)
+        volumes[name] = result
+        report += [_line("error", name, text, thing.instances) for text in failures]
         report += [_line("warning", name, text, thing.instances) for text in thing.warnings]
         report += [_line("warning", name, text, left) for text, left in thing.left]
         if thing.why:
@@ -178,10 +194,50 @@ def _load(paths: Sequence[str], chunks: Any, *, one: bool) -> Volumes:
     return Volumes(volumes, report, seen)
 
 
-def _refuse_many(
-    things: list[Thing], failed: list[Failed], bad: list[tuple[str, DicomlabError]], seen: pd.DataFrame
-) -> None:
+def _found(
+    read: headers.Headers, chosen: Sequence[tuple[Reader, list[int]]], errors: dict[int, DicomlabError]
+) -> Found:
+    """What all readers find in the rows that have no error."""
+    found = Found(errors=dict(errors))
+    for reader, rows in chosen:
+        if good := [row for row in rows if row not in errors]:
+            part = reader.find(read, good)
+            found.things += part.things
+            found.failed += part.failed
+            found.errors |= part.errors
+            found.notes += part.notes
+    return found
+
+
+def _make(
+    things: Sequence[Thing], made: Made, chunks: Any, paths: Sequence[str], errors: Container[int]
+) -> dict[int, DicomlabError]:
+    """Read the values of those that are not made yet, until files are found to be damaged: these, by row."""
+    for thing, key in _keys(things):
+        if key in made:
+            continue
+        try:
+            made[key] = thing, thing.make(chunks)
+        except (GeometryError, BadData, InvalidRequest, MissingCodec) as error:
+            bad = {part.path: part for part in (error, *error.others)} if isinstance(error, BadFile) else {}
+            rows = {row: bad[path] for row, path in enumerate(paths) if path in bad and row not in errors}
+            if rows:
+                return dict(rows)
+            made[key] = thing, error
+    return {}
+
+
+def _keys(things: Iterable[Thing]) -> Iterator[tuple[Thing, Key]]:
+    count: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for thing in things:
+        same = thing.title, tuple(thing.instances)
+        yield thing, (*same, count[same])
+        count[same] += 1
+
+
+def _refuse_many(found: Found, bad: list[tuple[str, DicomlabError]], seen: pd.DataFrame) -> None:
     """Raise unless there is one thing, whole."""
+    things, failed = found.things, found.failed
     if len(things) == 1 and not failed:
         return
     if not things and not failed:
@@ -190,6 +246,8 @@ def _refuse_many(
         failed[0].error.stacks = seen
         raise failed[0].error
     reasons = "; ".join(dict.fromkeys(str(why) for why in seen["why"] if why))
+    if bad:
+        reasons += f"{'; ' if reasons else ''}{len(bad)} files cannot be used: {bad[0][1].message}"
     series = seen["SeriesInstanceUID"].nunique()
     images = failed or things[0].image
     what = f"{len(seen)} {'stacks' if images else 'objects'}" + (f" of {series} series" if series > 1 else "")
