@@ -16,6 +16,7 @@ from .nuclear import Nuclear
 from .others import Others
 from .reader import Reader
 from .segmentation import Segmentations
+from .structured import Reports
 from .structures import StructureSets
 from .waveform import Waveforms
 
@@ -29,6 +30,7 @@ READERS: list[Reader] = [
     Nuclear(),
     Multiframe(),
     Images(),
+    Reports(),
     Waveforms(),
     Others(),
 ]

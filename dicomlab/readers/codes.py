@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..elements import Elements
 
@@ -36,3 +37,8 @@ def code_of(header: Elements, keyword: str) -> Code:
     item = items[0]
     value = next((text for name in ("CodeValue", "LongCodeValue", "URNCodeValue") if (text := item.text(name))), "")
     return Code(value, item.text("CodingSchemeDesignator"), item.text("CodeMeaning"))
+
+
+def several(value: Any) -> list[Any]:
+    """The values of an attribute, none where it is absent."""
+    return list(value) if isinstance(value, tuple) else [] if value is None else [value]

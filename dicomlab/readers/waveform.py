@@ -16,7 +16,7 @@ from ..headers import Headers
 from ..imageheader import SERIES
 from ..part10 import BIG_ENDIAN
 from ..pixels import Array, check_size
-from .codes import code_of
+from .codes import code_of, several
 from .instance import WANTED, Instance, blamed, thing, whole
 from .reader import Found
 
@@ -234,8 +234,8 @@ def _annotation(item: Elements, groups: Sequence[xr.DataArray]) -> dict[str, Any
     if known is not None:
         names = known.channel.values.tolist()
         channels = [names[channel - 1] for _, channel in pairs if 0 < channel <= len(names)]
-    samples = _several(item.get("ReferencedSamplePositions"))
-    time = [float(seconds) for seconds in _several(item.get("ReferencedTimeOffsets"))]
+    samples = several(item.get("ReferencedSamplePositions"))
+    time = [float(seconds) for seconds in several(item.get("ReferencedTimeOffsets"))]
     if samples and known is not None:
         start, rate = float(known.time[0]), known.attrs["SamplingFrequency"]
         time = [start + (sample - 1) / rate for sample in samples]
@@ -253,7 +253,3 @@ def _annotation(item: Elements, groups: Sequence[xr.DataArray]) -> dict[str, Any
         "samples": samples,
         "time": time,
     }
-
-
-def _several(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, tuple) else [] if value is None else [value]
