@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..arrival import Arrival
 from ..cache import Cache, Outcome, Receipt
@@ -26,6 +26,7 @@ _STATUS = {
     Outcome.FULL: 0xA700,  # Out of Resources
 }
 DATA_SET_DOES_NOT_MATCH = 0xA900
+HEADERS = 2_000  # instances of one retrieval up to which their headers stay in memory; more are read again, all at once
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,9 @@ class Receiver:
             if receipt.outcome in (Outcome.STORED, Outcome.DUPLICATE):
                 if uid in self.kept:
                     self.remarks.append(f"{uid} came twice, with the same bytes")
-                self.kept[uid] = receipt
+                self.kept[uid] = receipt if len(self.kept) < HEADERS else replace(receipt, elements=None)
+                if len(self.kept) == HEADERS:
+                    self.kept = {uid: replace(kept, elements=None) for uid, kept in self.kept.items()}
                 self.bytes += receipt.size
                 if receipt.why:
                     self.remarks.append(f"{uid}: {receipt.why}")
