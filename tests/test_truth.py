@@ -79,8 +79,8 @@ def test_a_series_has_the_geometry_and_the_voxels_other_programs_found(name):  #
         pictures = load_all(paths)
         left = (pictures.report.severity == "error") | pictures.report.why.str.contains("left out")
         assert len(pictures) + left.sum() == len(paths)
-        plane = ("y", "x")
-        assert all(plane in (picture.dims[:2], picture.dims[1:3]) and "geometry" not in picture.coords for picture in pictures.values())
+        assert all(("y", "x") in (picture.dims[:2], picture.dims[1:3]) for picture in pictures.values())
+        assert not any("geometry" in picture.coords for picture in pictures.values())
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResultWarning)

@@ -157,7 +157,7 @@ def _times(instance: Instance, groups: Groups) -> tuple[NDArray[np.float64], str
         warnings.append(f"FrameTimeVector has {len(steps)} values for {count} frames, and is not used")
     step = header.get("FrameTime")
     if isinstance(step, float) and step > 0:
-        return np.arange(count) * step, "FrameTime", warnings
+        return np.arange(count, dtype=np.float64) * step, "FrameTime", warnings
     begins = groups.column(_CONTENT, tag_of("FrameAcquisitionDateTime"))
     try:
         since = np.array([moments.moment(str(text)) for text in begins], np.int64)
