@@ -190,27 +190,10 @@ class StructureSets:
 
     def find(self, headers: Headers, rows: Sequence[int]) -> Found:
         """A structure set for each file."""
-<<<<<<< HEAD
-        return Found([thing(headers, row, _checked) for row in rows])
-
-
-def _checked(known: dict[str, Any], warnings: list[str]) -> Structures:
-    made = structures(known)
-    warnings.extend(
-        f"ROI {line.ROINumber} {line.ROIName!r} cannot be used: {line.problem}"
-        for line in list[Any](made.rois.itertuples())
-        if line.problem
-    )
-    return made
-
-
-def structures(known: dict[str, Any]) -> Structures:
-=======
         return Found([thing(headers, row, structures) for row in rows])
 
 
 def structures(known: dict[str, Any], warnings: list[str]) -> Structures:
->>>>>>> 12437dcd4731d8d1ca7d96a12a826aa4f85de795
     """The structure set of a file, of which the fields of `Instance` are known.
 
     Raises
