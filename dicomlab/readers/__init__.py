@@ -14,6 +14,7 @@ from .mosaic import Mosaics
 from .multiframe import Multiframe
 from .nuclear import Nuclear
 from .others import Others
+from .parametric import ParametricMaps
 from .reader import Reader
 from .segmentation import Segmentations
 from .structured import Reports
@@ -25,6 +26,7 @@ READERS: list[Reader] = [
     Segmentations(),
     Doses(),
     StructureSets(),
+    ParametricMaps(),
     Enhanced(),
     Mosaics(),
     Nuclear(),

@@ -15,7 +15,7 @@ from ..geometry import REGULAR, SAME_DIRECTION, Floats, Grid, normal, stack
 from ..imageheader import WANTED
 from ..pixels import Rescale
 from ..stacks import line
-from .groups import numbers
+from .laying import numbers
 from .reader import Thing, title
 from .single import File, Single, attributes, labelled
 
@@ -37,7 +37,7 @@ class Doses(Single):
         )
     )
 
-    def thing(self, file: File) -> Thing:
+    def things(self, file: File) -> list[Thing]:
         """The dose of one file."""
         header, form, _ = file.header, file.form, file.place
         wrong = form.check()
@@ -63,7 +63,7 @@ class Doses(Single):
             return array.chunk(chunks) if chunks else array
 
         described = line(header, [file.name], orientation=numbers(header, "ImageOrientationPatient", 6))
-        return Thing(title(header), described, [file.name], make, warnings=[*warnings, *grid.problems])
+        return [Thing(title(header), described, [file.name], make, warnings=[*warnings, *grid.problems])]
 
 
 def _offsets(header: Elements, count: int) -> tuple[Floats, list[str]]:

@@ -11,15 +11,18 @@ import xarray as xr
 from ..elements import Elements, tag_of
 from ..errors import BadData, GeometryError, InvalidRequest
 from ..frames import stored_values
+from ..functionalgroups import PER_FRAME, SHARED, Groups
 from ..geometry import STRAIGHT
 from ..imageheader import WANTED
 from ..pixels import Array, check_size
 from ..stacks import line
 from .bits import BitFrames
-from .groups import EACH, TAGS, Groups, Laid, lay
+from .laying import MEASURES, ORIENTATION, POSITION, Laid, lay
 from .reader import Thing, title
 from .single import File, Single, attributes, labelled, now
 
+_SEGMENT, _DERIVATION = (tag_of(keyword) for keyword in ("SegmentIdentificationSequence", "DerivationImageSequence"))
+_GROUPS = (POSITION, ORIENTATION, MEASURES, _SEGMENT, _DERIVATION)
 _TYPES = ("BINARY", "FRACTIONAL", "LABELMAP")
 _KEYWORDS = (
     "NumberOfFrames", "SegmentationType", "SegmentationFractionalType", "MaximumFractionalValue", "SegmentSequence",
@@ -38,9 +41,9 @@ class Segmentations(Single):
     """
 
     classes = frozenset(("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"))
-    wanted = WANTED | TAGS | frozenset(map(tag_of, _KEYWORDS))
+    wanted = WANTED | {SHARED, PER_FRAME} | frozenset(map(tag_of, _KEYWORDS))
 
-    def thing(self, file: File) -> Thing:
+    def things(self, file: File) -> list[Thing]:
         """The masks of one file."""
         header, form, _ = file.header, file.form, file.place
         kind = header.text("SegmentationType")
@@ -60,9 +63,9 @@ class Segmentations(Single):
         segments = table(header)
         if not segments:
             raise BadData("SegmentSequence is missing or empty", tag="00620002")
-        groups = Groups(header, file.frames)
+        groups = Groups(header, file.frames, _GROUPS)
         laid = None
-        if any(groups.item(frame, "PlanePositionSequence") is not None for frame in range(file.frames)):
+        if any(position is not None for position in groups.column(POSITION, tag_of("ImagePositionPatient"))):
             laid = lay(groups, (form.rows, form.columns), absent=True)
 
         def make(chunks: Any) -> xr.DataArray:
@@ -71,7 +74,7 @@ class Segmentations(Single):
 
         described = line(header, [file.name], orientation=laid.orientation if laid else None)
         warnings = [text for text in laid.grid.problems if _matters(text)] if laid else []
-        return Thing(title(header), described, [file.name], make, warnings=warnings)
+        return [Thing(title(header), described, [file.name], make, warnings=warnings)]
 
 
 def _matters(problem: str) -> bool:
@@ -155,11 +158,7 @@ def _frames(values: Array, file: File, numbers: list[int], groups: Groups, laid:
     most = file.header.get("MaximumFractionalValue", 1)
     order = {number: index for index, number in enumerate(numbers)}
     taken = set()
-    for frame in range(file.frames):
-        item = groups.item(frame, "SegmentIdentificationSequence")
-        number = item.get("ReferencedSegmentNumber") if item is not None else None
-        if number is None and len(numbers) == 1 and EACH not in file.header:
-            number = numbers[0]
+    for frame, number in enumerate(groups.column(_SEGMENT, tag_of("ReferencedSegmentNumber"))):
         if number not in order:
             raise file.bad(f"frame {frame + 1} is of segment {number}, which SegmentSequence does not have", "0062000B")
         cell = order[number], int(laid.place[frame]) if laid else 0
@@ -189,13 +188,9 @@ def _labels(values: Array, file: File, numbers: list[int], laid: Laid | None) ->
 def _sources(groups: Groups) -> list[list[str]]:
     """SOP Instance UIDs of the images each frame was made from."""
     found = []
-    for frame in range(groups.frames):
-        images = [
-            image
-            for derivation in groups.items(frame, "DerivationImageSequence")
-            for image in derivation.items("SourceImageSequence")
-        ]
-        found.append([uid for image in images if (uid := image.text("ReferencedSOPInstanceUID"))])
+    for images in groups.column(_DERIVATION, tag_of("SourceImageSequence")):
+        uids = (image.text("ReferencedSOPInstanceUID") for image in images or ())
+        found.append([uid for uid in uids if uid])
     return found
 
 

@@ -69,7 +69,7 @@ class File:
 
 
 class Single:
-    """A reader of objects that are one thing a file; what they hold is said by `thing`."""
+    """A reader of objects each of which stands alone; what one holds is said by `things`."""
 
     classes: frozenset[str]
     wanted = WANTED
@@ -79,15 +79,16 @@ class Single:
         return sop_class in self.classes
 
     def find(self, headers: Headers, rows: Sequence[int]) -> Found:
-        """A thing for each file."""
+        """The things of each file."""
         found = Found()
         for row in rows:
             header = headers[row]
             file = File(headers.paths[row], header, headers.meta(row).transfer_syntax)
             try:
-                thing = self.thing(file)
-                thing.make = _naming(file, thing.make)
-                found.things.append(thing)
+                things = self.things(file)
+                for thing in things:
+                    thing.make = _naming(file, thing.make)
+                found.things += things
             except BadFile as error:
                 found.errors[row] = error
             except BadData as error:
@@ -99,7 +100,7 @@ class Single:
                 found.failed.append(Failed(title(header), described, [file.name], error))
         return found
 
-    def thing(self, file: File) -> Thing:
+    def things(self, file: File) -> list[Thing]:
         """What a file holds.
 
         Raises

@@ -125,7 +125,7 @@ def changed(name):
     [
         ("short", "16 bytes, its frames need 17"),
         ("unknown segment", "frame 5 is of segment 8"),
-        ("one group less", "describes 8 frames, there are 9"),
+        ("one group less", "functional groups of 8 frames, NumberOfFrames is 9"),
         ("no segments", "SegmentSequence is missing"),
         ("one number twice", "one SegmentNumber"),
         ("no size", "no size"),
