@@ -34,8 +34,6 @@ from .pdu import (
 )
 
 GRACE = 2.0  # seconds in which the final response may come after a cancel
-IDENTIFIER_LIMIT = 1 << 20  # bytes of a C-FIND identifier (R0.8)
-DATA_LIMIT = 16 << 30  # bytes of a stored data set
 
 
 class Association:
@@ -118,21 +116,19 @@ class Association:
         context = (context_id, *self.accepted.contexts[context_id])
         return MessageEvent(self.node, self.deadline, context, command, data, direction)
 
-    def read(self, limit: int = IDENTIFIER_LIMIT, sinks: Sinks | None = None) -> Message:
+    def read(self, sinks: Sinks | None = None) -> Message:
         """The next message, whole.
 
         Parameters
         ----------
-        limit
-            Bytes that its data set may have.
         sinks
             Where given, the data set of a C-STORE request goes there as it arrives; a hook sees it in memory first.
         """
         hooks = self.deadline.hooks
         if hooks is None:
-            return self._incoming.read(limit, sinks)
+            return self._incoming.read(sinks)
         self.handled()
-        message = self._incoming.read(limit)
+        message = self._incoming.read()
         command = dimse.Command(dict(message.command.raw))  # its own: the next one may come as the same object
         event = self._event(message.context_id, command, message.data, "received")
         hooks.before(event)
@@ -158,7 +154,6 @@ class Association:
         message_id: int,
         command_field: int,
         service: str,
-        limit: int = IDENTIFIER_LIMIT,
         sinks: Sinks | None = None,
     ) -> Iterator[Message]:
         """The messages that follow a request, up to and with its final response; C-STORE requests among them.
@@ -172,7 +167,7 @@ class Association:
         asked_on = self._asked_on
         command: dimse.Command | None = None  # the last one that was checked; pending ones come as the same object
         while True:
-            message = self.read(limit, sinks)
+            message = self.read(sinks)
             if message.command is not command:
                 command = message.command
                 if command.command_field == dimse.CommandField.C_STORE_RQ and stores:

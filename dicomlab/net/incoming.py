@@ -11,6 +11,9 @@ from ..status import Status
 from . import dimse
 from .pdu import COMMAND_LIMIT, Fragment, Wire
 
+IDENTIFIER_LIMIT = 1 << 20  # bytes of the identifier of a query or of its answer (R0.8)
+DATA_LIMIT = 16 << 30  # bytes of the data set of a C-STORE request
+
 
 class Sink(Protocol):
     """Takes a data set as it arrives."""
@@ -50,13 +53,11 @@ class Incoming:
         self._wire, self._contexts = wire, contexts
         self._last = (b"", dimse.Command())  # responses to one request are often the same, byte for byte
 
-    def read(self, limit: int, sinks: Sinks | None = None) -> Message:
+    def read(self, sinks: Sinks | None = None) -> Message:
         """The next message, whole.
 
         Parameters
         ----------
-        limit
-            Bytes that its data set may have.
         sinks
             Where given, the data set of a C-STORE request goes there, part by part.
         """
@@ -65,7 +66,9 @@ class Incoming:
         if not command.has_data:
             return Message(context_id, command, None)
         fragment = self._data_fragment(context_id)
-        if sinks is not None and command.command_field == dimse.CommandField.C_STORE_RQ:
+        store = command.command_field == dimse.CommandField.C_STORE_RQ
+        limit = DATA_LIMIT if store else IDENTIFIER_LIMIT
+        if sinks is not None and store:
             sink = sinks(command, self._contexts[context_id][1])
             try:
                 self._drain(fragment, limit, sink)

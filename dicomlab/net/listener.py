@@ -9,9 +9,9 @@ import threading
 from time import monotonic
 from types import TracebackType
 
-from ..errors import CacheError, DicomlabError, InvalidRequest
+from ..errors import DicomlabError, InvalidRequest
 from . import negotiation
-from .association import DATA_LIMIT, Association, Message
+from .association import Association
 from .contexts import IMPLICIT, preferred, storage_classes
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
@@ -202,10 +202,10 @@ class Listener:
 
     def _store(self, association: Association) -> None:
         while True:
-            message = association.read(DATA_LIMIT, self._receiver.sink)
+            message = association.read(self._receiver.sink)
             if message.command.command_field == CommandField.C_STORE_RQ:
                 _, syntax = association.accepted.contexts.get(message.context_id, ("", IMPLICIT))
-                status = keep(self._receiver, syntax, message)
+                status = self._receiver.receive(syntax, message)
                 association.deadline.progressed()  # what the disk took is no silence of the archive's
             elif message.command.command_field == CommandField.C_ECHO_RQ:
                 status = 0x0000
@@ -214,18 +214,6 @@ class Listener:
             else:
                 status = 0x0211  # Unrecognized Operation, PS3.7 C.4.1
             association.answer(message, status)
-
-
-def keep(receiver: Receiver, transfer_syntax: str, message: Message) -> int:
-    """Keep the data set of a C-STORE request; gives the status to answer with.
-
-    A cache that cannot be used at all is no reason to break off: the archive is told so.
-    """
-    try:
-        return receiver.receive(transfer_syntax, message)
-    except (CacheError, OSError) as error:
-        receiver.full = error
-        return 0xA700  # Out of Resources, PS3.4 B.2.3
 
 
 def local_address(node: Node) -> str:

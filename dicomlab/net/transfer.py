@@ -19,12 +19,12 @@ from ..level import QueryLevel
 from ..status import Category, Status
 from ..tables import Address
 from . import contexts
-from .association import DATA_LIMIT, Association, Message, associate
+from .association import Association, Message, associate
 from .contexts import IMPLICIT
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
 from .holdings import Held, Holdings
-from .listener import Listener, keep
+from .listener import Listener
 from .node import Node
 from .parallel import Parallel
 from .receiver import Receiver
@@ -226,10 +226,10 @@ def _take(
     association: Association, model: str, message_id: int, receiver: Receiver, tally: Tally, implicit: bool
 ) -> None:
     cancelled = False
-    for message in association.responses(message_id, CommandField.C_GET_RQ, "C-GET", DATA_LIMIT, receiver.sink):
+    for message in association.responses(message_id, CommandField.C_GET_RQ, "C-GET", receiver.sink):
         if message.command.command_field == CommandField.C_STORE_RQ:
             _, transfer_syntax = association.accepted.contexts[message.context_id]
-            association.answer(message, keep(receiver, transfer_syntax, message))
+            association.answer(message, receiver.receive(transfer_syntax, message))
             if receiver.full is not None and not cancelled:
                 association.cancel(model, message_id)
                 cancelled = True

@@ -15,12 +15,14 @@ from pynetdicom import AE
 from support import free_port
 from wires import meanwhile
 
+from dicomlab.cache import Cache
 from dicomlab.errors import CacheError, InvalidRequest
 from dicomlab.net import doorway, listener, negotiation
 from dicomlab.net.contexts import EXPLICIT, Context
 from dicomlab.net.deadline import Cancelled, Deadline
 from dicomlab.net.listener import Listener, check_route, local_address
 from dicomlab.net.node import Node
+from dicomlab.net.receiver import Receiver
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
@@ -302,14 +304,10 @@ def test_the_grace_time_ends_when_all_is_here_with_the_total_deadline_or_on_requ
         assert time.monotonic() - began < 0.7
 
 
-def test_a_cache_that_cannot_be_used_is_out_of_resources_and_no_abort():  # PS3.4 B.2.3
-    class Broken(Kept):
-        full = None
-
-        def receive(self, transfer_syntax, message):
-            raise CacheError("the folder is gone")
-
-    received = Broken()
+def test_a_cache_that_cannot_be_used_is_out_of_resources_and_no_abort(tmp_path):  # PS3.4 B.2.3
+    (tmp_path / "file").write_bytes(b"")
+    cache = Cache(tmp_path / "file" / "cache", index=tmp_path / "index.sqlite")
+    received = Receiver(cache, node(), [], lambda size: None)
     with Listener(node(), received, Deadline(10)) as door:
         assert store(door.address, instances=2) == [0x0000, 0xA700, 0xA700]
     assert isinstance(received.full, CacheError) and not door.troubles

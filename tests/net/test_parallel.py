@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from support import free_port
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.cache import Cache
-from dicomlab.net import listener
+from dicomlab.cachefolder import CacheFolder, Draft
 from dicomlab.net.deadline import Cancelled, Deadline
 from dicomlab.net.node import Node
 from dicomlab.net.parallel import Parallel
@@ -203,15 +204,15 @@ def test_a_full_disk_ends_the_requests_of_every_association(tmp_path: Path, monk
         serving(0.005, 80, move_port=port) as server,
         peer(server.server_address[1], tmp_path, 2, port) as slow,
     ):
-        keep = listener.keep
+        drafts = itertools.count()
+        draft = CacheFolder.draft
 
-        def full(receiver: Any, *parts: Any) -> int:
-            if len(receiver.kept) < 12:
-                return keep(receiver, *parts)
-            receiver.full = OSError(28, "No space left on device")
-            return 0xA700
+        def full(folder: CacheFolder, start: int) -> Draft:
+            if next(drafts) < 12:
+                return draft(folder, start)
+            raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(listener, "keep", full)
+        monkeypatch.setattr(CacheFolder, "draft", full)
         with pytest.raises(errors.IncompleteRetrieve, match="the disk did not take them"):
             slow.retrieve(STUDY, method="move", progress=False)
     assert sum(server.asked) < 80
