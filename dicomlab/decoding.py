@@ -71,9 +71,13 @@ def decode(
     for name, decoder in tried:
         try:
             array = np.asarray(decoder(data, form))
-        except Exception as error:  # each library has its own; what they say is handed on
+        except BaseException as error:  # each library has its own; what they say is handed on
+            if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+                raise
             said_by_it = str(error).rpartition(f"{name}: ")[2]  # pydicom wraps it
             failures.append(f"{name}: {' '.join(said_by_it.split())}")
+            if not isinstance(error, Exception):  # a panic of a decoder in Rust: others would pad or cut such data
+                break
             continue
         if array.ndim == 3 and array.shape[2] == 1:
             array = array[..., 0]

@@ -16,8 +16,11 @@ import numpy as np
 
 from .decoding import decode, forget, photometric
 from .elements import Elements
-from .errors import BadFile, MissingCodec
+from .errors import BadFile, InvalidRequest, MissingCodec
 from .pixels import NATIVE, Array, Format, Rescale, check_size, read_into, smallest, tidy
+
+#: A frame this large that is so many times larger than its file is a broken header, and nothing is allocated for it.
+_LARGE, _DENSEST = 256 * 2**20, 10_000
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,27 @@ def read(frames: Sequence[Frame]) -> Array:
         Their transfer syntax needs a package that is absent.
     """
     form = frames[0].form
-    check_size(len(frames) * form.size * (1 if form.allocated > 8 else 2))
+    total = _size(frames)
     try:
         return _values(frames, form)
+    except MemoryError:
+        said = f"values of {total / 2**30:.1f} GiB do not fit into memory"
+        raise InvalidRequest(said, advice="Load fewer instances, or with chunks={}.") from None
     finally:
         forget()
+
+
+def _size(frames: Sequence[Frame]) -> int:
+    """Bytes of the values, checked before anything is allocated for them."""
+    form = frames[0].form
+    if form.size > _LARGE:
+        for frame in frames:
+            held = os.path.getsize(frame.path) if os.path.exists(frame.path) else 0
+            if not frame.native and form.size > _DENSEST * held:
+                raise BadFile(frame.path, f"a frame of {form.size} bytes in a file of {held}", tag="7FE00010")
+    total = len(frames) * form.size * (1 if form.allocated > 8 else 2)
+    check_size(total)
+    return total
 
 
 def _values(frames: Sequence[Frame], form: Format) -> Array:
@@ -107,7 +126,7 @@ def lazy(frames: Sequence[Frame]) -> Any:
     except ImportError:
         raise MissingCodec("chunks= needs dask", advice='pip install "dicomlab[dask]"') from None
     form = frames[0].form
-    check_size(len(frames) * form.size * (1 if form.allocated > 8 else 2))
+    _size(frames)
     work: Callable[[Frame, Array], None] = _general
     if form.samples > 1:
         dtype, work = form.dtype, _colour

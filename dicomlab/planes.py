@@ -17,6 +17,7 @@ from .frames import Frame
 from .geometry import Floats
 from .headers import Headers
 from .imageheader import FORMAT, format_of
+from .part10 import BIG_ENDIAN, DEFLATED
 from .pixels import NATIVE, Format, Rescale
 
 _INSTANCE, _NUMBER, _LUT = (tag_of(keyword) for keyword in ("SOPInstanceUID", "InstanceNumber", "ModalityLUTSequence"))
@@ -26,6 +27,7 @@ _DECIMALS = tuple(
         "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept",
     )
 )  # fmt: skip
+_PLAIN = NATIVE | {BIG_ENDIAN, DEFLATED}  # the length of their pixel data is that of the values
 _TRANSFER_SYNTAX, _META_CLASS = 0x00020010, 0x00020002
 #: What the planes of a series usually share; worked out once for each combination of values.
 _SHARED = (
@@ -138,7 +140,7 @@ def describe(found: Headers, rows: Sequence[int]) -> tuple[list[Plane], dict[int
         try:
             if isinstance(shared, BadData):
                 raise shared
-            if length[row] < shared.form.size and shared.transfer_syntax in NATIVE:
+            if length[row] < shared.form.size and shared.transfer_syntax in _PLAIN:
                 raise BadData(f"pixel data of {length[row]} bytes, the header says {shared.form.size}", tag="7FE00010")
             planes.append(
                 Plane(
