@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Generator, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..elements import Elements, tag_of
@@ -127,7 +129,8 @@ class Plan:
             course.unfit = yield from self._at_once(association, course, known)
             if not course.unfit:
                 return
-            course.relational = False
+            course.relational = course.cancelled = False
+            course.cut = ""
         if later and len(self.steps) == len(self.first) == 1:
             yield from self._plain(association, course)
         else:
@@ -166,8 +169,9 @@ class Plan:
             try:
                 for record in answers:
                     absent = next((name for name, tag in needed if not record.raw.get(tag, _NONE)[1]), "")
-                    if absent:
-                        course.enough = True  # the rest of this answer is of no use
+                    if absent:  # the rest is of no use; but not every archive heeds a C-CANCEL
+                        deque(islice(answers, course.limit), maxlen=0)
+                        course.enough = True
                         return f"matches came without {absent}"
                     name = self._name(record, len(self.steps) - 1)
                     if name in known:

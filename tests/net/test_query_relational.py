@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -99,6 +100,34 @@ def test_what_lacks_the_study_is_asked_level_by_level_and_no_row_is_doubled() ->
     ):
         found = dl.connect(address, timeout=10).find("SERIES", Modality="MR")
     assert list(found.SeriesInstanceUID) == ["1.2.1", "1.2.2", "1.2.3"]
+
+
+def test_an_archive_that_sends_on_after_a_c_cancel_is_asked_level_by_level_all_the_same() -> None:
+    def answer(identifier: Dataset) -> Answers:
+        if identifier.QueryRetrieveLevel == "STUDY":
+            yield 0xFF00, match(StudyInstanceUID="1.2")
+        elif identifier.StudyInstanceUID:
+            yield 0xFF00, match(StudyInstanceUID="1.2", SeriesInstanceUID="1.2.1", Modality="MR")
+        else:
+            for _ in range(25):
+                time.sleep(0.1)  # longer than the grace time of a C-CANCEL in all
+                yield 0xFF00, match(SeriesInstanceUID="1.2.1", Modality="MR")
+
+    with (
+        archive(answer, relational=True) as address,
+        pytest.warns(errors.ResultWarning, match="came without StudyInstanceUID"),
+    ):
+        found = dl.connect(address, timeout=10).find("SERIES", Modality="MR")
+    assert list(found.SeriesInstanceUID) == ["1.2.1"]
+
+
+def test_that_an_answer_was_cut_which_is_not_used_is_not_said_of_the_table() -> None:
+    few = {**DCMQRSCP_KEYS, "STUDY": DCMQRSCP_KEYS["STUDY"] - {"AccessionNumber"}}
+    manners = Manners(agree=(1,), known_keys=few, counts=False, response_limit=6)
+    with dl.demo_pacs(Holdings.t31(), manners=manners, timeout=10) as pacs, warnings.catch_warnings():
+        warnings.simplefilter("ignore", errors.ResultWarning)
+        series = pacs.find("SERIES", AccessionNumber="2", Modality="MR")
+    assert len(series) == 7 and series.attrs["cut"] is None and not series.attrs["relational"]
 
 
 def test_one_series_uid_in_two_studies_is_two_rows() -> None:
