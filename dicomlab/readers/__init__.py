@@ -7,6 +7,7 @@ from ..errors import BadData, BadFile, DicomlabError, InvalidRequest
 from ..headers import Headers
 from ..pixels import name_of
 from ..planes import combinations
+from .document import Documents
 from .dose import Doses
 from .enhanced import Enhanced
 from .images import Images, frames_of, tiled
@@ -15,6 +16,7 @@ from .multiframe import Multiframe
 from .nuclear import Nuclear
 from .others import Others
 from .parametric import ParametricMaps
+from .presentation import Presentations
 from .reader import Reader
 from .segmentation import Segmentations
 from .structured import Reports
@@ -33,6 +35,8 @@ READERS: list[Reader] = [
     Multiframe(),
     Images(),
     Reports(),
+    Presentations(),
+    Documents(),
     Waveforms(),
     Others(),
 ]

@@ -98,15 +98,16 @@ def thing(headers: Headers, row: int, make: Callable[[dict[str, Any], list[str]]
     return made
 
 
-def whole(path: str, *keywords: str) -> Elements:
-    """Some attributes of a file at full length, sequences with all they hold.
+def whole(path: str, *wanted: str | int) -> Elements:
+    """Some attributes of a file, by keyword or tag, at full length, sequences with all they hold.
 
     Raises
     ------
     BadFile
         It cannot be read, or its data set is broken.
     """
-    return parse_file(path, wanted=frozenset([tag_of("SpecificCharacterSet"), *map(tag_of, keywords)]))[1]
+    tags = (tag if isinstance(tag, int) else tag_of(tag) for tag in ("SpecificCharacterSet", *wanted))
+    return parse_file(path, wanted=frozenset(tags))[1]
 
 
 @contextmanager
