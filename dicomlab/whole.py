@@ -6,7 +6,7 @@ import os
 import struct
 import zlib
 from mmap import ACCESS_READ, mmap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import BadData, BadFile
 
@@ -192,16 +192,22 @@ def encapsulated(data: bytes | memoryview | mmap, offset: int) -> int:
 def expected_length(elements: Elements) -> int | None:
     """Bytes of native pixel data by Rows, Columns and their like; None where one is absent (PS3.5 8.1)."""
     try:
-        values = [elements.get(keyword) for keyword in ("Rows", "Columns", "BitsAllocated")]
-        samples, frames = elements.get("SamplesPerPixel", 1), elements.get("NumberOfFrames", 1)
+        values = [_short(elements, tag) for tag in (0x00280010, 0x00280011, 0x00280100)]
+        samples, frames = _short(elements, 0x00280002) or 1, elements.get(0x00280008, 1)
     except BadData:  # "1A" frames: then nothing can be expected
         return None
     if not all(isinstance(value, int) for value in (*values, samples, frames)):
         return None
     rows, columns, bits = values
-    if elements.text("PhotometricInterpretation") == "YBR_FULL_422" and samples == 3:
+    if samples == 3 and elements.text("PhotometricInterpretation") == "YBR_FULL_422":
         samples = 2  # two of three samples: one Cb and one Cr for two Y (PS3.3 C.7.6.3.1.2)
     return (rows * columns * samples * bits * max(frames, 1) + 7) // 8
+
+
+def _short(elements: Elements, tag: int) -> Any:
+    """The value of an element that is nearly always one unsigned short."""
+    vr, value = elements.raw.get(tag, ("", b""))
+    return int.from_bytes(value, "little") if vr == "US" and len(value) == 2 else elements.get(tag)
 
 
 def check_native(elements: Elements, length: int) -> None:

@@ -16,15 +16,8 @@ from .deadline import Deadline
 from .node import Node
 from .operation import Course, matches
 
-_IMAGE_KEYS = (
-    "SOPInstanceUID",
-    "SOPClassUID",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "SamplesPerPixel",
-    "NumberOfFrames",
-)
+_IMAGE_KEYS = ("SOPInstanceUID", "SOPClassUID")
+_SIZE_KEYS = ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames")  # an archive may open every file
 _SERIES_KEYS = ("SeriesInstanceUID", "Modality", "NumberOfSeriesRelatedInstances")
 _ABOVE = ("StudyInstanceUID", "SeriesInstanceUID")
 _STUDY_KEYS = ("StudyInstanceUID", "ModalitiesInStudy", "SOPClassesInStudy")
@@ -51,6 +44,7 @@ class Holdings:
     known: bool = True  # False: the archive could not be asked; only what arrives counts
     why: str = ""  # why it is not known
     modalities: set[str] = field(default_factory=set)
+    sizes: bool = False  # whether they are to be said
 
     def doubt(self, why: str) -> None:
         """What the archive says is not the whole of it."""
@@ -70,12 +64,12 @@ class Holdings:
         yield from contexts.storage_batches(others, room, syntaxes)
 
 
-def ask(node: Node, addresses: Sequence[Address], deadline: Deadline) -> Holdings:
-    """Ask the archive, by C-FIND down to IMAGE level on one association, what there is.
+def ask(node: Node, addresses: Sequence[Address], deadline: Deadline, *, sizes: bool = False) -> Holdings:
+    """Ask the archive, by C-FIND down to IMAGE level on one association, what there is; and how large, on request.
 
     An archive that does not answer queries gives `Holdings` that are not known; one that cannot be reached raises.
     """
-    holdings = Holdings()
+    holdings = Holdings(sizes=sizes)
     try:
         for model in (STUDY_ROOT, PATIENT_ROOT):
             chosen = [item for item in addresses if (item.level is QueryLevel.PATIENT) is (model == PATIENT_ROOT)]
@@ -122,6 +116,7 @@ def _placed(association: Association, model: str, address: Address, holdings: Ho
 
 def _below(association: Association, model: str, address: Address, holdings: Holdings) -> Iterator[Held]:
     studies: list[str] = [address.StudyInstanceUID]
+    keys = (*_IMAGE_KEYS, *_SIZE_KEYS) if holdings.sizes else _IMAGE_KEYS
     above: dict[str, str] = {}
     if model == PATIENT_ROOT:
         above["PatientID"] = address.PatientID
@@ -141,7 +136,7 @@ def _below(association: Association, model: str, address: Address, holdings: Hol
             images = {**named, "SeriesInstanceUID": uid}
             if address.SOPInstanceUID:
                 images["SOPInstanceUID"] = address.SOPInstanceUID
-            found = _find(association, model, QueryLevel.IMAGE, images, _IMAGE_KEYS, holdings)
+            found = _find(association, model, QueryLevel.IMAGE, images, keys, holdings)
             if not address.SOPInstanceUID:
                 _compare(holdings, uid, _stated(series), len({image.text("SOPInstanceUID") for image in found}))
             for image in found:

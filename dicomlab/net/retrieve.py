@@ -54,7 +54,7 @@ def retrieve(
         cache.open()
     run = Retrieval(node, cache, addresses, deadline, refresh, named)
     try:
-        run.holdings = ask(node, addresses, deadline)
+        run.holdings = ask(node, addresses, deadline, sizes=dry_run)
     except (KeyboardInterrupt, Cancelled) as error:
         run.cause = error
         run.holdings = Holdings(known=False, why="stopped before it had said so")

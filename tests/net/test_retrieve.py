@@ -305,3 +305,16 @@ def test_a_series_without_its_study_is_refused_where_they_are_not(pacs: dl.Peer)
     with pytest.raises(errors.InvalidRequest, match="StudyInstanceUID"):
         pacs.retrieve(Address(SeriesInstanceUID=SERIES), progress=False)
     assert not asked(pacs, "C-FIND")
+
+
+def test_only_a_dry_run_asks_how_large_each_image_is(pacs: dl.Peer) -> None:  # an archive may open every file for it
+    series = pacs.find("SERIES", Modality="PT").head(1)
+    sizes = []
+    for dry_run in (True, False):
+        before = len(asked(pacs, "C-FIND"))
+        pacs.retrieve(series, dry_run=dry_run)
+        images = [one.identifier for one in asked(pacs, "C-FIND")[before:]]
+        images = [identifier for identifier in images if identifier.QueryRetrieveLevel == "IMAGE"]
+        assert images
+        sizes.append(any("Rows" in identifier for identifier in images))
+    assert sizes == [True, False]
