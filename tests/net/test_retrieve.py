@@ -308,7 +308,7 @@ def test_a_series_without_its_study_is_refused_where_they_are_not(pacs: dl.Peer)
 
 
 def test_only_a_dry_run_asks_how_large_each_image_is(pacs: dl.Peer) -> None:  # an archive may open every file for it
-    series = pacs.find("SERIES", Modality="PT").head(1)
+    series = pacs.find("SERIES", Modality="MR").head(1)
     sizes = []
     for dry_run in (True, False):
         before = len(asked(pacs, "C-FIND"))
