@@ -27,6 +27,7 @@ IMAGES = frozenset(
         "12.2",
         "20",
         "481.1",
+        *("77.1.1", "77.1.2", "77.1.4", "77.1.7"),  # endoscopy, microscopy, photography
     )
 )
 

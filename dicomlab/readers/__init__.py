@@ -14,7 +14,7 @@ from .images import Images, frames_of, tiled
 from .mosaic import Mosaics
 from .multiframe import Multiframe
 from .nuclear import Nuclear
-from .others import Others
+from .others import DIRECTORY, Others
 from .parametric import ParametricMaps
 from .presentation import Presentations
 from .reader import Reader
@@ -41,6 +41,7 @@ READERS: list[Reader] = [
     Others(),
 ]
 
+SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _KIND = tuple(tag_of(keyword) for keyword in ("SOPClassUID", "NumberOfFrames", "ImageType"))
 _META_CLASS = 0x00020002
 _PRESENT = (tag_of("SharedFunctionalGroupsSequence"), 0x00651051)  # the latter: UIH's planes tiled into one image
@@ -77,7 +78,7 @@ def choose(headers: Headers) -> tuple[list[tuple[Reader, list[int]]], dict[int, 
         elif isinstance(found, BadData):
             errors[row] = BadFile(headers.paths[row], found.why, tag=found.tag)
         else:
-            errors[row] = InvalidRequest(f"{headers.paths[row]}: {found.message}")
+            errors[row] = InvalidRequest(f"{headers.paths[row]}: {found.message}", advice=found.advice)
     return [(READERS[index], members) for index, members in sorted(rows.items())], errors
 
 
@@ -102,10 +103,15 @@ def refusal(sop_class: str, header: Elements) -> InvalidRequest:
         NumberOfFrames is no number.
     """
     name = name_of(sop_class) if sop_class else "no SOP class"
-    if sop_class == "1.2.840.10008.1.3.10":
+    if sop_class == DIRECTORY:
         return InvalidRequest("a DICOMDIR, which lists instances and is none", advice="load takes scan(DICOMDIR).")
     if " Image " in name and header.pixels is None:
         return InvalidRequest(f"{name} without pixel data")
+    if sop_class == SLIDE:
+        return InvalidRequest(
+            f"{name}: {frames_of(header)} tiles of a slide, which are no volume",
+            advice="highdicom puts them together: highdicom.imread(path).get_total_pixel_matrix().",
+        )
     if Images.has(sop_class):
         frames = frames_of(header)
         if frames > 1 or "SharedFunctionalGroupsSequence" in header:

@@ -11,7 +11,7 @@ from .instance import WANTED, Instance, thing
 from .reader import Found
 
 _STORAGE = "1.2.840.10008.5.1.4."
-_DIRECTORY = "1.2.840.10008.1.3.10"
+DIRECTORY = "1.2.840.10008.1.3.10"
 
 
 class Others:
@@ -22,7 +22,7 @@ class Others:
     def reads(self, sop_class: str, header: Elements) -> bool:
         """Any SOP class that is no image and no DICOMDIR."""
         image = sop_class.startswith(_STORAGE) and " Image " in name_of(sop_class)
-        return bool(sop_class) and sop_class != _DIRECTORY and header.pixels is None and not image
+        return bool(sop_class) and sop_class != DIRECTORY and header.pixels is None and not image
 
     def find(self, headers: Headers, rows: Sequence[int]) -> Found:
         """Each instance alone."""
