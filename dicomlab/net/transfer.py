@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from ..errors import (
     AssociationAborted,
     ConnectionLost,
-    DicomlabError,
     InvalidRequest,
     StatusError,
 )
@@ -215,16 +214,15 @@ def _get_one(association: Association, unit: Unit, receiver: Receiver, tally: Ta
         for identifier in identifiers(unit.level, unit.keys, model=unit.root, return_keys=()):
             data = encode(identifier, implicit=syntax == IMPLICIT)
             message_id = association.send(CommandField.C_GET_RQ, model, data)
-            _take(association, model, message_id, receiver, tally, syntax == IMPLICIT)
+            _take(association, unit, message_id, receiver, tally)
     except (KeyboardInterrupt, Cancelled):
-        association.deadline.cancel()  # the other associations stop meanwhile
-        _stop(association, model, message_id, receiver, tally, syntax == IMPLICIT)
+        _stop(association, model, message_id, lambda: _take(association, unit, message_id, receiver, tally))
         raise
 
 
-def _take(
-    association: Association, model: str, message_id: int, receiver: Receiver, tally: Tally, implicit: bool
-) -> None:
+def _take(association: Association, unit: Unit, message_id: int, receiver: Receiver, tally: Tally) -> None:
+    model = GET[unit.root]
+    _, syntax = association.context(model)
     cancelled = False
     for message in association.responses(message_id, CommandField.C_GET_RQ, "C-GET", receiver.sink):
         if message.command.command_field == CommandField.C_STORE_RQ:
@@ -234,7 +232,7 @@ def _take(
                 association.cancel(model, message_id)
                 cancelled = True
             continue
-        _response(message, "C-GET", tally, implicit)
+        _response(message, "C-GET", tally, syntax == IMPLICIT)
 
 
 def _response(message: Message, service: str, tally: Tally, implicit: bool) -> Status:
@@ -245,14 +243,13 @@ def _response(message: Message, service: str, tally: Tally, implicit: bool) -> S
     return status
 
 
-def _stop(
-    association: Association, model: str, message_id: int, receiver: Receiver, tally: Tally, implicit: bool
-) -> None:
+def _stop(association: Association, model: str, message_id: int, take: Callable[[], object]) -> None:
     """Told to stop: C-CANCEL, take what still comes for a short grace time, then the caller aborts."""
+    association.deadline.cancel()  # the other associations stop meanwhile
     association.wire.deadline = Deadline(STOP_GRACE, STOP_GRACE)
     association.cancel(model, message_id)
-    with contextlib.suppress(DicomlabError, Cancelled, KeyboardInterrupt, Exception):
-        _take(association, model, message_id, receiver, tally, implicit)
+    with contextlib.suppress(Exception, KeyboardInterrupt):  # however it ends, a release among it: it was told to
+        take()
 
 
 def move_to(node: Node, requests: Sequence[Unit], destination: str, deadline: Deadline, tally: Tally) -> None:
@@ -271,23 +268,23 @@ def _move_one(association: Association, unit: Unit, destination: str, tally: Tal
         for identifier in identifiers(unit.level, unit.keys, model=unit.root, return_keys=()):
             data = encode(identifier, implicit=syntax == IMPLICIT)
             message_id = association.send(CommandField.C_MOVE_RQ, model, data, destination=destination)
-            before: dict[str, int] = {}
-            for message in association.responses(message_id, CommandField.C_MOVE_RQ, "C-MOVE"):
-                counts = message.command.counts()
-                if counts != before:
-                    before = counts
-                    association.deadline.progressed()
-                status = _response(message, "C-MOVE", tally, syntax == IMPLICIT)
-                if status.code == 0xA801:
-                    raise _unknown(association, destination, status)
+            _watch(association, unit, message_id, destination, tally)
     except (KeyboardInterrupt, Cancelled):
-        association.deadline.cancel()  # the other associations stop meanwhile
-        association.wire.deadline = Deadline(STOP_GRACE, STOP_GRACE)
-        association.cancel(model, message_id)
-        with contextlib.suppress(DicomlabError, Cancelled, KeyboardInterrupt):
-            for message in association.responses(message_id, CommandField.C_MOVE_RQ, "C-MOVE"):
-                _response(message, "C-MOVE", tally, syntax == IMPLICIT)
+        _stop(association, model, message_id, lambda: _watch(association, unit, message_id, destination, tally))
         raise
+
+
+def _watch(association: Association, unit: Unit, message_id: int, destination: str, tally: Tally) -> None:
+    _, syntax = association.context(MOVE[unit.root])
+    before: dict[str, int] = {}
+    for message in association.responses(message_id, CommandField.C_MOVE_RQ, "C-MOVE"):
+        counts = message.command.counts()
+        if counts != before:
+            before = counts
+            association.deadline.progressed()
+        status = _response(message, "C-MOVE", tally, syntax == IMPLICIT)
+        if status.code == 0xA801:
+            raise _unknown(association, destination, status)
 
 
 def _unknown(association: Association, destination: str, status: Status) -> StatusError:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from support import free_port
 from wires import meanwhile
 
 import dicomlab as dl
 from dicomlab import errors
+from dicomlab.cache import Cache
+from dicomlab.level import QueryLevel
 from dicomlab.net import dimse, negotiation
 from dicomlab.net.association import associate
 from dicomlab.net.contexts import IMPLICIT, Context
-from dicomlab.net.deadline import Deadline
+from dicomlab.net.deadline import Cancelled, Deadline
 from dicomlab.net.node import Node, Timeouts
 from dicomlab.net.pdu import RELEASE_RP, RELEASE_RQ, PduType, p_data
+from dicomlab.net.receiver import Receiver
+from dicomlab.net.tally import Tally
+from dicomlab.net.transfer import GET, MOVE, Transfers, Unit
 
 VERIFICATION, OTHER = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1"
 
@@ -54,7 +62,8 @@ def peer_that(answers: Callable[[socket.socket], object], length: int = 1 << 14)
             with connection:
                 connection.settimeout(10)
                 asked = negotiation.requested(pdu(connection)[1])
-                accept, _ = negotiation.acceptance(asked, frozenset({VERIFICATION, OTHER}), (IMPLICIT,))
+                wanted = frozenset({VERIFICATION, OTHER, *MOVE.values(), *GET.values()})
+                accept, _ = negotiation.acceptance(asked, wanted, (IMPLICIT,))
                 at = accept.index(b"\x51\x00\x00\x04") + 4
                 connection.sendall(accept[:at] + length.to_bytes(4, "big") + accept[at + 4 :])
                 answers(connection)
@@ -175,6 +184,32 @@ def test_a_release_in_mid_operation_is_confirmed_and_a_lost_connection() -> None
     with peer_that(answer) as node, pytest.raises(errors.ConnectionLost, match="asked for release"):
         echo(node)
     assert after == [PduType.RELEASE_RP, 0]
+
+
+@pytest.mark.parametrize("method", ["get", "move"])
+def test_a_peer_that_answers_a_cancel_by_a_release_has_stopped(method: str, tmp_path: Path) -> None:  # R1.17, R1.18
+    deadline = Deadline(5)
+
+    def answer(connection: socket.socket) -> None:
+        for _ in range(2):  # the request and its identifier
+            pdu(connection)
+        deadline.cancel()
+        pdu(connection)
+        connection.sendall(RELEASE_RQ)
+        while pdu(connection)[0]:
+            pass
+
+    requests = [Unit(QueryLevel.STUDY, {"StudyInstanceUID": "1.2"})]
+    with peer_that(answer) as node, Cache(tmp_path / "cache", index=tmp_path / "index.sqlite") as cache:
+        receiver = Receiver(cache, node, [], lambda size: None)
+        transfers = Transfers(
+            dataclasses.replace(node, listen=free_port()), receiver, deadline, Tally(), lambda: False, list
+        )
+        with pytest.raises(Cancelled):
+            if method == "get":
+                transfers.get(requests, [[Context(OTHER, (IMPLICIT,))]])
+            else:
+                transfers.move(requests, threading.Event(), False)
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs POSIX signals")
