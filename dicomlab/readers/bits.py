@@ -10,12 +10,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codecs import DEFLATED_FRAMES
 from ..decoding import decode
+from ..encapsulated import frame
 from ..pixels import NATIVE, Array, read_into
 from .single import File
 
 RLE = "1.2.840.10008.1.2.5"
-DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 
 
 class BitFrames:
@@ -45,7 +46,7 @@ class BitFrames:
         if self._native:
             return self._bits(self._all, index * self._size)
         if syntax in self._packed:
-            data = self._packed[syntax](self._fragments[index])
+            data = self._packed[syntax](frame(self._file.path, self._file.place, index, self._file.frames))
             if len(data) >= self._size:  # a byte a pixel after all
                 return np.frombuffer(data, np.uint8, self._size).reshape(self._shape) != 0
             return self._bits(np.frombuffer(data, np.uint8), 0)
@@ -67,20 +68,6 @@ class BitFrames:
         data = np.empty(needed, np.uint8)
         read_into(self._file.path, offset, data)
         return data
-
-    @cached_property
-    def _fragments(self) -> list[bytes]:
-        from pydicom.encaps import generate_frames
-
-        try:
-            with open(self._file.path, "rb") as file:
-                file.seek(self._file.place[0])
-                found = list(generate_frames(file.read(), number_of_frames=self._file.frames))
-        except (ValueError, EOFError, OSError) as error:
-            raise self._file.bad(f"its frames cannot be told apart: {error}", "7FE00010") from error
-        if len(found) != self._file.frames:
-            raise self._file.bad(f"{len(found)} frames of {self._file.frames} are there", "7FE00010")
-        return found
 
     def _inflated(self, data: bytes) -> bytes:
         try:

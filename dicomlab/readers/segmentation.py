@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from ..elements import Elements, tag_of
-from ..errors import BadData, GeometryError, InvalidRequest
+from ..errors import BadData, GeometryError, InvalidRequest, MissingCodec
 from ..frames import stored_values
 from ..functionalgroups import PER_FRAME, SHARED, Groups
 from ..geometry import STRAIGHT
 from ..imageheader import WANTED
-from ..pixels import Array, check_size
+from ..pixels import PIXEL_LIMIT, Array, check_size
 from ..stacks import line
 from .bits import BitFrames
 from .laying import MEASURES, ORIENTATION, POSITION, Laid, lay
 from .reader import Thing, title
-from .single import File, Single, attributes, labelled, now
+from .single import File, Single, attributes, labelled
 
 _SEGMENT, _DERIVATION = (tag_of(keyword) for keyword in ("SegmentIdentificationSequence", "DerivationImageSequence"))
 _GROUPS = (POSITION, ORIENTATION, MEASURES, _SEGMENT, _DERIVATION)
@@ -69,8 +70,7 @@ class Segmentations(Single):
             laid = lay(groups, (form.rows, form.columns), absent=True)
 
         def make(chunks: Any) -> xr.DataArray:
-            now(chunks, "a segmentation")
-            return _masks(file, kind, segments, groups, laid)
+            return _masks(file, kind, segments, groups, laid, chunks)
 
         described = line(header, [file.name], orientation=laid.orientation if laid else None)
         warnings = [text for text in laid.grid.problems if _matters(text)] if laid else []
@@ -118,26 +118,23 @@ def code(item: Elements, keyword: str) -> dict[str, str] | None:
     return {name: codes[0].text(attribute) for name, attribute in names.items()}
 
 
-def _masks(file: File, kind: str, segments: list[dict[str, Any]], groups: Groups, laid: Laid | None) -> xr.DataArray:
+def _masks(
+    file: File, kind: str, segments: list[dict[str, Any]], groups: Groups, laid: Laid | None, chunks: Any
+) -> xr.DataArray:
     header, form = file.header, file.form
     if kind == "LABELMAP":
         background = header.get("PixelPaddingValue", 0)
         segments = [segment for segment in segments if segment["number"] != background]
     numbers = [segment["number"] for segment in segments]
-    dtype = np.dtype(np.float32 if kind == "FRACTIONAL" else np.bool_)
     planes = len(laid.grid.z) if laid else 1
-    shape = (len(numbers), planes, form.rows, form.columns)
-    check_size(int(np.prod(shape, dtype=object)) * dtype.itemsize)
-    values = np.zeros(shape, dtype)
     sources: list[list[str]] = [[] for _ in range(planes)]
     for place, uids in zip(laid.place if laid else [0] * file.frames, _sources(groups), strict=True):
         sources[place] += [uid for uid in uids if uid not in sources[place]]
     if laid is None and len(sources[0]) > 1:
         raise GeometryError(f"{file.frames} frames of {len(sources[0])} images without positions are no volume")
-    if kind == "LABELMAP":
-        _labels(values, file, numbers, laid)
-    else:
-        _frames(values, file, numbers, groups, laid)
+    filler = _Filler(file, kind, tuple(numbers), (planes, form.rows, form.columns))
+    cells = _cells(file, kind, numbers, groups, laid)
+    values = filler.all(cells) if chunks is None else filler.lazy(cells)
     attrs = attributes(header, ("SegmentationType", "ContentLabel"))
     attrs |= {"units": "", "segments": json.dumps(segments, ensure_ascii=False)}
     attrs["sources"] = list(dict.fromkeys([uid for plane in sources for uid in plane])) or _referenced(header)
@@ -146,43 +143,91 @@ def _masks(file: File, kind: str, segments: list[dict[str, Any]], groups: Groups
         values = values[:, 0]
     else:
         coordinates["ReferencedSOPInstanceUID"] = ("z", ["\\".join(plane) for plane in sources])
-    return labelled(
-        values, file, laid.grid if laid else None, front={"segment": numbers}, attrs=attrs, coordinates=coordinates
-    )
+    front = {"segment": numbers}
+    grid = laid.grid if laid else None
+    array = labelled(values, file, grid, front=front, attrs=attrs, coordinates=coordinates)
+    return array.chunk(chunks) if chunks else array
 
 
-def _frames(values: Array, file: File, numbers: list[int], groups: Groups, laid: Laid | None) -> None:
-    """Frames of one segment each, in any order, to their places."""
-    form = file.form
-    bits = BitFrames(file) if form.allocated == 1 else None
-    most = file.header.get("MaximumFractionalValue", 1)
+Cells = list[tuple[int, int, int]]  # frame, segment (its index), plane
+
+
+def _cells(file: File, kind: str, numbers: list[int], groups: Groups, laid: Laid | None) -> Cells:
+    """Where each frame belongs."""
+    places = laid.place.tolist() if laid else [0] * file.frames
+    if kind == "LABELMAP":
+        if len(set(places)) < len(places):
+            raise GeometryError("several frames of a label map lie at one position; they are no single volume")
+        return [(frame, index, place) for frame, place in enumerate(places) for index in range(len(numbers))]
     order = {number: index for index, number in enumerate(numbers)}
+    found: Cells = []
     taken = set()
     for frame, number in enumerate(groups.column(_SEGMENT, tag_of("ReferencedSegmentNumber"))):
         if number not in order:
             raise file.bad(f"frame {frame + 1} is of segment {number}, which SegmentSequence does not have", "0062000B")
-        cell = order[number], int(laid.place[frame]) if laid else 0
+        cell = order[number], places[frame]
         if cell in taken:
             raise GeometryError(f"several frames of segment {number} lie at one position; they are no single mask")
         taken.add(cell)
-        stored = bits[frame] if bits is not None else stored_values(file.frame(frame, form))
-        if values.dtype == np.float32:
-            np.divide(stored, most, out=values[cell], casting="same_kind", dtype=np.float32)
-        else:
-            np.not_equal(stored, 0, out=values[cell])
+        found.append((frame, *cell))
+    return found
 
 
-def _labels(values: Array, file: File, numbers: list[int], laid: Laid | None) -> None:
-    """Frames of segment numbers to a mask for each."""
-    taken = set()
-    for frame in range(file.frames):
-        place = int(laid.place[frame]) if laid else 0
-        if place in taken:
-            raise GeometryError("several frames of a label map lie at one position; they are no single volume")
-        taken.add(place)
-        stored = stored_values(file.frame(frame, file.form))
-        for index, number in enumerate(numbers):
-            np.equal(stored, number, out=values[index, place])
+class _Filler:
+    """Frames to masks, of all segments now or of each when it is asked for."""
+
+    def __init__(self, file: File, kind: str, numbers: tuple[int, ...], shape: tuple[int, int, int]) -> None:
+        self._file, self._kind, self._numbers, self._shape = file, kind, numbers, shape
+        self._dtype = np.dtype(np.float32 if kind == "FRACTIONAL" else np.bool_)
+        self._bits = BitFrames(file) if file.form.allocated == 1 else None
+
+    def all(self, cells: Cells) -> Array:
+        """(segment, z, y, x)."""
+        shape = (len(self._numbers), *self._shape)
+        size = int(np.prod(shape, dtype=object)) * self._dtype.itemsize
+        if size > PIXEL_LIMIT:
+            raise InvalidRequest(
+                f"the masks of {shape[0]} segments take {size / 2**30:.1f} GiB, the limit is {PIXEL_LIMIT / 2**30:g}",
+                advice="Load them lazily, a segment at a time: chunks={} (extra dask).",
+            )
+        values = np.zeros(shape, self._dtype)
+        self._fill(values, cells)
+        return values
+
+    def lazy(self, cells: Cells) -> Any:
+        """The same as a dask array, a chunk a segment."""
+        try:
+            import dask.array as da
+            from dask.delayed import delayed
+        except ImportError:
+            raise MissingCodec("chunks= needs dask", advice='pip install "dicomlab[dask]"') from None
+        check_size(int(np.prod(self._shape, dtype=object)) * self._dtype.itemsize)
+        of: list[Cells] = [[] for _ in self._numbers]
+        for frame, index, place in cells:
+            of[index].append((frame, index, place))
+        make = delayed(self._one)
+        return da.stack([da.from_delayed(make(own), self._shape, self._dtype) for own in of])
+
+    def _one(self, cells: Cells) -> Array:
+        values = np.zeros(self._shape, self._dtype)
+        self._fill(values[None], cells, cells[0][1] if cells else 0)
+        return values
+
+    def _fill(self, values: Array, cells: Cells, first: int = 0) -> None:
+        """Each frame into its plane; `values` begins with the segment `first`."""
+        most = self._file.header.get("MaximumFractionalValue", 1)
+        for frame, own in groupby(cells, key=lambda cell: cell[0]):
+            bits = self._bits
+            stored = bits[frame] if bits is not None else stored_values(self._file.frame(frame, self._file.form))
+            present = set(np.unique(stored).tolist()) if self._kind == "LABELMAP" else set()
+            for _, index, place in own:
+                out = values[index - first, place]
+                if self._kind == "FRACTIONAL":
+                    np.divide(stored, most, out=out, casting="same_kind", dtype=np.float32)
+                elif self._kind == "BINARY":
+                    np.not_equal(stored, 0, out=out)
+                elif self._numbers[index] in present:
+                    np.equal(stored, self._numbers[index], out=out)
 
 
 def _sources(groups: Groups) -> list[list[str]]:

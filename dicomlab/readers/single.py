@@ -168,7 +168,9 @@ def labelled(
         found["geometry"] = geometry_coordinate(grid.matrix, file.header.text("FrameOfReferenceUID"), grid.spacing)
     found |= coordinates or {}
     found |= {"SOPInstanceUID": file.header.text("SOPInstanceUID"), "path": file.path}
-    return xr.DataArray(values, found, dims, attrs=attrs)
+    array = xr.DataArray(values, found, dims, attrs=attrs)
+    array.name = None  # xarray takes the name of a dask array, which means nothing here
+    return array
 
 
 def now(chunks: Any, what: str) -> None:

@@ -156,9 +156,20 @@ def test_frames_beside_each_other_are_no_volume(tmp_path):
         load(one(tmp_path, dataset))
 
 
-def test_a_segmentation_is_not_loaded_lazily(tmp_path):
-    with pytest.raises(InvalidRequest, match="lazily"):
-        load(one(tmp_path, grouped.segmentation(MASKS, CELLS)), chunks={})
+@pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])
+def test_a_lazy_segmentation_is_the_same_a_chunk_a_segment(tmp_path, kind):
+    pytest.importorskip("dask")
+    masks = {"BINARY": MASKS, "FRACTIONAL": MASKS * 150, "LABELMAP": RANDOM.integers(0, 4, (4, 5, 3))}[kind]
+    path = one(tmp_path, grouped.segmentation(masks, CELLS if kind != "LABELMAP" else [(0, 0), (0, 3)], kind))
+    lazy = load(path, chunks={})
+    assert lazy.chunks is not None and lazy.chunks[0] == (1, 1, 1)
+    assert lazy.compute().identical(load(path))
+
+
+def test_masks_above_the_limit_are_refused_with_the_way_round_it(tmp_path, monkeypatch):  # R0.8
+    monkeypatch.setattr("dicomlab.readers.segmentation.PIXEL_LIMIT", MASKS.size - 1)
+    with pytest.raises(InvalidRequest, match=r"3 segments take .*chunks=\{\}"):
+        load(one(tmp_path, grouped.segmentation(MASKS, CELLS)))
 
 
 TRUTH = ROOT.parent / "shared" / "data" / "truth" / "_objects.json"
