@@ -6,7 +6,7 @@ pylibjpeg-libjpeg is never asked, even where it is installed: its licence is the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -23,7 +23,8 @@ RLE = "1.2.840.10008.1.2.5"
 #: How many bytes of output RLE makes of one of input, at most (PS3.5 G.3.2).
 _RLE_RATIO = 64
 
-Decoder = Callable[[bytes, Format], Any]  # the values, of any layout `_as_stored` understands
+#: A codestream to values of any integer type; straight into the array where there is one and the codec can.
+Decoder = Callable[[bytes, Format, Array | None], Any]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,11 @@ def refuse(path: str, transfer_syntax: str) -> None:
     ------
     InvalidRequest
         It is a video, or lies with a JPIP server.
+    MissingCodec
+        The transfer syntax is none that we know of.
     """
+    if transfer_syntax in CODECS:
+        return
     if transfer_syntax.removesuffix(".1") in _VIDEO or transfer_syntax.startswith("1.2.840.10008.1.2.7."):
         raise InvalidRequest(
             f"{path}: its pixel data is a video, {name_of(transfer_syntax)}; dicomlab decodes no video",
@@ -74,37 +79,35 @@ def refuse(path: str, transfer_syntax: str) -> None:
             f"{path}: its pixel data is not in the file but with a server, {name_of(transfer_syntax)}",
             advice="Retrieve it in another transfer syntax.",
         )
+    raise MissingCodec(f"{path}: no decoder is known for transfer syntax {name_of(transfer_syntax)}")
 
 
-def decoders(path: str, transfer_syntax: str, form: Format) -> list[tuple[str, Decoder]]:
+def decoders(path: str, transfer_syntax: str, form: Format) -> Iterator[tuple[str, Decoder]]:
     """What decodes frames of that syntax and format here, with the name of each, best first.
 
     Raises
     ------
     MissingCodec
         There is nothing; the message holds the pip line.
-    InvalidRequest
-        It is a video, or lies elsewhere.
     """
-    refuse(path, transfer_syntax)
-    codec = CODECS.get(transfer_syntax)
-    if codec is None:
-        raise MissingCodec(f"{path}: no decoder is known for transfer syntax {name_of(transfer_syntax)}")
+    codec = CODECS[transfer_syntax]
     if transfer_syntax == DEFLATED_FRAMES:
-        return [("zlib", _inflated)]
-    found: list[tuple[str, Decoder]] = []
-    if (fast := _fast(codec.fast)) is not None:
-        found.append(("imagecodecs", fast))
+        yield "zlib", _inflated
+        return
+    fast, none = _fast(codec.fast), True
+    if fast is not None:
+        none = False
+        yield "imagecodecs", fast
     for plugin in codec.plugins:
         if _can(plugin, transfer_syntax, form):
-            found.append((plugin, _by_pydicom(plugin, transfer_syntax)))
-    if not found:
+            none = False
+            yield plugin, _by_pydicom(plugin, transfer_syntax)
+    if none:
         twelve = transfer_syntax == _JPEG + "51" and form.stored > 8
         raise MissingCodec(
             f"{path}: nothing installed decodes {name_of(transfer_syntax)}" + (" of 12 bits" if twelve else ""),
             advice=f"pip install {Codec.needs if twelve or codec is _JPEG_LS else codec.needs}",
         )
-    return found
 
 
 def size(transfer_syntax: str, data: bytes) -> codestream.Size | None:
@@ -144,12 +147,12 @@ def _fast(name: str) -> Decoder | None:
         return None
     function = getattr(library, f"{name}_decode")
     if name == "dicomrle":
-        return lambda data, form: _segments(function, data, form)
+        return lambda data, form, out: _segments(function, data, form, out)
     if name == "jpeg8":
-        return lambda data, form: function(data, **_colours(form))
+        return lambda data, form, out: function(data, **_colours(form))
     if name in ("jpeg2k", "jpegxl"):  # our threads take a frame each
-        return lambda data, form: function(data, numthreads=1)
-    return lambda data, form: function(data)
+        return lambda data, form, out: function(data, numthreads=1)
+    return lambda data, form, out: function(data)
 
 
 def _colours(form: Format) -> dict[str, str]:
@@ -160,17 +163,20 @@ def _colours(form: Format) -> dict[str, str]:
     return {"colorspace": space, "outcolorspace": space}
 
 
-def _segments(function: Callable[..., Any], data: bytes, form: Format) -> Array:
+def _segments(function: Callable[..., Any], data: bytes, form: Format, out: Array | None) -> Array:
     """RLE frames are by plane whatever the header says (PS3.5 G.2)."""
     if len(data) * _RLE_RATIO < form.size:
         raise BadData(f"{len(data)} bytes of RLE are too few for a frame of {form.size}")
-    values = function(data, form.dtype.newbyteorder("<").str.replace("i", "u"), out=bytearray(form.size))
-    if len(values) != form.size:
-        raise BadData(f"the frame is {len(values)} bytes, not {form.size}")
-    return np.moveaxis(np.frombuffer(values, form.dtype).reshape(form.samples, form.rows, form.columns), 0, -1)
+    values = np.empty(form.size // form.dtype.itemsize, form.dtype) if out is None or form.samples > 1 else out
+    place = values.reshape(-1).view(np.uint8)
+    if len(found := function(data, f"<u{form.dtype.itemsize}", out=place)) != form.size:
+        raise BadData(f"the frame is {len(found)} bytes, not {form.size}")
+    if form.samples == 1:
+        return values.reshape(form.shape)
+    return np.moveaxis(values.reshape(form.samples, form.rows, form.columns), 0, -1)
 
 
-def _inflated(data: bytes, form: Format) -> Array:
+def _inflated(data: bytes, form: Format, out: Array | None) -> Array:
     """A deflated frame (PS3.5 A.4.13), never inflated beyond its size."""
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     values = inflate.decompress(data, form.size + 2)
@@ -183,7 +189,7 @@ def _inflated(data: bytes, form: Format) -> Array:
 
 
 def _by_pydicom(plugin: str, transfer_syntax: str) -> Decoder:
-    def decode(data: bytes, form: Format) -> Array:
+    def decode(data: bytes, form: Format, out: Array | None) -> Array:
         from pydicom.encaps import encapsulate
         from pydicom.pixels import get_decoder
         from pydicom.uid import UID

@@ -22,7 +22,13 @@ _RGB = ("YBR_RCT", "YBR_ICT", "XYB")
 
 
 def decode(
-    path: str, transfer_syntax: str, form: Format, place: tuple[int, int] | None, index: int = 0, count: int = 1
+    path: str,
+    transfer_syntax: str,
+    form: Format,
+    place: tuple[int, int] | None,
+    index: int = 0,
+    count: int = 1,
+    out: Array | None = None,
 ) -> Array:
     """Stored values of one frame that does not lie in the file as it does in memory; colours as they are coded.
 
@@ -38,6 +44,8 @@ def decode(
         Offset and length of the value of Pixel Data in the file.
     index, count
         Which frame of the file, from 0, of how many.
+    out
+        Contiguous, of the frame's shape and type: the values may come in it. What is returned says whether.
 
     Returns
     -------
@@ -56,7 +64,7 @@ def decode(
     check_size(form.size)
     if transfer_syntax in _WHOLE:
         return _by_pydicom(path, transfer_syntax, form, index, count)
-    tried = codecs.decoders(path, transfer_syntax, form)
+    codecs.refuse(path, transfer_syntax)
     if place is None:
         raise BadFile(path, "it has no pixel data")
     data = encapsulated.frame(path, place, index, count)
@@ -68,9 +76,9 @@ def decode(
         why = f"the codestream is of {_text(*said)}, the header says {_text(form.rows, form.columns, form.samples)}"
         raise _bad(path, index, count, why)
     failures = []
-    for name, decoder in tried:
+    for name, decoder in codecs.decoders(path, transfer_syntax, form):
         try:
-            array = np.asarray(decoder(data, form))
+            array = np.asarray(decoder(data, form, out))
         except BaseException as error:  # each library has its own; what they say is handed on
             if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
                 raise

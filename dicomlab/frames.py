@@ -195,15 +195,17 @@ def stored_values(frame: Frame, place: Array | None = None) -> Array:
             place = np.empty(form.shape, form.dtype)
         read_into(frame.path, frame.place[0] + frame.index * form.size, place)
         return tidy(place.view(form.dtype), form)
-    decoded = _decoded(frame)
     if place is None:
-        return decoded
-    place.view(form.dtype)[...] = decoded
-    return place.view(form.dtype)
+        return _decoded(frame)
+    stored = place.view(form.dtype)
+    decoded = _decoded(frame, stored)
+    if not np.may_share_memory(decoded, stored):
+        stored[...] = decoded
+    return stored
 
 
-def _decoded(frame: Frame) -> Array:
-    return decode(frame.path, frame.transfer_syntax, frame.form, frame.place, frame.index, frame.count)
+def _decoded(frame: Frame, out: Array | None = None) -> Array:
+    return decode(frame.path, frame.transfer_syntax, frame.form, frame.place, frame.index, frame.count, out)
 
 
 def _colour(frame: Frame, place: Array) -> None:
