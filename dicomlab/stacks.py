@@ -47,16 +47,14 @@ def groups(planes: Sequence[Plane]) -> list[tuple[str, list[Plane]]]:
         return "" if plane.series[2] in scattered else plane.series[1]
 
     directions: list[np.ndarray[Any, Any]] = []
-    known: dict[tuple[float, ...], int] = {}
+    # In their own order, not that of the files: which of several nearly equal ones is met first decides.
+    six = sorted({plane.orientation for plane in planes if plane.orientation is not None})
+    turns = {orientation: direction_of(directions, np.array(orientation)) for orientation in six}
     alike: dict[tuple[Any, ...], list[Plane]] = {}  # most planes of a series are alike: their kind is worked out once
     for plane in planes:
         alike.setdefault((plane.shared, plane.spacing, plane.orientation, plane.lies), []).append(plane)
     for (shared, between, orientation, lies), members in alike.items():
-        turn = -1
-        if orientation is not None:
-            turn = known.get(orientation, -1)
-            if turn < 0:
-                turn = known[orientation] = direction_of(directions, np.array(orientation))
+        turn = -1 if orientation is None else turns[orientation]
         spacing = between and tuple(round(value, 5) for value in between)
         kind = (
             shared.series[0],
