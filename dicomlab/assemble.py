@@ -27,25 +27,26 @@ def volume(found: Stack, chunks: Any = None) -> xr.DataArray:
         The planes do not lie on a line, or the volumes of a 4-D stack do not lie on each other.
     """
     first = found.first
-    form = first.form
     planes = list(found.planes.flat)
     grid = _grid(found) if first.lies else None
     values = read(frames(planes)) if chunks is None else lazy(frames(planes))
     shape = found.planes.shape
     dims: tuple[str, ...] = (*found.front, "z", "y", "x")
-    values = values.reshape(*shape, *form.shape)
+    values = values.reshape(*shape, *values.shape[1:])
     coordinates: dict[str, Any] = {}
     if grid is None:
-        values, dims = values.reshape(form.shape), ("y", "x")
+        values, dims = values.reshape(values.shape[1:]), ("y", "x")
         coordinates = {"SOPInstanceUID": first.sop_instance, "path": first.path}
     else:
         coordinates = {name: (name, getattr(grid, name), {"units": "mm"}) for name in "zyx"}
         coordinates |= _per_plane(found)
         coordinates["geometry"] = geometry_coordinate(grid.matrix, first.frame, grid.spacing)
-    if form.samples > 1:
+    described = attributes(planes)
+    if values.ndim > len(dims):
         dims = (*dims, "channel")
         coordinates["channel"] = ("channel", ["red", "green", "blue"])
-    array = xr.DataArray(values, coordinates, dims, attrs=attributes(planes))
+        described["PhotometricInterpretation"] = "RGB"  # whatever it was in the file
+    array = xr.DataArray(values, coordinates, dims, attrs=described)
     if chunks is not None and chunks != {}:
         array = array.chunk(chunks)
     return array

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .decoding import decode, forget, photometric
 from .elements import Elements
-from .errors import BadFile, InvalidRequest, MissingCodec
+from .errors import BadData, BadFile, InvalidRequest, MissingCodec
+from .lookup import Lookup, lookup
 from .pixels import NATIVE, Array, Format, Rescale, check_size, read_into, smallest, tidy
 
 #: A frame this large that is so many times larger than its file is a broken header, and nothing is allocated for it.
@@ -34,12 +35,15 @@ class Frame:
     rescale: Rescale
     index: int = 0  # of the frame in the file
     count: int = 1  # frames in the file
-    lut: Elements | None = None  # holds the ModalityLUTSequence, where there is one
+    lut: Elements | None = None  # holds the ModalityLUTSequence or the palette, where there is one
 
     @property
     def native(self) -> bool:
         """Whether the stored values can be read straight from the file."""
         return self.transfer_syntax in NATIVE and not self.form.planar
+
+
+_Work = Callable[[Frame, Array], None]
 
 
 class _DoesNotFit(Exception):
@@ -53,7 +57,8 @@ def read(frames: Sequence[Frame]) -> Array:
     -------
     numpy.ndarray
         (frames, rows, columns), and 3 behind for colour: int16 or the smallest integer type that holds the
-        values where slopes and intercepts are whole, else float32; colour as stored.
+        values where slopes and intercepts are whole, else float32 (float64 of Double Float Pixel Data); colour as
+        stored, of a palette as its entries are.
 
     Raises
     ------
@@ -83,20 +88,20 @@ def _size(frames: Sequence[Frame]) -> int:
             held = os.path.getsize(frame.path) if os.path.exists(frame.path) else 0
             if not frame.native and form.size > _DENSEST * held:
                 raise BadFile(frame.path, f"a frame of {form.size} bytes in a file of {held}", tag="7FE00010")
-    total = len(frames) * form.size * (1 if form.allocated > 8 else 2)
+    total = _bytes(frames)
     check_size(total)
     return total
 
 
 def _values(frames: Sequence[Frame], form: Format) -> Array:
     shape = (len(frames), *form.shape)
-    if form.samples > 1:
-        return _filled(frames, np.empty(shape, form.dtype), _colour)
-    if any(frame.lut is not None for frame in frames):
-        return np.stack([_through_lut(frame) for frame in frames])
+    way = _way(frames)
+    if way is not None:
+        size, dtype, work = way
+        return _filled(frames, np.empty((len(frames), *size), dtype), work)
     low, high, whole = _range(frames)
     if not whole:
-        return _filled(frames, np.empty(shape, np.float32), _general)
+        return _filled(frames, np.empty(shape, _fraction(form)), _general)
     dtype = smallest(low, high)
     if (form.allocated == 16 and dtype.itemsize != 2) or dtype == np.uint16:
         # What the bits could hold does not fit, what is in them usually does.
@@ -118,7 +123,9 @@ def lazy(frames: Sequence[Frame]) -> Any:
     Raises
     ------
     MissingCodec
-        dask is not installed, or a frame has a modality LUT.
+        dask is not installed.
+    BadFile
+        A lookup table is damaged.
     """
     try:
         import dask.array as da
@@ -127,33 +134,78 @@ def lazy(frames: Sequence[Frame]) -> Any:
         raise MissingCodec("chunks= needs dask", advice='pip install "dicomlab[dask]"') from None
     form = frames[0].form
     _size(frames)
-    work: Callable[[Frame, Array], None] = _general
-    if form.samples > 1:
-        dtype, work = form.dtype, _colour
-    elif any(frame.lut is not None for frame in frames):
-        raise MissingCodec("a series with a modality LUT is not loaded lazily", advice="Leave out chunks=.")
-    else:
+    way = _way(frames)
+    if way is None:
         low, high, whole = _range(frames)
-        dtype = smallest(low, high) if whole else np.dtype(np.float32)
-
+        way = form.shape, smallest(low, high) if whole else _fraction(form), _general
+    shape, dtype, work = way
     make = delayed(_alone)
-    return da.stack([da.from_delayed(make(frame, dtype, work), form.shape, dtype) for frame in frames])
+    return da.stack([da.from_delayed(make(frame, shape, dtype, work), shape, dtype) for frame in frames])
 
 
-def _alone(frame: Frame, dtype: np.dtype[Any], work: Callable[[Frame, Array], None]) -> Array:
-    place = np.empty(frame.form.shape, dtype)
+def _alone(frame: Frame, shape: tuple[int, ...], dtype: np.dtype[Any], work: _Work) -> Array:
+    place = np.empty(shape, dtype)
     work(frame, place)
     return place
 
 
+def _bytes(frames: Sequence[Frame]) -> int:
+    """What they take in memory, at least."""
+    form = frames[0].form
+    values = len(frames) * form.rows * form.columns * (3 if form.palette else form.samples)
+    return values * (max(form.allocated // 8, 2) if form.allocated > 8 or form.samples == 1 else 2)
+
+
+def _fraction(form: Format) -> np.dtype[Any]:
+    return np.dtype(np.float64 if form.floating and form.allocated == 64 else np.float32)
+
+
+def _way(frames: Sequence[Frame]) -> tuple[tuple[int, ...], np.dtype[Any], _Work] | None:
+    """Shape and type of a frame of colour or by a lookup table, and how it is made; None for what is rescaled."""
+    form = frames[0].form
+    if form.samples > 1:
+        return form.shape, form.dtype, _colour
+    tables = _lookups(frames)
+    if not tables or (form.palette and any(frame.lut is None for frame in frames)):
+        return None
+
+    def looked_up(frame: Frame, place: Array) -> None:
+        if frame.lut is None:
+            _general(frame, place)
+        else:
+            place[...] = tables[id(frame.lut)].of(stored_values(frame))
+
+    if form.palette:
+        return (*form.shape, 3), np.result_type(*(table.table.dtype for table in tables.values())), looked_up
+    ends = [float(end) for table in tables.values() for end in (table.table.min(), table.table.max())]
+    rest = [frame for frame in frames if frame.lut is None]
+    low, high, whole = _range(rest) if rest else (ends[0], ends[0], True)
+    dtype = smallest(min(low, *ends), max(high, *ends)) if whole else _fraction(form)
+    return form.shape, dtype, looked_up
+
+
+def _lookups(frames: Sequence[Frame]) -> dict[int, Lookup]:
+    """The table of each header that has one, by its id."""
+    found: dict[int, Lookup] = {}
+    for frame in frames:
+        if frame.lut is not None and id(frame.lut) not in found:
+            try:
+                found[id(frame.lut)] = lookup(frame.lut, frame.form)
+            except BadData as error:
+                raise BadFile(frame.path, error.why, tag=error.tag) from error
+    return found
+
+
 def _range(frames: Sequence[Frame]) -> tuple[float, float, bool]:
     """The least and greatest value that the headers allow, and whether all are whole numbers."""
+    if frames[0].form.floating:
+        return -np.inf, np.inf, False
     ways = {frame.rescale for frame in frames}
     ends = [rescale.of(stored) for rescale in ways for stored in frames[0].form.range]
     return min(ends), max(ends), all(rescale.whole for rescale in ways)
 
 
-def _filled(frames: Sequence[Frame], out: Array, work: Callable[[Frame, Array], None]) -> Array:
+def _filled(frames: Sequence[Frame], out: Array, work: _Work) -> Array:
     """Apply ``work(frame, place)`` to every frame, in two threads or more where there is enough to do.
 
     Raises
@@ -190,6 +242,8 @@ def _filled(frames: Sequence[Frame], out: Array, work: Callable[[Frame, Array], 
 def stored_values(frame: Frame, place: Array | None = None) -> Array:
     """Stored values of a frame, into `place` (same bytes per value) where given."""
     form = frame.form
+    if form.allocated == 1:
+        return _bits(frame)
     if frame.native:
         if place is None:
             place = np.empty(form.shape, form.dtype)
@@ -202,6 +256,17 @@ def stored_values(frame: Frame, place: Array | None = None) -> Array:
     if not np.may_share_memory(decoded, stored):
         stored[...] = decoded
     return stored
+
+
+def _bits(frame: Frame) -> Array:
+    """One bit a pixel, a byte for each; a frame does not begin where a byte does (PS3.5 8.1.1)."""
+    form, size = frame.form, frame.form.rows * frame.form.columns
+    if not frame.native:
+        return _decoded(replace(frame, form=replace(form, allocated=8, stored=8, high=7, signed=False)))
+    first, skipped = divmod(frame.index * size, 8)
+    packed = np.empty((skipped + size + 7) // 8, np.uint8)
+    read_into(frame.path, frame.place[0] + first, packed)
+    return np.unpackbits(packed, bitorder="little")[skipped : skipped + size].reshape(form.shape)
 
 
 def _decoded(frame: Frame, out: Array | None = None) -> Array:
@@ -247,10 +312,3 @@ def rescaled(stored: Array, rescale: Rescale, dtype: Any) -> Array:
     if rescale.whole and np.dtype(dtype).kind in "iu":
         return (stored.astype(np.int64) * int(rescale.slope) + int(rescale.intercept)).astype(dtype)
     return (stored.astype(np.float64) * rescale.slope + rescale.intercept).astype(dtype)
-
-
-def _through_lut(frame: Frame) -> Array:
-    from pydicom.pixels import apply_modality_lut
-
-    assert frame.lut is not None
-    return np.asarray(apply_modality_lut(stored_values(frame), frame.lut.dataset()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .elements import Elements, tag_of
+from .lookup import PALETTE
 from .pixels import Format
 from .vendor import TAGS
 
@@ -62,7 +63,7 @@ _OTHER = (
     "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
     "DiffusionGradientOrientation", "AcquisitionDateTime", "NumberOfTemporalPositions",
 )  # fmt: skip
-WANTED = TAGS.union(tag_of(keyword) for keyword in (*SERIES, *(key for key, *_ in KEYS), *FORMAT, *_OTHER))
+WANTED = TAGS.union(tag_of(keyword) for keyword in (*SERIES, *(key for key, *_ in KEYS), *FORMAT, *_OTHER, *PALETTE))
 
 
 def format_of(elements: Elements) -> Format:
@@ -74,17 +75,19 @@ def format_of(elements: Elements) -> Format:
         A value is no number.
     """
     allocated = _whole(elements, "BitsAllocated")
-    stored = _whole(elements, "BitsStored", allocated)
+    floating = elements.pixels is not None and elements.pixels[0] in ("OF", "OD")
+    stored = allocated if floating else _whole(elements, "BitsStored", allocated)
     return Format(
         rows=_whole(elements, "Rows"),
         columns=_whole(elements, "Columns"),
         samples=_whole(elements, "SamplesPerPixel", 1),
         allocated=allocated,
         stored=stored,
-        high=_whole(elements, "HighBit", stored - 1),
+        high=stored - 1 if floating else _whole(elements, "HighBit", stored - 1),
         signed=_whole(elements, "PixelRepresentation", 0) == 1,
         photometric=elements.text("PhotometricInterpretation"),
         planar=_whole(elements, "PlanarConfiguration", 0) == 1,
+        floating=floating,
     )
 
 

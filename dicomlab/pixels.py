@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BadFile, InvalidRequest
+from .part10 import BIG_ENDIAN, DEFLATED
 
 PIXEL_LIMIT = 8 * 2**30  # bytes of one volume; asked before anything is allocated (R0.8)
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 NATIVE = frozenset({IMPLICIT, EXPLICIT})
+_PLAIN = NATIVE | {BIG_ENDIAN, DEFLATED}  # the length of their pixel data is that of the values
 
 Array = NDArray[Any]
 
@@ -33,16 +35,27 @@ class Format:
     signed: bool
     photometric: str
     planar: bool = False  # colour by plane
+    floating: bool = False  # Float or Double Float Pixel Data
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Little-endian integer of one stored value."""
-        return np.dtype(f"<{'i' if self.signed else 'u'}{self.allocated // 8}")
+        """Little-endian number of one stored value; a byte for one bit."""
+        kind = "f" if self.floating else "i" if self.signed else "u"
+        return np.dtype(f"<{kind}{max(self.allocated // 8, 1)}")
 
     @property
     def size(self) -> int:
         """Bytes of a native frame."""
-        return self.rows * self.columns * self.samples * self.allocated // 8
+        return self.bytes_of(1)
+
+    def bytes_of(self, frames: int) -> int:
+        """Bytes of native frames; those of one bit a pixel follow each other without padding (PS3.5 8.1.1)."""
+        return (frames * self.rows * self.columns * self.samples * self.allocated + 7) // 8
+
+    @property
+    def palette(self) -> bool:
+        """Whether the stored values are places in a palette."""
+        return self.photometric == "PALETTE COLOR" and self.samples == 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -65,7 +78,9 @@ class Format:
             return "Rows and Columns are missing or zero"
         if self.samples not in (1, 3):
             return f"SamplesPerPixel is {self.samples}"
-        if self.allocated not in (8, 16, 32):
+        if self.floating:
+            return "" if self.allocated in (32, 64) else f"BitsAllocated is {self.allocated} for floating point"
+        if self.allocated not in (1, 8, 16, 32) or (self.allocated == 1 and self.samples != 1):
             return f"BitsAllocated is {self.allocated}"
         if not 1 <= self.stored <= self.allocated or self.high != self.stored - 1:
             return f"BitsStored {self.stored}, HighBit {self.high} in {self.allocated} bits"
@@ -158,6 +173,18 @@ def _pread(descriptor: int, view: memoryview, offset: int) -> int:
                 break
             got += count
     return got
+
+
+def length_fits(length: int, form: Format, frames: int, transfer_syntax: str) -> str:
+    """ "" or what is wrong with the length of the value of pixel data that is not encapsulated."""
+    if transfer_syntax not in _PLAIN:
+        return ""
+    if length == 0xFFFFFFFF:
+        return f"encapsulated pixel data, but the transfer syntax is {name_of(transfer_syntax)}"
+    if length < form.bytes_of(frames):
+        many = f"{frames} frames of {form.size}" if frames > 1 else form.size
+        return f"pixel data of {length} bytes, the header says {many}"
+    return ""
 
 
 def tidy(stored: Array, form: Format) -> Array:

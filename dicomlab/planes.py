@@ -17,17 +17,17 @@ from .frames import Frame
 from .geometry import Floats
 from .headers import Headers
 from .imageheader import FORMAT, format_of
-from .part10 import BIG_ENDIAN, DEFLATED
-from .pixels import NATIVE, Format, Rescale
+from .lookup import PALETTE
+from .pixels import Format, Rescale, length_fits
 
 _INSTANCE, _NUMBER, _LUT = (tag_of(keyword) for keyword in ("SOPInstanceUID", "InstanceNumber", "ModalityLUTSequence"))
+_PALETTE = tag_of(PALETTE[0])
 _DECIMALS = tuple(
     tag_of(keyword)
     for keyword in (
         "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept",
     )
 )  # fmt: skip
-_PLAIN = NATIVE | {BIG_ENDIAN, DEFLATED}  # the length of their pixel data is that of the values
 _TRANSFER_SYNTAX, _META_CLASS = 0x00020010, 0x00020002
 #: What the planes of a series usually share; worked out once for each combination of values.
 _SHARED = (
@@ -140,8 +140,9 @@ def describe(found: Headers, rows: Sequence[int]) -> tuple[list[Plane], dict[int
         try:
             if isinstance(shared, BadData):
                 raise shared
-            if length[row] < shared.form.size and shared.transfer_syntax in _PLAIN:
-                raise BadData(f"pixel data of {length[row]} bytes, the header says {shared.form.size}", tag="7FE00010")
+            wrong = length_fits(length[row], shared.form, 1, shared.transfer_syntax)
+            if wrong:
+                raise BadData(wrong, tag="7FE00010")
             planes.append(
                 Plane(
                     headers=found,
@@ -163,7 +164,8 @@ def describe(found: Headers, rows: Sequence[int]) -> tuple[list[Plane], dict[int
 
 def frames(planes: Sequence[Plane]) -> list[Frame]:
     """Where their stored values are, and what they mean."""
-    luts = planes[0].headers.cells(_LUT)[2]
+    read = planes[0].headers
+    luts, palettes = (read.cells(tag)[2] for tag in (_LUT, _PALETTE))
     return [
         Frame(
             plane.path,
@@ -171,7 +173,7 @@ def frames(planes: Sequence[Plane]) -> list[Frame]:
             plane.shared.form,
             plane.place,
             plane.rescale,
-            lut=plane.elements if luts[plane.row] >= 0 else None,
+            lut=plane.elements if (palettes if plane.form.palette else luts)[plane.row] >= 0 else None,
         )
         for plane in planes
     ]

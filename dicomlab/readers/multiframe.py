@@ -20,7 +20,7 @@ from ..stacks import line
 from .enhanced import Enhanced
 from .images import frames_of
 from .reader import Found, Thing, title
-from .slices import Instance, Slice, attributes, instance_of, per_frame, read_frames
+from .slices import Instance, Slice, attributes, instance_of, labelled, per_frame, read_frames
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 #: Classes whose images are multi-frame, one frame or many.
@@ -123,25 +123,19 @@ def frames_array(
     front: dict[str, Any] | None = None,
 ) -> xr.DataArray:
     """Frames that lie nowhere, with axes in front of y and x: ``frame`` from 1 if none are given."""
-    form = slices[0].instance.form
     axes = front or {"frame": np.arange(1, len(slices) + 1)}
     shape = tuple(len(values) for values in axes.values())
     values = read_frames(slices, chunks)
     values = values.reshape(*shape, *values.shape[1:])
-    dims: tuple[str, ...] = (*axes, "y", "x")
     found = per_frame(slices, shape, tuple(axes)) | {name: (name, along) for name, along in axes.items()} | coordinates
     if "frame" in axes:
         del found["FrameNumber"]  # it is the axis
-    if form.samples > 1:
-        dims = (*dims, "channel")
-        found["channel"] = ("channel", ["red", "green", "blue"])
     attrs = attributes(slices)
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         spacing = slices[0].instance.header.get(keyword)
         if isinstance(spacing, tuple) and None not in spacing:
             attrs[keyword] = list(spacing)
-    array = xr.DataArray(values, found, dims, attrs=attrs)
-    return array.chunk(chunks) if chunks else array
+    return labelled(values, found, (*axes, "y", "x"), attrs, chunks)
 
 
 def _times(instance: Instance, groups: Groups) -> tuple[NDArray[np.float64], str, list[str]]:

@@ -15,7 +15,8 @@ from ..elements import Elements
 from ..errors import BadData, GeometryError
 from ..headers import Headers
 from ..imageheader import SERIES, format_of
-from ..pixels import NATIVE, Format, Rescale
+from ..lookup import has_palette
+from ..pixels import Format, Rescale, length_fits
 from ..stacks import direction_of, line
 from ..volume import geometry_coordinate
 from .layout import Column, Integers, Layout, lay_out
@@ -101,8 +102,9 @@ def instance_of(headers: Headers, row: int) -> Instance:
     if not isinstance(count, int) or count < 1:
         raise BadData(f"NumberOfFrames is {count}", tag="00280008")
     place = int(headers.pixel_at[row]), int(headers.pixel_length[row])
-    if meta.transfer_syntax in NATIVE and place[1] < count * form.size:
-        raise BadData(f"pixel data of {place[1]} bytes, the header says {count} frames of {form.size}", tag="7FE00010")
+    wrong = length_fits(place[1], form, count, meta.transfer_syntax)
+    if wrong:
+        raise BadData(wrong, tag="7FE00010")
     name = header.text("SOPInstanceUID") or headers.paths[row]
     return Instance(headers.paths[row], header, name, meta.transfer_syntax, form, place, count)
 
@@ -225,26 +227,42 @@ def _volume(slices: Sequence[Slice], layout: Layout, grid: geometry.Grid, chunks
     ordered = [slices[index] for index in layout.cells.ravel().tolist()]
     first, shape = ordered[0], layout.cells.shape
     values = read_frames(ordered, chunks)
+    values = values.reshape(*shape, *values.shape[1:])
     dims: tuple[str, ...] = (*layout.front, "z", "y", "x")
     coordinates: dict[str, Any] = {name: (name, getattr(grid, name), {"units": "mm"}) for name in "zyx"}
     coordinates |= layout.coordinates
     coordinates |= per_frame(ordered, shape, (*layout.front, "z"))
     frame = first.instance.header.text("FrameOfReferenceUID")
     coordinates["geometry"] = geometry_coordinate(grid.matrix, frame, grid.spacing)
-    if first.instance.form.samples > 1:
+    return labelled(values, coordinates, dims, attributes(ordered), chunks)
+
+
+def labelled(
+    values: Any, coordinates: dict[str, Any], dims: tuple[str, ...], attrs: dict[str, Any], chunks: Any
+) -> xr.DataArray:
+    """The array, with an axis `channel` behind where the values are colours."""
+    if values.ndim > len(dims):
         dims = (*dims, "channel")
-        coordinates["channel"] = ("channel", ["red", "green", "blue"])
-    values = values.reshape(*shape, *values.shape[1:])
-    array = xr.DataArray(values, coordinates, dims, attrs=attributes(ordered))
+        coordinates = coordinates | {"channel": ("channel", ["red", "green", "blue"])}
+        attrs = attrs | {"PhotometricInterpretation": "RGB"}  # whatever it was in the file
+    array = xr.DataArray(values, coordinates, dims, attrs=attrs)
     return array.chunk(chunks) if chunks else array
 
 
 def read_frames(slices: Sequence[Slice], chunks: Any) -> Any:
     """Modality values of slices, (slices, rows, columns[, 3]), a dask array where `chunks` is not None."""
     wanted = []
+    tables: dict[Instance, Elements | None] = {}
     for one in slices:
         of = one.instance
-        wanted.append(frames.Frame(of.path, of.transfer_syntax, of.form, of.place, one.rescale, one.index, of.count))
+        if of not in tables:
+            tabled = has_palette(of.header) if of.form.palette else "ModalityLUTSequence" in of.header
+            tables[of] = of.header if tabled else None
+        wanted.append(
+            frames.Frame(
+                of.path, of.transfer_syntax, of.form, of.place, one.rescale, one.index, of.count, lut=tables[of]
+            )
+        )
     return frames.read(wanted) if chunks is None else frames.lazy(wanted)
 
 
