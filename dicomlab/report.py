@@ -43,7 +43,8 @@ class Volumes(Mapping[str, xr.DataArray]):
         return len(self._volumes)
 
     def __repr__(self) -> str:
-        lines = [f"{len(self)} volume{'' if len(self) == 1 else 's'}"]
+        what = "volume" if all(isinstance(each, xr.DataArray) for each in self.values()) else "thing"
+        lines = [f"{len(self)} {what}{'' if len(self) == 1 else 's'}"]
         for name, volume in self._volumes.items():
             if not isinstance(volume, xr.DataArray):
                 lines.append(f"  {name!r}: {getattr(volume, 'summary', type(volume).__name__)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -156,8 +157,9 @@ class _Tree:
                 continue
             seen.add(item["path"])
             found |= dict.fromkeys(item["references"])
-            if item["value_type"] == BY_REFERENCE and item["value"] in self.rows:
-                waiting.append(self.rows[item["value"]])
+            if item["value_type"] == BY_REFERENCE:
+                target = self.rows.get(item["value"])
+                waiting += [target] if target and target["value_type"] != "CONTAINER" else []
             elif all_below or item["value_type"] not in ("NUM", "CONTAINER"):
                 waiting += self.children(item["path"])
         return list(found)
@@ -170,14 +172,22 @@ def above(path: str) -> str:
 
 def _measurements(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     tree = _Tree(rows)
+    said = {"finding": _FINDING, "finding_site": _SITE, "tracking": _TRACKING}
+
+    @cache
+    def of_group(path: str) -> dict[str, Any]:
+        children = tree.children(path)
+        found = {name: _among(children, codes) for name, codes in said.items()}
+        return found | {"references": tree.uids(path, all_below=False)}
+
     for row in rows:
         if row["value_type"] != "NUM" or row["relationship"] in _CONTEXT:
             continue
         path = row["path"]
-        around = [*tree.children(path), *tree.children(above(path))]  # of the number itself, then of its group
+        children, group = tree.children(path), of_group(above(path))
         modifiers = [
             f"{child['concept']}: {child['value']}"
-            for child in tree.children(path)
+            for child in children
             if child["relationship"] == "HAS CONCEPT MOD" and (child["code"], child["scheme"]) not in _SITE
         ]
         yield {
@@ -186,10 +196,8 @@ def _measurements(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]
             "value": row["value"] if isinstance(row["value"], float) else np.nan,
             "unit": row["unit"],
             "modifiers": "; ".join(modifiers),
-            "finding": _among(around, _FINDING),
-            "finding_site": _among(around, _SITE),
-            "tracking": _among(around, _TRACKING),
-            "references": tree.uids(path) or tree.uids(above(path), all_below=False),
+            **{name: _among(children, codes) or group[name] for name, codes in said.items()},
+            "references": tree.uids(path) or list(group["references"]),
             "path": path,
         }
 

@@ -160,6 +160,14 @@ def test_the_evidence_is_a_table_that_can_be_retrieved(tmp_path):
     assert table.evidence.tolist() == ["current", "pertinent", "pertinent"]
 
 
+def test_a_reference_to_a_whole_group_is_not_all_that_is_in_it(tmp_path):
+    path = slices.write(tmp_path, [report(
+        num("A", "1", "mm", node("", None, ReferencedContentItemIdentifier=[1], relationship="INFERRED FROM")),
+        node("CONTAINER", "group", image("1.9.9")),
+    )])  # fmt: skip
+    assert load(path).measurements.references.tolist() == [[]]
+
+
 def test_a_report_nested_without_end_costs_one_file(tmp_path):  # R0.8, R12.9
     deep = node("CONTAINER", "end")
     for _ in range(80):
