@@ -62,6 +62,7 @@ class Parallel(Generic[Request]):
         self._threads: list[threading.Thread] = []
         self._over = False
         self._stand: set[threading.Thread] = set()
+        self._door = threading.Lock()  # of `_stand` for the others: either it is waited for, or it is turned away
         self.errors: list[BaseException] = []
 
     @property
@@ -106,9 +107,10 @@ class Parallel(Generic[Request]):
             thread.start()
 
     def _other_stands(self) -> None:
-        if self._over:
-            raise Cancelled
-        self._stand.add(threading.current_thread())
+        with self._door:
+            if self._over:
+                raise Cancelled
+            self._stand.add(threading.current_thread())
 
     def _other(self) -> None:
         try:
@@ -126,4 +128,8 @@ class Parallel(Generic[Request]):
             begun = monotonic()
             while thread.is_alive() and (thread in self._stand or monotonic() - begun < OPENING):
                 thread.join(0.1)
-        self._over = True
+        with self._door:
+            self._over = True
+        for thread in self._threads:  # one may have come in at the last moment
+            if thread in self._stand:
+                thread.join()

@@ -21,6 +21,7 @@ import dicomlab as dl
 from dicomlab import errors
 from dicomlab.cache import Cache
 from dicomlab.cachefolder import CacheFolder, Draft
+from dicomlab.net import parallel
 from dicomlab.net.deadline import Cancelled, Deadline
 from dicomlab.net.node import Node
 from dicomlab.net.parallel import Parallel
@@ -81,6 +82,33 @@ def test_an_association_that_does_not_open_is_not_waited_for_when_all_is_done() 
     while not unwelcome and time.monotonic() < end:
         time.sleep(0.01)
     assert unwelcome
+
+
+class Slow(set[threading.Thread]):
+    """Takes its time to let somebody in."""
+
+    def add(self, thread: threading.Thread) -> None:
+        time.sleep(0 if thread is threading.main_thread() else 0.5)
+        super().add(thread)
+
+
+def test_an_association_that_opens_in_the_last_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "OPENING", 0.1)
+    done: list[int] = []
+
+    def job(waiting: Iterator[int], deadline: Deadline, stands: Callable[[], None]) -> None:
+        stands()
+        if threading.current_thread() is threading.main_thread():
+            raise errors.StatusError("mine")
+        for number in waiting:
+            time.sleep(0.2)
+            done.append(number)
+
+    several = Parallel(range(2), 2, Deadline(10), job)
+    several._stand = Slow()
+    with pytest.raises(errors.StatusError, match="mine"):
+        several.run()
+    assert done == [0, 1]
 
 
 def peer(port: int, folder: Path, associations: int, listen: int = 0) -> dl.Peer:
