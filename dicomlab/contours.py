@@ -4,7 +4,8 @@ A voxel belongs to a structure where its centre is inside an odd number of the c
 holes, nested parts and "keyhole" contours come out alike. Contours lie in planes; along the normal each plane
 stands for a slab that reaches half way to the next. Tolerances in mm and pixels are stated here and nowhere else:
 
-- ``FLAT`` 0.1 mm: points of one contour, and contours of one plane, lie within this of their plane.
+- ``FLAT`` 0.1 mm, or a quarter of a voxel that is smaller: points of one contour, and contours of one plane, lie
+  within this of their plane.
 - ``WIDE`` 10 mm: planes farther apart than this are no neighbours; each is as thick as a voxel of the volume.
 - ``SNAP`` 1/512 pixel: points are rounded to it, so that contours drawn through the centres of pixels, written with
   few decimals, take or leave a whole edge.
@@ -98,7 +99,7 @@ def fill(out: Mask, grid: _Grid, contours: Sequence[Floats], thick: float | None
     points = np.concatenate(contours)
     which = np.repeat(np.arange(len(contours)), [len(contour) for contour in contours])
     local = np.linalg.solve(grid.matrix, points.T)
-    planes = _planes(local[2], which)
+    planes = _planes(local[2], which, abs(grid.steps[2]))
     if planes is not None:
         x, y, z = grid.coordinates
         heights, plane = planes
@@ -112,14 +113,15 @@ def fill(out: Mask, grid: _Grid, contours: Sequence[Floats], thick: float | None
     _across(out, grid, points, which, thick)
 
 
-def _planes(heights: Floats, which: NDArray[np.intp]) -> tuple[Floats, NDArray[np.intp]] | None:
+def _planes(heights: Floats, which: NDArray[np.intp], step: float) -> tuple[Floats, NDArray[np.intp]] | None:
     """Height of each plane of contours, and the plane of each point; None where a contour is not flat."""
     start = np.flatnonzero(np.diff(which, prepend=-1))
     low, high = np.minimum.reduceat(heights, start), np.maximum.reduceat(heights, start)
-    if (high - low).max() > 2 * FLAT:
+    flat = min(FLAT, step / 4)
+    if (high - low).max() > 2 * flat:
         return None
     middle = (low + high) / 2
-    place = distinct(middle, FLAT)
+    place = distinct(middle, flat)
     count = np.bincount(place)
     return np.bincount(place, middle) / count, place[which]
 
@@ -185,15 +187,14 @@ def _across(out: Mask, grid: _Grid, points: Floats, which: NDArray[np.intp], thi
     """Contours whose planes are not those of the volume: filled on planes of their own, then looked up."""
     matrix = _own_axes(points, which)
     local = np.linalg.solve(matrix, points.T)
-    planes = _planes(local[2], which)
+    voxel = min(abs(step) for step in grid.steps)
+    planes = _planes(local[2], which, voxel)
     if planes is None:
         raise GeometryError("the contours do not lie in parallel planes")
     heights, plane = planes
-    reach = _reach(heights, thick, min(abs(step) for step in grid.steps))
+    reach = _reach(heights, thick, voxel)
     corner, end = local[:2].min(axis=1), local[:2].max(axis=1)
-    fine = max(
-        min(abs(step) for step in grid.steps) / FINE, float(np.sqrt(np.prod(end - corner) * len(heights) / MOST))
-    )
+    fine = max(voxel / FINE, float(np.sqrt(np.prod(end - corner) * len(heights) / MOST)))
     size = np.ceil((end - corner) / fine).astype(int) + 2
     columns, rows = (local[:2] - corner[:, None]) / fine
     box, inside = _inside(rows, columns, which, plane, len(heights), (int(size[1]), int(size[0])))

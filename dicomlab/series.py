@@ -43,9 +43,11 @@ def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] 
         where there are several images at each position (their coordinates have units), and ``channel``
         behind for colour. Coordinates in mm,
         modality values (HU for CT) as int16 or the smallest integer type, float32 where slopes are not whole.
+        A segmentation is masks with ``segment`` in front, a dose is in Gy, a parametric map in its own units, each
+        on its own grid; ``.dicom.like(volume)`` puts one on another's.
     dicomlab.facts.Facts
-        For one instance that is no image: what its reader makes of it (a report, a waveform, a document), at
-        least a summary with its ``dataset``. Beside the instances of a volume such ones are left aside.
+        For one instance that is no image: what its reader makes of it (a structure set with ``mask(volume)``, a
+        report, a waveform, a document), at least a summary with its ``dataset``. Beside the instances of a volume such ones are left aside.
 
     Raises
     ------

@@ -254,7 +254,14 @@ class DicomAccessor:
 
         Examples
         --------
-        ``dose.dicom.like(ct)`` is the dose at each voxel of the CT; ``masks.dicom.like(pet)`` masks of the PET.
+        The dose at the voxels of another volume, here of every second plane of itself:
+
+        >>> from pydicom.data import get_testdata_file
+        >>> from dicomlab.series import load
+        >>> dose = load(get_testdata_file("rtdose.dcm"))
+        >>> found = dose.dicom.like(dose[::2] > 1)
+        >>> found.shape, found.dtype, bool((found.values == dose.values[::2]).all())
+        ((8, 10, 10), dtype('float32'), True)
         """
         from .resample import like
 

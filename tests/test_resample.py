@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
 
 import numpy as np
 import pytest
 import xarray as xr
 
+import dicomlab.volume
 from dicomlab import geometry
 from dicomlab.errors import GeometryError, InvalidRequest, ResultWarning
 from dicomlab.volume import geometry_coordinate
@@ -103,3 +105,8 @@ def test_what_is_no_volume_or_method_is_refused_and_an_equal_grid_copied():
         volume.dicom.like(grid(OBLIQUE), "cubic")
     same = volume.dicom.like(volume)
     assert same.identical(volume) and same is not volume
+
+
+def test_the_example_of_like_runs():
+    failed, tried = doctest.testmod(dicomlab.volume)
+    assert tried > 3 and not failed

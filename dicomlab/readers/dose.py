@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,20 @@ _UNITS = {"GY": "Gy", "RELATIVE": "relative"}
 class Doses(Single):
     """Dose distributions: (z, y, x) float32, stored values times DoseGridScaling; ``units`` "Gy" or "relative".
 
-    ``attrs["sources"]`` are the SOP Instance UIDs of the plans.
+    ``attrs["sources"]`` are the SOP Instance UIDs of the plans, ``attrs["dvh"]`` the dose volume histograms as JSON,
+    where there are some: of each the numbers of the regions of interest, type, units, and the dose at the upper
+    end of each bin with its volume.
     """
 
     classes = frozenset(("1.2.840.10008.5.1.4.1.1.481.2",))
     wanted = WANTED | frozenset(
         map(
             tag_of,
-            (*_KEYWORDS, "NumberOfFrames", "DoseGridScaling", "GridFrameOffsetVector", "ReferencedRTPlanSequence"),
+            (
+                *_KEYWORDS,
+                *("NumberOfFrames", "DoseGridScaling", "GridFrameOffsetVector", "ReferencedRTPlanSequence"),
+                "DVHSequence",
+            ),
         )
     )
 
@@ -59,11 +66,44 @@ class Doses(Single):
             attrs["units"] = _UNITS.get(header.text("DoseUnits"), header.text("DoseUnits"))
             plans = [item.text("ReferencedSOPInstanceUID") for item in header.items("ReferencedRTPlanSequence")]
             attrs["sources"] = [uid for uid in plans if uid]
+            histograms = _histograms(header)
+            if histograms:
+                attrs["dvh"] = json.dumps(histograms)
             array = labelled(values, file, grid, front={}, attrs=attrs)
             return array.chunk(chunks) if chunks else array
 
         described = line(header, [file.name], orientation=numbers(header, "ImageOrientationPatient", 6))
         return [Thing(title(header), described, [file.name], make, warnings=[*warnings, *grid.problems])]
+
+
+def _histograms(header: Elements) -> list[dict[str, Any]]:
+    """Dose volume histograms (PS3.3 C.8.8.4).
+
+    Raises
+    ------
+    BadData
+        One does not hold pairs of numbers.
+    """
+    found = []
+    for item in header.items("DVHSequence"):
+        value = item.get("DVHData", ())
+        pairs = np.array(value if isinstance(value, tuple) else (), object)
+        if len(pairs) % 2 or any(not isinstance(one, int | float) for one in pairs):
+            raise BadData(f"DVHData holds {len(pairs)} numbers, which are no pairs", tag="30040058")
+        scaling = numbers(item, "DVHDoseScaling", 1) or (1.0,)
+        widths, volumes = pairs.astype(np.float64).reshape(-1, 2).T
+        rois = [one.get("ReferencedROINumber") for one in item.items("DVHReferencedROISequence")]
+        found.append(
+            {
+                "rois": rois,
+                "type": item.text("DVHType"),
+                "units": _UNITS.get(item.text("DoseUnits"), item.text("DoseUnits")),
+                "volume_units": item.text("DVHVolumeUnits"),
+                "dose": (np.cumsum(widths) * scaling[0]).tolist(),
+                "volume": volumes.tolist(),
+            }
+        )
+    return found
 
 
 def _offsets(header: Elements, count: int) -> tuple[Floats, list[str]]:

@@ -29,7 +29,7 @@ _DATA = tag_of("ContourData")
 CLOSED = frozenset(("CLOSED_PLANAR", "CLOSEDPLANAR_XOR"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contour:
     """One contour of a region of interest (PS3.3 C.8.8.6)."""
 
@@ -44,7 +44,7 @@ class Contour:
         return self.kind in CLOSED and len(self.points) > 2
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Structures(Instance):
     """A structure set.
 
@@ -59,7 +59,15 @@ class Structures(Instance):
 
     Examples
     --------
-    ``structures = load("RS.dcm")``; ``structures.rois``; ``structures.mask(ct, "GTV")``.
+    >>> from pydicom.data import get_testdata_file
+    >>> from dicomlab.series import load
+    >>> found = load(get_testdata_file("rtstruct.dcm"))
+    >>> found.rois[["ROINumber", "ROIName", "contours", "types"]].values.tolist()[:2]
+    [[1, 'patient', 3, ('CLOSED_PLANAR',)], [2, 'Isocenter 1', 1, ('POINT',)]]
+    >>> found.contours("Isocenter 1")[0].points.tolist()
+    [[0.0, -0.0, 0.0]]
+
+    ``found.mask(ct, "patient")`` is where a volume is inside.
     """
 
     label: str

@@ -65,6 +65,20 @@ def test_whole_scaling_and_unequal_planes_and_relative_units(tmp_path):
     assert gap.z.values.tolist() == [30, 32.5, 35, 39]
 
 
+def test_dose_volume_histograms_come_along(tmp_path):  # PS3.3 C.8.8.4
+    histogram = grouped.items(
+        DVHType="CUMULATIVE", DoseUnits="GY", DVHVolumeUnits="CM3", DVHDoseScaling=2.0, DVHNumberOfBins=3
+    )
+    histogram[0].DVHData = [0.5, 90.0, 0.5, 80.0, 0.25, 10.0]
+    histogram[0].DVHReferencedROISequence = grouped.items(ReferencedROINumber=7)
+    (found,) = json.loads(load(one(tmp_path / "a", dose(DVHSequence=histogram))).attrs["dvh"])
+    assert found["dose"] == [1.0, 2.0, 2.5] and found["volume"] == [90.0, 80.0, 10.0]
+    assert found["rois"] == [7] and (found["units"], found["volume_units"]) == ("Gy", "CM3")
+    histogram[0].DVHData = [0.5, 90.0, 0.5]
+    with pytest.raises(BadFile, match="no pairs"):
+        load(one(tmp_path / "b", dose(DVHSequence=histogram)))
+
+
 def test_sixteen_bits_and_chunks(tmp_path):
     pytest.importorskip("dask")
     path = one(tmp_path, dose(stored=(STORED >> 16).astype(np.uint16), DoseGridScaling="0.001"))

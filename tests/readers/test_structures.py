@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import gzip
 import json
 import struct
@@ -15,6 +16,7 @@ from pydicom.dataset import Dataset
 from support import shared
 from test_resample import AXIAL, OBLIQUE, SAGITTAL, grid
 
+import dicomlab.readers.structures
 from dicomlab import load, load_all
 from dicomlab.errors import BadFile, GeometryError, InvalidRequest, ResultWarning
 
@@ -161,6 +163,13 @@ def test_contours_drawn_on_images_of_the_volume_are_planes_of_it(tmp_path):
     assert found.mask(volume, "other").values.any(axis=(1, 2)).all()
 
 
+def test_planes_of_a_very_fine_volume_are_told_apart(tmp_path):
+    volume = grid(shape=(9, 9, 9), spacing=(0.05, 0.05, 0.05))
+    found = loaded(tmp_path, {"wedge": closed(*(square(-0.21, 0.05 * k + 0.01, 0.05 * k) for k in (-2, -1, 0, 1, 2)))})
+    mask = found.mask(volume, "wedge").values
+    assert mask.any(axis=1).sum(axis=1).tolist() == [0, 0, 3, 4, 5, 6, 7, 0, 0]
+
+
 def test_another_frame_of_reference_is_refused_by_both_names(tmp_path):
     found = loaded(tmp_path, {"liver": closed(square(0, 4))}, frame="7.7.7")
     with pytest.raises(GeometryError, match=r"liver.*7\.7\.7 and 1\.2"):
@@ -264,3 +273,8 @@ def test_a_mask_of_real_contours_is_what_a_point_in_polygon_test_gives():
                 assert 2 * (mask[k] & inside).sum() / (mask[k].sum() + inside.sum()) > 0.95
     with pytest.raises(GeometryError, match="frame of reference"):
         load(folder / "rt.dcm").mask(volume)
+
+
+def test_the_examples_run():
+    failed, tried = doctest.testmod(dicomlab.readers.structures)
+    assert tried > 3 and not failed
