@@ -47,7 +47,8 @@ def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] 
         on its own grid; ``.dicom.like(volume)`` puts one on another's.
     dicomlab.facts.Facts
         For one instance that is no image: what its reader makes of it (a structure set with ``mask(volume)``, a
-        report, a waveform, a document), at least a summary with its ``dataset``. Beside the instances of a volume such ones are left aside.
+        report, a waveform, a document), at least a summary with its ``dataset``. Beside the instances of a volume
+        such ones are left aside.
 
     Raises
     ------
