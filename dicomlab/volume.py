@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from .errors import GeometryError, InvalidRequest
+from .exports import Exports
 from .geometry import AXES, Floats, axis_letters, digest, step_of
 from .sides import indices
 
@@ -35,8 +36,8 @@ def geometry_coordinate(matrix: Floats, frame: str, spacing: tuple[float, float,
 
 
 @xr.register_dataarray_accessor("dicom")
-class DicomAccessor:
-    """Geometry and origin of a volume: ``volume.dicom.affine``, ``.window``, ``.montage()`` and others."""
+class DicomAccessor(Exports):
+    """Geometry and origin of a volume: ``volume.dicom.affine``, ``.window``, ``.montage()``, ``.to_sitk()``, ..."""
 
     def __init__(self, array: xr.DataArray) -> None:
         self._array = array

@@ -20,7 +20,7 @@ MODULES = {
     if path.name != "__main__.py"  # `python -m` uses the package as a notebook does; nothing imports it
 }
 FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "folder", "geometry", "index", "instances"}
-FILES |= {"codecs", "encapsulated", "extensions", "montage"}
+FILES |= {"codecs", "encapsulated", "exports", "extensions", "montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
 FILES |= {"contours", "resample"}
 FILES |= {"arranging", "functionalgroups", "lookup", "imageheader", "repeats", "sides", "stacks", "volume"}
