@@ -69,8 +69,11 @@ class Deadline:
         self._last = monotonic()
 
     def excuse(self, seconds: float) -> None:
-        """Leave time that our own side took out of the no-progress deadline: no silence of the peer's."""
-        self._last += seconds
+        """Leave time that our own side took out of the no-progress deadline: no silence of the peer's.
+
+        Other associations of the call may have moved data in that time: it counts once.
+        """
+        self._last = min(self._last + seconds, monotonic())
 
     def cancel(self) -> None:
         """Ask the call to stop; it looks at least every 0.25 s. May be called from any thread."""

@@ -228,13 +228,14 @@ def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status:
         text += f"; the archive says it sent {sent}, {len(run.kept)} arrived whole"
     if status is not None:
         text += f"; it ended with {status}"
-    if refused:
+    full = receiver.full if receiver else None
+    if refused and full is None:
         text += f"; {len(refused)} came and {'was' if len(refused) == 1 else 'were'} not kept: {refused[0].why}"
     if run.remarks:
         text += f"; {run.remarks[0]}"
     advice = "Call retrieve again: only what is missing is fetched."
-    if receiver and receiver.full is not None:
-        text += f"; the disk did not take them: {receiver.full}"
+    if full is not None:
+        text += f"; the disk did not take them: {(isinstance(full, OSError) and full.strerror) or full}"
         advice = f"Make room in {run.cache.root}, then call retrieve again: only what is missing is fetched."
     elif isinstance(cause, KeyboardInterrupt | Cancelled):
         text = f"stopped on request: {text}"

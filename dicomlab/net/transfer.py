@@ -163,7 +163,7 @@ class Transfers:
                 self._share(requests, self._moving(requests))
                 sent = tally.counts.get("completed", 0) + tally.counts.get("warning", 0)
                 failed = {status.category for status in tally.latest} == {Category.FAILURE}
-                nothing = failed and not sent and not listener.busy
+                nothing = self.receiver.full is not None or (failed and not sent and not listener.busy)
                 waiting = expected or sent > len(self.receiver.kept) or listener.busy
                 if not nothing and not arrived.is_set() and waiting:
                     listener.settle(min(node.quirks.move_grace, self.deadline.progress), arrived)

@@ -35,6 +35,9 @@ def test_time_that_we_took_ourselves_is_no_silence_of_the_peer():  # R1.5
     call.excuse(0.15)
     call.check(DimseTimeout)
     assert call.idle < 0.1
+    call.progressed()  # another association's data moved meanwhile
+    call.excuse(5)
+    assert 0 < call.remaining <= 0.1
 
 
 def test_the_sentence_says_which_deadline_has_passed():  # R0.4

@@ -241,6 +241,8 @@ def test_a_full_disk_ends_the_requests_of_every_association(tmp_path: Path, monk
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(CacheFolder, "draft", full)
-        with pytest.raises(errors.IncompleteRetrieve, match="the disk did not take them"):
+        words = "arrived whole; the disk did not take them: No space left on device"
+        with pytest.raises(errors.IncompleteRetrieve, match=words) as caught:
             slow.retrieve(STUDY, method="move", progress=False)
     assert sum(server.asked) < 80
+    assert caught.value.elapsed is not None and caught.value.elapsed < 4  # late ones are not waited for
