@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .net.addressbook import nodes
     from .net.node import Node
     from .net.peer import Peer, connect
+    from .net.tls import TLS
     from .readtable import read_table
     from .scanning import scan
     from .series import load, load_all
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0.dev0"
 
-__all__ = [
+__all__ = [  # noqa: RUF022 (in the order of their letters)
     "Node",
     "Peer",
+    "TLS",
     "connect",
     "demo_pacs",
     "errors",
@@ -45,6 +47,7 @@ __all__ = [
 _HOMES = {
     "Node": ".net.node",
     "Peer": ".net.peer",
+    "TLS": ".net.tls",
     "connect": ".net.peer",
     "demo_pacs": ".demo",
     "load": ".series",

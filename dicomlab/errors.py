@@ -138,7 +138,7 @@ class AssociationAborted(ConnectError):
 
 
 class TLSVerificationError(ConnectError):
-    """The TLS handshake failed; the message holds the TLS library's reason."""
+    """TLS failed: a certificate, a version, or a side that speaks none; the message holds the TLS library's reason."""
 
 
 class AssociationRejected(DicomlabError):

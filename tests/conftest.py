@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import certificates
 import pytest
 
 
@@ -24,3 +25,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> certificates.Certificates:
+    """Certificates for TLS, of two CAs."""
+    return certificates.made(tmp_path_factory.mktemp("certificates"))

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
+import shutil
 import socket
+import ssl
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import certificates
 import pytest
 
 from dicomlab.net.deadline import Deadline
 from dicomlab.net.pdu import Fragment, Wire
+from dicomlab.net.sealed import Sealed
+from dicomlab.net.tls import TLS
 
 
 def connected() -> tuple[socket.socket, socket.socket]:
@@ -21,23 +30,46 @@ def connected() -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
+@functools.cache
+def both_sides() -> tuple[TLS, TLS]:
+    """TLS of a client and of a server that trust each other."""
+    folder = Path(tempfile.mkdtemp(prefix="certificates"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = certificates.made(folder)
+    return TLS(made.ca, made.client, made.client_key), TLS(made.ca, made.server, made.server_key)
+
+
 @contextlib.contextmanager
 def wired(
-    progress: float = 10.0, total: float | None = None, *, plain: bool = True
+    progress: float = 10.0, total: float | None = None, *, way: str = "recvmsg_into"
 ) -> Iterator[tuple[Wire, socket.socket]]:
-    """A Wire and its peer; `plain` False takes the way of Windows and TLS, without recvmsg_into."""
+    """A Wire and its peer; `way` "steps" is that of Windows, without recvmsg_into, and "TLS" goes through TLS."""
     near, far = connected()
     with pytest.MonkeyPatch.context() as patch:
-        if not plain:
+        if way == "steps":
             patch.setattr("sys.platform", "win32")
-        wire = Wire(near, "PEER@127.0.0.1:104")
-    assert wire._plain is plain
+        if way == "TLS":
+            sealed, far = shaken(near, far)
+            wire = Wire(sealed, "PEER@127.0.0.1:104")
+        else:
+            wire = Wire(near, "PEER@127.0.0.1:104")
+    assert wire._plain is (way == "recvmsg_into")
     wire.deadline, wire.phase = Deadline(progress, total), "C-FIND"
     try:
         yield wire, far
     finally:
         wire.close()
         far.close()
+
+
+def shaken(near: socket.socket, far: socket.socket) -> tuple[Sealed, ssl.SSLSocket]:
+    """The two ends after the handshake: ours, and that of Python's own `ssl`."""
+    client, server = both_sides()
+    peer = server.server().wrap_socket(far, server_side=True, do_handshake_on_connect=False)
+    sealed = Sealed(near, client.client(), server_name="localhost")
+    with meanwhile(peer.do_handshake):
+        sealed.shake_hands(lambda: None)
+    return sealed, peer
 
 
 @contextlib.contextmanager

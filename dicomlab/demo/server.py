@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import ssl
 import threading
 import time
@@ -91,6 +92,23 @@ class _Acceptor(ThreadedAssociationServer):
 
     def service_actions(self) -> None:
         """pynetdicom collects garbage here, every 60th poll."""
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        """A connection, before its TLS handshake: one that stalls keeps nobody out."""
+        assert self.socket is not None
+        connection, address = self.socket.accept()
+        if self.ssl_context is not None:
+            connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Shake hands in the thread of the connection, then serve it."""
+        if isinstance(request, ssl.SSLSocket):
+            waits = request.gettimeout()
+            request.settimeout(5)
+            request.do_handshake()
+            request.settimeout(waits)
+        super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that ends before it began is no news."""

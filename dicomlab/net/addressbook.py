@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import InvalidRequest, did_you_mean
 from .node import Node, Quirks, Timeouts
+from .tls import TLS
 
 
 def nodes_file() -> Path:
@@ -112,6 +113,11 @@ _KEYS: dict[str, type] = {
     "allow": list,
     "timeouts": Timeouts,
     "quirks": Quirks,
+    "tls": TLS,
+    "listen_tls": TLS,
+}
+_TLS: dict[str, type] = {
+    item.name: list if item.name == "ciphers" else type(item.default) for item in fields(TLS) if item.name != "password"
 }
 
 
@@ -121,10 +127,16 @@ def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
         return InvalidRequest(f"{path}, line {line}: node {name!r}, {key}: {why}", advice=advice)
 
     def typed(key: str, value: Any, kind: type) -> Any:
-        if kind in (Timeouts, Quirks):
+        if kind is TLS and isinstance(value, bool):
+            return value
+        if kind in (Timeouts, Quirks, TLS):
             if not isinstance(value, dict):
                 raise wrong(key, "takes a table")
             kinds = {item.name: type(item.default) if kind is Quirks else float for item in fields(kind)}
+            if kind is TLS:
+                if "password" in value:
+                    raise wrong(key, "a password is never in this file", "Write password_variable = its variable.")
+                kinds = _TLS
             return kind(**{inner: known(f"{key}.{inner}", item, kinds) for inner, item in value.items()})
         if kind in (list, tuple):
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -181,7 +193,8 @@ def _toml(name: str, node: Node) -> str:
         if isinstance(item, bool):
             return str(item).lower()
         if isinstance(item, frozenset | tuple):
-            return "[" + ", ".join(value(part) for part in sorted(item)) + "]"
+            inner = sorted(item) if isinstance(item, frozenset) else item
+            return "[" + ", ".join(value(part) for part in inner) + "]"
         if isinstance(item, str):
             return json.dumps(item, ensure_ascii=False).replace("\x7f", "\\u007f")
         return repr(item)
@@ -190,7 +203,14 @@ def _toml(name: str, node: Node) -> str:
     plain = replace(Node(node.ae_title, node.host, node.port), move_ae=node.calling)
     for key in _KEYS:
         item = getattr(node, key)
-        if isinstance(item, Timeouts | Quirks):
+        if isinstance(item, TLS) and item.password is not None:
+            raise InvalidRequest(
+                f"node {name!r}: the function that gives the password of its key cannot be kept in a file",
+                advice="Give password_variable= with the name of an environment variable instead.",
+            )
+        if item == TLS():
+            lines.append(f"{key} = true")
+        elif isinstance(item, Timeouts | Quirks | TLS):
             base = type(item)()
             inner = [
                 f"{part.name} = {value(getattr(item, part.name))}"

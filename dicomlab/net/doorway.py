@@ -9,11 +9,13 @@ import contextlib
 import errno
 import selectors
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from time import monotonic, sleep
 
 from .pdu import PduType
+from .sealed import Sealed
 
 HALF_OPEN = 5.0  # seconds for a connection to send its A-ASSOCIATE-RQ
 WAITING = 400  # connections that may be in that state; beyond it the oldest is closed
@@ -23,20 +25,29 @@ REQUEST_LIMIT = 1 << 18  # bytes of an A-ASSOCIATE-RQ: 128 contexts with 20 synt
 class _Visitor:
     """One connection that has not asked yet."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext | None) -> None:
         self.connection = connection
+        self.sealed = None if context is None else Sealed(connection, context, inbound=True)
         self.until = monotonic() + HALF_OPEN
         self.heard = bytearray()
+        self._ready = context is None  # TLS stands, where there is any
 
     def listen(self) -> bool:
         """Take what there is; whether the request is whole, or can be none."""
-        try:
-            part = self.connection.recv(1 << 16)
-        except BlockingIOError:
+        part = memoryview(bytearray(1 << 16))
+        with contextlib.suppress(BlockingIOError):
+            while not self._ready:
+                self._ready = self.sealed is None or self.sealed.step()
+            while not self._whole():  # more may lie decrypted than the socket shows
+                got = (self.sealed or self.connection).recv_into(part)
+                if not got:
+                    raise ConnectionResetError
+                self.heard += part[:got]
+        return self._whole()
+
+    def _whole(self) -> bool:
+        if not self.heard:
             return False
-        if not part:
-            raise ConnectionResetError
-        self.heard += part
         if self.heard[0] != PduType.ASSOCIATE_RQ:
             return True
         if len(self.heard) < 6:
@@ -56,6 +67,10 @@ class Doorway:
         Whether a connection from that address may stay.
     came
         Called with the connection and the bytes of its first PDU; owns the connection from then on.
+    context
+        For TLS; the handshake belongs to the time in which a connection has to ask.
+    failed
+        Called with a sentence where a handshake fails.
 
     Raises
     ------
@@ -64,9 +79,15 @@ class Doorway:
     """
 
     def __init__(
-        self, host: str, port: int, admits: Callable[[str], bool], came: Callable[[socket.socket, bytes], None]
+        self,
+        host: str,
+        port: int,
+        admits: Callable[[str], bool],
+        came: Callable[[socket.socket | Sealed, bytes], None],
+        context: ssl.SSLContext | None = None,
+        failed: Callable[[str], object] = str,
     ) -> None:
-        self._admits, self._came = admits, came
+        self._admits, self._came, self._context, self._failed = admits, came, context, failed
         self._stop = False
         self._thread: threading.Thread | None = None
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -122,13 +143,15 @@ class Doorway:
                         visitor = visitors[ready]
                         try:
                             whole = visitor.listen()
-                        except OSError:
+                        except OSError as error:
+                            if visitor.sealed is not None and not visitor.heard:
+                                self._failed(visitor.sealed.explained(error).words)
                             dismiss(ready)
                             ready.close()
                             continue
                         if whole:
                             dismiss(ready)
-                            self._came(ready, bytes(visitor.heard))
+                            self._came(visitor.sealed or ready, bytes(visitor.heard))
                 while visitors:
                     oldest = next(iter(visitors.values()))
                     if oldest.until > monotonic() and len(visitors) <= WAITING:
@@ -150,4 +173,4 @@ class Doorway:
             connection.close()
             return None
         connection.setblocking(False)
-        return _Visitor(connection)
+        return _Visitor(connection, self._context)

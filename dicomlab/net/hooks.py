@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from .negotiated import Negotiated
     from .negotiation import Proposal
     from .node import Node
+    from .sealed import Link
 
 _STATES = ("requested", "accepted", "rejected", "failed", "released", "aborted")
 ASSOCIATION = tuple(f"association {state}" for state in _STATES)
 EVENTS = (
     *ASSOCIATION,
+    "TLS ready",
     *(f"{when} {name}" for name in ("message", *MESSAGES.values()) for when in ("before", "after")),
 )
 
@@ -52,7 +54,7 @@ class _Event:
 
 
 class AssociationEvent(_Event):
-    """An association was requested, or accepted, rejected, not opened, released or aborted."""
+    """An association was requested, or accepted, rejected, not opened, released or aborted; or TLS is ready for it."""
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class AssociationEvent(_Event):
         proposal: Proposal | None = None,
         negotiated: Negotiated | None = None,
         error: BaseException | None = None,
+        tls: Link | None = None,
     ) -> None:
         super().__init__(node, deadline)
         self.called = node.ae_title
@@ -68,6 +71,8 @@ class AssociationEvent(_Event):
         self.proposal = proposal
         #: What was agreed; None until it is accepted.
         self.negotiated = negotiated
+        #: What protects the connection; for "TLS ready".
+        self.tls = tls
         #: Why it was rejected, could not be opened, or was aborted.
         self.error = error
 
@@ -174,7 +179,7 @@ class Hooks:
     `MessageEvent.change` it. ``"after ..."`` is called when it was sent, or has been dealt with. Both may `cancel` the
     call. ``...`` is a message by the name of PS3.7, "C-FIND-RQ", "C-STORE-RSP", or "message" for all of them. Events
     of an association are "association requested", "accepted", "rejected", "failed" (it could not be opened),
-    "released" and "aborted".
+    "released" and "aborted"; "TLS ready" comes before "accepted" where there is TLS.
 
     Functions are called in the order in which they were added, in the thread that sends or receives: of a C-MOVE to
     ourselves not the caller's. An exception of one aborts the association and is raised to the caller of the service.
@@ -241,7 +246,7 @@ def _check(event: str) -> None:
         near = did_you_mean(str(event), EVENTS)
         raise InvalidRequest(
             f"there is no event {event!r}{near}",
-            advice=f'Events are {", ".join(ASSOCIATION)}; and "before" or "after" with "message" or one of '
+            advice=f'Events are {", ".join(ASSOCIATION)}, TLS ready; and "before" or "after" with "message" or one of '
             f"{', '.join(MESSAGES.values())}.",
         )
 

@@ -19,6 +19,8 @@ from .doorway import Doorway
 from .node import Node
 from .pdu import RELEASE_RP, PduType, Released, ReleaseRequested, Wire, abort_pdu
 from .receiver import Receiver
+from .sealed import Sealed
+from .tls import warn_of_plain
 from .verification import VERIFICATION
 
 CONNECTIONS = 64  # associations at once; more are rejected as "local limit exceeded"
@@ -59,8 +61,12 @@ class Listener:
         self.busy = 0  # associations that stand now
         host = node.listen_host or local_address(node)
         check_route(node, host)
+        tls = node.inbound_tls
+        if tls is None and node.tls is not None:
+            warn_of_plain(node.identity)
+        context = None if tls is None else tls.server()
         try:
-            self._door = Doorway(host, node.listen, self._admits, self._came)
+            self._door = Doorway(host, node.listen, self._admits, self._came, context, self._no_tls)
         except OSError as error:
             raise InvalidRequest(
                 f"the port {node.listen} of {host} cannot be used for receiving ({error.strerror})",
@@ -119,7 +125,10 @@ class Listener:
         self.rejected.append(f"{host}: not the address of the archive")
         return False
 
-    def _came(self, connection: socket.socket, first: bytes) -> None:
+    def _no_tls(self, why: str) -> None:
+        self.rejected.append(f"a connection was not made safe by TLS: {why}")
+
+    def _came(self, connection: socket.socket | Sealed, first: bytes) -> None:
         """Give a connection that has spoken a thread of its own."""
         try:
             wire = Wire(connection, self._node.identity)
@@ -176,7 +185,9 @@ class Listener:
         body = first[6:]
         if first[0] != PduType.ASSOCIATE_RQ or len(body) != int.from_bytes(first[2:6], "big"):
             wire.send(abort_pdu(2, 2))
-            self.rejected.append("a connection that did not begin with an A-ASSOCIATE-RQ")
+            sealed = first[:1] == b"\x16"  # a TLS handshake
+            why = "began with TLS, which listen_tls= switches on" if sealed else "did not begin with an A-ASSOCIATE-RQ"
+            self.rejected.append(f"a connection that {why}")
             return None
         try:
             asked = negotiation.requested(body)

@@ -10,6 +10,7 @@ from ..filemeta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from ..status import printable
 from .negotiation import RESULTS, Accepted, Proposal
 from .pdu import MAXIMUM_LENGTH
+from .sealed import Link
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Negotiated:
     called: str  # the peer's
     proposal: Proposal
     accepted: Accepted
+    tls: Link | None = None  # what protects the connection: version, cipher, the peer's certificate; None: nothing
 
     own_maximum_length = MAXIMUM_LENGTH  # bytes of a PDU that we take
     own_implementation_class = IMPLEMENTATION_CLASS_UID
@@ -114,6 +116,8 @@ class Negotiated:
         yield "AE titles", f"{self.calling} calls {self.called}"
         yield "implementation", printable(f"{self.implementation_version} {self.implementation_class}".strip())
         yield "maximum PDU", f"{limit} (ours: {self.own_maximum_length:,} bytes)"
+        if self.tls is not None:
+            yield "TLS", printable(str(self.tls))
         if self.proposal.scp_roles:
             scp = sum(scp for _, scp in self.roles.values())
             yield "SCP roles", f"{scp} of {len(self.proposal.scp_roles)} agreed"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import InvalidRequest, did_you_mean
+from .tls import TLS
 
 WRITING = ("commit", "create_media", "perform", "print", "store", "update_patient")
 _ADDRESS = re.compile(r"(?P<title>[^@]+)@(?P<host>\[[^\]]+\]|[^:@\s]+):(?P<port>[^:@]+)")
@@ -74,6 +75,8 @@ class Node:
     allow: frozenset[str] = frozenset()  # writing services that may be used
     timeouts: Timeouts = field(default_factory=Timeouts)
     quirks: Quirks = field(default_factory=Quirks)
+    tls: TLS | None = None  # of connections that we make; also given as True or a dict
+    listen_tls: TLS | bool | None = None  # of those to our listener; None is the same as `tls`, False is without
 
     def __post_init__(self) -> None:
         for name in ("ae_title", "calling"):
@@ -96,12 +99,24 @@ class Node:
                     advice=f"Writing services are {', '.join(WRITING)}.",
                 )
         object.__setattr__(self, "allow", frozenset(self.allow))
+        object.__setattr__(self, "tls", TLS.of(self.tls))
+        if self.listen_tls is True:
+            object.__setattr__(self, "listen_tls", None if self.tls else TLS())
+        elif self.listen_tls is not False:
+            object.__setattr__(self, "listen_tls", TLS.of(self.listen_tls))
 
     @property
     def identity(self) -> str:
         """``AET@host:port``: what received instances are filed under."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.ae_title}@{host}:{self.port}"
+
+    @property
+    def inbound_tls(self) -> TLS | None:
+        """What protects connections to our listener; None: nothing."""
+        if isinstance(self.listen_tls, TLS):
+            return self.listen_tls
+        return self.tls if self.listen_tls is None else None
 
     @classmethod
     def of(cls, node: str | Node) -> Node:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 
 from ..errors import (
     AssociationRejected,
     AssociationTimeout,
     ConnectError,
+    ConnectionLost,
     DicomlabError,
     NoAcceptedContext,
     ProtocolError,
+    TLSVerificationError,
 )
 from . import negotiation
 from .deadline import Cancelled, Deadline
@@ -20,6 +23,7 @@ from .negotiated import Negotiated
 from .negotiation import Accepted, Proposal
 from .node import Node
 from .pdu import PduType, Wire, abort_pdu
+from .sealed import EXPECTED, Sealed, expects_tls
 
 BACK_OFF = (0.3, 0.6, 1.2)  # seconds before each new try after a transient rejection
 
@@ -74,12 +78,11 @@ def opened(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Ne
         proposal = event.proposal or proposal
     for pause in (*BACK_OFF, None):
         try:
-            wire, accepted = _attempt(node, proposal, deadline)
+            wire, facts = _attempt(node, proposal, deadline)
         except AssociationRejected as error:
             if error.result != 2 or pause is None or patience.remaining < pause:
                 raise
         else:
-            facts = Negotiated(node.identity, node.calling, node.ae_title, proposal, accepted)
             deadline.negotiated = facts
             return wire, facts
         if deadline.wait(pause):
@@ -87,7 +90,7 @@ def opened(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Ne
     raise AssertionError("unreachable")
 
 
-def _attempt(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Accepted]:
+def _attempt(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Negotiated]:
     try:
         return _negotiated(node, proposal, deadline)
     except DicomlabError as error:
@@ -98,22 +101,63 @@ def _attempt(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, 
         raise
 
 
-def _negotiated(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Accepted]:
-    wire = Wire(_connected(node, deadline), node.identity)
-    wire.deadline = deadline.grace(node.timeouts.association)  # within the total, and with one abort flag
+def _negotiated(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Negotiated]:
+    context = None if node.tls is None else node.tls.client()  # what is wrong there is said before anything is sent
+    sock = _connected(node, deadline)
+    patience = deadline.grace(node.timeouts.association)  # within the total, and with one abort flag
+    sealed = wire = None
     try:
+        if context is not None:
+            sealed = _sealed(sock, context, node, patience)
+            if deadline.hooks is not None:
+                deadline.hooks.run(AssociationEvent(node, deadline, proposal, tls=sealed.link), "TLS ready")
+        wire = Wire(sealed or sock, node.identity)
+        wire.deadline = patience
         wire.send(
             negotiation.request(node.calling, node.ae_title, proposal.contexts, proposal.scp_roles, proposal.extended)
         )
         accepted = _answer(wire, node, proposal, deadline)
     except BaseException as error:
-        if isinstance(error, ProtocolError):
+        if wire is not None and isinstance(error, ProtocolError):
             with contextlib.suppress(DicomlabError, Cancelled):
                 wire.send(abort_pdu(2))
-        wire.close()
+        (sealed or sock).close()
+        if isinstance(error, ConnectionLost) and sealed is None and expects_tls(node.host, node.port, 1.0):
+            raise TLSVerificationError(
+                EXPECTED.words,
+                peer=node.identity,
+                phase="association",
+                elapsed=deadline.elapsed,
+                advice=EXPECTED.advice,
+            ) from error
         raise
     deadline.progressed()
-    return wire, accepted
+    link = None if sealed is None else sealed.link
+    return wire, Negotiated(node.identity, node.calling, node.ae_title, proposal, accepted, link)
+
+
+def _sealed(sock: socket.socket, context: ssl.SSLContext, node: Node, patience: Deadline) -> Sealed:
+    """TLS on that connection, within the association deadline."""
+    assert node.tls is not None
+    sealed = Sealed(sock, context, server_name=node.tls.server_name or node.host)
+
+    def late(_: str) -> DicomlabError:
+        return AssociationTimeout(
+            f"the TLS handshake was not answered within {patience.elapsed:.2g} s",
+            peer=node.identity,
+            phase="TLS",
+            elapsed=patience.elapsed,
+            advice="It may speak no TLS at this port: ask the PACS administrator for its TLS port.",
+        )
+
+    try:
+        sealed.shake_hands(lambda: patience.check(late))
+    except OSError as error:
+        words, advice = sealed.explained(error)
+        raise TLSVerificationError(
+            words, peer=node.identity, phase="TLS", elapsed=patience.elapsed, advice=advice
+        ) from None
+    return sealed
 
 
 def _answer(wire: Wire, node: Node, proposal: Proposal, deadline: Deadline) -> Accepted:

@@ -1,27 +1,27 @@
 """PDUs on a socket: framing, deadline, size limit (PS3.8 9.3). Synchronous, in the caller's thread.
 
-A blocking socket with SO_RCVTIMEO keeps MSG_WAITALL whole and still returns every quarter of a second, so that
-deadlines and the abort flag are looked at; where SO_RCVTIMEO or `recvmsg_into` is absent (TLS, Windows) the same
-code reads in smaller steps.
+A blocking socket that ticks (ticking.py) keeps MSG_WAITALL whole and still lets deadlines and the abort flag be looked
+at; without it, or under TLS (sealed.py), the same code reads in smaller steps.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
-import sys
 import threading
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from ..errors import AssociationAborted, ConnectionLost, DicomlabError, ProtocolError
+from ..errors import AssociationAborted, ConnectionLost, DicomlabError, ProtocolError, TLSVerificationError
 from .deadline import Deadline, no_answer
+from .sealed import EXPECTED, Sealed
+from .ticking import tick
 
 MAXIMUM_LENGTH = 1 << 20  # what we announce, and the limit of what we take, in bytes
 COMMAND_LIMIT = 1 << 16  # bytes of a command set (R0.8)
-TICK = 0.25  # seconds between two looks at deadline and abort flag
 STEP = 1 << 14  # bytes of an unfinished fragment that count as progress
 AHEAD = 1 << 16  # bytes read at once where messages are small
 
@@ -81,33 +81,24 @@ class Wire:
     Parameters
     ----------
     sock
-        Connected socket, plain or TLS; the Wire owns it from now on.
+        Connected socket, plain or sealed by TLS; the Wire owns it from now on.
     peer
         Name for messages.
     """
 
-    def __init__(self, sock: socket.socket, peer: str) -> None:
+    def __init__(self, sock: socket.socket | Sealed, peer: str) -> None:
         self.peer = peer
         self.phase = "association"
         self.deadline = Deadline(30.0)
-        self._sock = sock
+        self._sock: Any = sock
         self._send_lock = threading.Lock()
         self._buffer = bytearray(AHEAD)
         self._view = memoryview(self._buffer)
         self._start = self._stop = 0  # what of the buffer is filled and not yet taken
         self._left = 0  # bytes of the present P-DATA-TF after the present PDV
         self._torn = False  # a read ended in the middle of a PDU: what follows has no beginning
-        self._plain = not hasattr(sock, "context") and hasattr(sock, "recvmsg_into")
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._plain and sys.platform != "win32":
-            sock.settimeout(None)
-            tick = struct.pack("@ll", 0, int(TICK * 1e6))
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, tick)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, tick)
-        else:
-            self._plain = False
-            sock.settimeout(TICK)
+        self._sealed = sock if isinstance(sock, Sealed) else None
+        self._plain = tick(sock.sock if isinstance(sock, Sealed) else sock) and self._sealed is None
 
     # -- sending ---------------------------------------------------------------------------------------------
 
@@ -147,7 +138,7 @@ class Wire:
         kind = self._buffer[self._start]
         length = int.from_bytes(self._view[self._start + 2 : self._start + 6], "big")
         if not 1 <= kind <= 7:
-            raise self.broken(self._strange(bytes(self._view[self._start : self._start + 6])))
+            raise self._strange(bytes(self._view[self._start : self._start + 6]))
         if length > limit:
             raise self.broken(f"a PDU of {length:,} bytes was announced, at most {limit:,} are taken")
         self._torn = True
@@ -317,7 +308,11 @@ class Wire:
             from .deadline import Cancelled
 
             raise Cancelled
-        how = f"the connection was lost ({error})" if error else "the peer closed the connection"
+        reason = self._sealed.failure(error) if self._sealed is not None and error is not None else None
+        if reason is not None:
+            return TLSVerificationError(reason.words, advice=reason.advice, **self._context())
+        closed = error is None or isinstance(error, ssl.SSLEOFError)
+        how = "the peer closed the connection" if closed else f"the connection was lost ({error})"
         return ConnectionLost(
             how, advice="Try again; if it happens each time, the archive's log says why.", **self._context()
         )
@@ -325,12 +320,12 @@ class Wire:
     def broken(self, what: str) -> ProtocolError:
         return ProtocolError(what, advice="The peer breaks the protocol; report it to its vendor.", **self._context())
 
-    def _strange(self, head: bytes) -> str:
+    def _strange(self, head: bytes) -> DicomlabError:
+        if head[:1] in (b"\x15", b"\x16") and head[1:2] == b"\x03":  # a TLS record: alert or handshake
+            return TLSVerificationError(EXPECTED.words, advice=EXPECTED.advice, **self._context())
         if head[:1].isalpha() or head[:1] in b"<{":
-            return f"not a DICOM peer: it answered {head!r}"
-        if head[:1] in (b"\x15", b"\x16"):
-            return "not a plain DICOM peer: it answered with TLS"
-        return f"a PDU of unknown type 0x{head[0]:02X} came"
+            return self.broken(f"not a DICOM peer: it answered {head!r}")
+        return self.broken(f"a PDU of unknown type 0x{head[0]:02X} came")
 
     # -- the end ---------------------------------------------------------------------------------------------
 

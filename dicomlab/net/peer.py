@@ -20,6 +20,7 @@ from .hooks import Hooks
 from .negotiated import Negotiated
 from .node import Node, Timeouts
 from .retrieve import retrieve
+from .tls import TLS
 from .whereabouts import whereabouts
 
 if TYPE_CHECKING:
@@ -52,7 +53,11 @@ class Peer:
     def __repr__(self) -> str:
         rights = f"may {', '.join(sorted(self.node.allow))}" if self.node.allow else "read-only"
         back = f", listens on port {self.node.listen} for C-MOVE" if self.node.listen else ""
-        return f"Peer {self.node.identity} as {self.node.calling} ({rights}{back})"
+        tls, inbound = self.node.tls, self.node.inbound_tls
+        sealed = ", TLS" if tls else ""
+        if self.node.listen and bool(tls) != bool(inbound):
+            back += " with TLS" if inbound else " without TLS"
+        return f"Peer {self.node.identity} as {self.node.calling} ({rights}{sealed}{back})"
 
     def __enter__(self) -> Peer:
         self._check_open()
@@ -346,7 +351,8 @@ def connect(
     listen: int | None = None,
     cache: str | Path | Cache | None = None,
     timeout: float | Timeouts | None = None,
-    tls: Any = None,
+    tls: TLS | dict[str, Any] | bool | None = None,
+    listen_tls: TLS | dict[str, Any] | bool | None = None,
     owner: Owner | None = None,
 ) -> Peer:
     """A peer to ask; opens nothing yet.
@@ -366,6 +372,10 @@ def connect(
         refused at once, the default at the first retrieve: to ask questions needs none.
     timeout
         Seconds without progress after which a call gives up; or Timeouts.
+    tls
+        True (as the system trusts), a `TLS`, or a dict of its fields; False for none although the node has it.
+    listen_tls
+        The same for what C-MOVE sends to us; default what `tls` says, and False for none.
     owner
         Something with ``stop()`` that ends with the peer.
 
@@ -382,9 +392,11 @@ def connect(
     Peer ARCHIVE@localhost:11112 as DICOMLAB (read-only)
     """
     found = Node.of(node)
-    if tls is not None:
-        raise InvalidRequest("tls= is not there yet", advice="Connect without TLS, through a tunnel if need be.")
     changes: dict[str, Any] = {}
+    if tls is not None:
+        changes["tls"] = TLS.of(tls)
+    if listen_tls is not None:
+        changes["listen_tls"] = listen_tls
     if calling is not None:
         changes["calling"] = calling
         if found.move_ae == found.calling:
