@@ -1,61 +1,75 @@
-"""Every series of single-frame images that other programs measured, loaded and compared with what they say.
+"""Every series that other programs measured, loaded and compared with what they say: one table.
 
-The truth was computed by SimpleITK, dcm2niix and highdicom. Known to be wrong there, and not followed here:
-SimpleITK's orthogonal affine for gantry tilt (the affine of the headers is taken instead), its slope of the
-first image for a series with a slope per image, dcm2niix' resampled files (`_Tilt`, `_Eq`), and its rescaling
-of fractions in float32 (SimpleITK and highdicom work in float64, as we do).
+The truth was computed by SimpleITK, dcm2niix, highdicom and nibabel; the comparison is that of docs/voxels.md. Known
+to be wrong there, and not followed here: SimpleITK's orthogonal affine for gantry tilt, dcm2niix' resampled files
+(`_Tilt`, `_Eq`), and its rescaling of fractions in float32 (SimpleITK and highdicom work in float64, as we do).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
-from support import ROOT, shared
+from support import ROOT
 
-from dicomlab import load, load_all
-from dicomlab.errors import GeometryError, ResultWarning
+from benchmarks import voxels
+from dicomlab.errors import GeometryError
 
-TRUTH = ROOT.parent / "shared" / "data" / "truth"
-SERIES = sorted(path.stem for path in TRUTH.glob("[a-z]*.json"))
-#: Enhanced images: tests/readers/test_enhanced.py.
-SERIES = [name for name in SERIES if "enhanced" not in name and "multiframe" not in name and "hyperfine" not in name]
-#: What is no volume of single-frame images: the error, and a word of its message.
-REFUSED = {
-    "ct_not_a_volume": (GeometryError, "4 images at 1 position"),
-    "mr_slice_orientation_mixed": (GeometryError, "orientation"),
-    "codecs_pydicom_data__.__992152438492": (GeometryError, "without ImagePositionPatient"),
+DATA = ROOT.parent / "shared" / "data"
+TRUTH = {path.stem: path for path in sorted((DATA / "truth").glob("[a-z]*.json"))}
+#: How a truth file begins: the shapes of the volumes, programs whose voxels are all equal to ours (d: dcm2niix,
+#: S: SimpleITK, h: highdicom, n: nibabel), and what `load` says where they are not one volume.
+TABLE = {
+    "ct_not_a_volume": ([], "", "4 images at 1 position"),
+    "ct_philips_gantry_tilt": ([(54, 512, 512)], "S", ""),
+    "ct_slice_increment_bad": ([(4, 512, 512)], "S", ""),
+    "ct_tilt_siemens_4slices": ([(4, 512, 512)], "S", ""),
+    "mr_canon_dti_oblique_4d": ([(13, 40, 80, 80)], "dS", ""),
+    "mr_d2n_good__generic_compressed": ([(4, 256, 256)], "dS", ""),
+    "mr_d2n_good__generic_rgb": ([(4, 77, 52, 3)], "S", ""),
+    "mr_d2n_good__hyperfine": ([(8, 138, 112)], "d", ""),
+    "mr_d2n_good__philips_enhanced": ([(8, 256, 256)], "", ""),
+    "mr_d2n_good__siemens": ([(4, 256, 256)], "dS", ""),
+    "mr_enhanced_multiframe__In_Philips": ([(32, 64, 64), (32, 64, 64)], "", "other units"),
+    "mr_enhanced_multiframe__In_Siemens_XA10": ([(4, 6, 64, 64)], "d", ""),
+    "mr_ge_fmri_4d": ([(10, 15, 64, 64)], "dS", ""),
+    "mr_sag_j2k_lossless": ([(96, 128, 128)], "dSh", ""),
+    "mr_siemens_mosaic__In_20180918Si_mr_0003": ([(2, 5, 72, 72)], "dn", ""),
+    "mr_siemens_mosaic__In_20180918Si_mr_0004": ([(2, 5, 72, 72)], "dn", ""),
+    "mr_siemens_mosaic__In_20180918Si_mr_0005": ([(2, 5, 72, 72)], "dn", ""),
+    "mr_siemens_mosaic__In_20180918Si_mr_0006": ([(2, 5, 72, 72)], "dn", ""),
+    "mr_siemens_phase_fieldmap": ([(36, 64, 64)], "dSh", ""),
+    "mr_slice_orientation_mixed": ([(2, 288, 288), (2, 288, 288)], "", "other PixelSpacing, orientation"),
+    "mr_uih_dti": ([(17, 20, 64, 64)], "d", ""),
+    "pet_suv_dro__DRO_DRO_0_0": ([(20, 256, 256)], "dSh", ""),
+    "pet_suv_dro__DRO_DRO_3_3": ([(20, 256, 256)], "dSh", ""),
+    "petctmr_sts002__dicom_STS_002_CT": ([(48, 143, 161)], "dSh", ""),
+    "petctmr_sts002__dicom_STS_002_MR": ([(35, 90, 115)], "dSh", ""),
+    "petctmr_sts002__dicom_STS_002_PET": ([(48, 27, 30)], "Sh", ""),
+    "qr_two_patients__dicom_TestPat1_2.25.4125": ([(2, 256, 256)], "dSh", ""),
+    "qr_two_patients__dicom_TestPat1_2.25.48763180273123217650808083612_2.25.162": ([(2, 256, 256)], "dSh", ""),
+    "qr_two_patients__dicom_TestPat1_2.25.48763180273123217650808083612_2.25.176": ([(2, 256, 240)], "dSh", ""),
+    "qr_two_patients__dicom_TestPat2_2.25.45090685567275716711148088205_2.25.534": ([(2, 512, 512)], "dSh", ""),
+    "qr_two_patients__dicom_TestPat2_2.25.45090685567275716711148088205_2.25.769": ([(2, 1, 312, 384)], "d", ""),
+    "rt_ct_rtstruct__mock_data": ([(2, 512, 512)], "dSh", ""),
+    "rt_ct_rtstruct__oriented_data": ([(3, 50, 100)], "S", ""),
+    "seg_pm_sr_dcmqi__segmentations_23x38x3_image": ([(3, 38, 23)], "dSh", ""),
+    "seg_pm_sr_dcmqi__segmentations_23x38x3_multiframe": ([(3, 38, 23)], "d", ""),
+    "seg_pm_sr_dcmqi__segmentations_24x38x3_image": ([(3, 38, 24)], "dSh", ""),
+    "seg_pm_sr_dcmqi__segmentations_24x38x3_multiframe": ([(3, 38, 24)], "d", ""),
+    "seg_pm_sr_dcmqi__segmentations_ct-3slice": ([(3, 512, 512)], "dSh", ""),
+    # ultrasound: pictures that lie nowhere in the patient
+    "codecs_pydicom_data__.__105.112000.2": ([(120, 256, 3)], "", ""),
+    "codecs_pydicom_data__.__25182826.1.0": ([(2, 600, 800, 3), (600, 800, 3)], "", "image without a position"),
+    "codecs_pydicom_data__.__6185059.5457": ([(480, 640, 3)] * 3, "", "image without a position"),
+    "codecs_pydicom_data__.__992152438492": ([], "", "without ImagePositionPatient"),
 }
-#: Two echoes at one position: dcm2niix writes a file for each, here they are one volume (echo, z, y, x).
-ECHOES = "60629636"
-
-
-def files_of(truth: dict) -> list[Path]:
-    """The files of the series, wherever they lie in its folder."""
-    import pydicom
-
-    found = []
-    for path in sorted(shared(f"data/{truth['dir']}").rglob("*")):
-        if path.is_file():
-            try:
-                header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
-            except (pydicom.errors.InvalidDicomError, OSError):
-                continue
-            if header.get("SeriesInstanceUID") == truth["series_uid"]:
-                found.append(path)
-    return found
-
-
-def arrays_of(truth: dict) -> list[dict]:
-    """Every array the programs made of the series, in our own order of indices and without resampling."""
-    found = [truth.get("simpleitk", {}).get("array")]
-    whole = [one for one in truth.get("dcm2niix", []) if one.get("array", {}).get("all_integer")]  # else in float32
-    found += [one["array"] for one in whole if "shape_differs_from_simpleitk" not in one]
-    return [array for array in found if array and "sha256_float32_le" in array]
+#: dcm2niix rescales these in float32: equal but for rounding.
+ROUNDED = ("philips_enhanced", "multiframe__In_Philips", "STS_002_PET", "oriented_data")
+WITHOUT_A_UID = "codecs_pydicom_data__.__none"
+GAP = "ct_slice_increment_bad"
 
 
 def digests(values: np.ndarray) -> tuple[str, str]:
@@ -64,51 +78,50 @@ def digests(values: np.ndarray) -> tuple[str, str]:
     return tuple(hashlib.sha256(plain.astype(kind).tobytes()).hexdigest() for kind in ("<f4", "<i4"))  # type: ignore
 
 
-@pytest.mark.parametrize("name", SERIES or [pytest.param("", marks=pytest.mark.skip("no truth beside this project"))])
-def test_a_series_has_the_geometry_and_the_voxels_other_programs_found(name):  # R12.4, R12.5, R12.6, R12.7
-    truth = json.loads((TRUTH / f"{name}.json").read_text())
-    paths = files_of(truth)
-    if not paths:
-        pytest.skip("no file of the series has a SeriesInstanceUID")
-    for start, (error, word) in REFUSED.items():
-        if name.startswith(start):
-            with pytest.raises(error, match=word), warnings.catch_warnings():
-                load(paths)
-            return
-    if name.startswith("codecs_pydicom_data"):  # ultrasound pictures: they lie nowhere in the patient
-        pictures = load_all(paths)
-        left = (pictures.report.severity == "error") | pictures.report.why.str.contains("left out")
-        assert len(pictures) + left.sum() == len(paths)
-        assert all(("y", "x") in (picture.dims[:2], picture.dims[1:3]) for picture in pictures.values())
-        assert not any("geometry" in picture.coords for picture in pictures.values())
+def line_of(start: str) -> voxels.Line:
+    found = [path for name, path in TRUTH.items() if name.startswith(start)]
+    if not TRUTH:
+        pytest.skip("no truth beside this project")
+    (path,) = found
+    return voxels.compare(json.loads(path.read_text()), DATA)
+
+
+@pytest.mark.parametrize("start", TABLE)
+def test_a_series_has_the_geometry_and_the_voxels_other_programs_found(start):  # R12.4, R12.5, R12.6, R12.7
+    shapes, agree, word = TABLE[start]
+    line = line_of(start)
+    assert [volume.shape for volume in line.volumes] == shapes
+    assert {name[0] for name in line.agree()} == set(agree)
+    assert (word in line.refusal.message) if word else line.refusal is None
+    if start.startswith(("codecs", "ct_not")):
+        assert line.mm is None and not any("geometry" in volume.coords for volume in line.volumes)
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResultWarning)
-        volume = load(paths)
-    spatial = volume.isel({name: 0 for name in volume.dims if name not in ("z", "y", "x")})
-    header = truth.get("header", {})
-    if "header_affine_lps_ijk" in header and header["uniform"]:
-        affine = np.array(header["header_affine_lps_ijk"])[:, [2, 1, 0, 3]]
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in spatial.shape], [1])).reshape(4, -1)
-        assert np.abs(volume.dicom.affine @ corners - affine @ corners)[:3].max() < 0.01
-    elif "header_affine_lps_ijk" in header:
-        with pytest.raises(GeometryError, match="not uniform"):
-            volume.dicom.affine
-    if name.startswith(("mr_siemens_mosaic", "mr_uih_dti")):  # the corner of the mosaic, and the order of its tiles
-        affine = np.array(truth["dcm2niix"][0]["affine_lps_ijk"])[:, [2, 1, 0, 3]]
-        assert np.abs(volume.isel({volume.dims[0]: 0}).dicom.affine - affine).max() < 1e-3
-    if ECHOES in name:
-        assert volume.sizes["echo"] == 2 and volume.echo.values.tolist() == [2.46, 4.25]
-        hashes = [digests(one.values)[1] for one in volume]
-        assert sorted(hashes) == sorted(one["array"]["sha256_int32_le"] for one in truth["dcm2niix"])
-        return
-    arrays = arrays_of(truth)
-    assert arrays or "simpleitk" in truth
-    ours = digests(volume.values)
-    for array in arrays:
-        assert volume.shape == tuple(array["shape"])
-        for *index, value in array["samples"]:
-            assert volume.values[tuple(index)] == pytest.approx(value, rel=1e-6)
-        if "sha256_int32_le" in array and volume.dtype.kind in "iu":
-            assert ours[1] == array["sha256_int32_le"]
-        assert ours[0] == array["sha256_float32_le"]
+    assert line.mm < 1e-3  # every corner of every slice, from its own header
+    assert line.affine == (start != GAP)
+    for name, all_ in line.theirs.items():
+        for one in all_:
+            if any(part in start for part in ROUNDED) and name == "dcm2niix":
+                assert one.voxels <= 1e-6 * max(float(np.abs(volume).max()) for volume in line.volumes)
+            elif one.voxels is not None:
+                assert one.voxels == 0, (name, one.shape)
+
+
+def test_the_table_has_every_series_that_has_a_uid():
+    if not TRUTH:
+        pytest.skip("no truth beside this project")
+    for name in TRUTH:
+        assert sum(name.startswith(start) for start in TABLE) == (name != WITHOUT_A_UID), name
+
+
+def test_a_gap_leaves_no_affine_and_two_echoes_are_one_volume():
+    (gap,) = line_of(GAP).volumes
+    with pytest.raises(GeometryError, match="not uniform"):
+        gap.dicom.affine
+    (echoes,) = line_of("qr_two_patients__dicom_TestPat2_2.25.45090685567275716711148088205_2.25.769").volumes
+    assert echoes.echo.values.tolist() == [2.46, 4.25]  # dcm2niix writes a file for each
+
+
+def test_the_table_of_the_docs_is_made_of_the_same_lines():
+    text = voxels.markdown([line_of("mr_siemens_mosaic__In_20180918Si_mr_0003"), line_of("ct_not_a_volume")])
+    assert "2 x 5 x 72 x 72 by time, 0 mm" in text and "nibabel: 2 x 5 x 72 x 72, 0 mm, equal" in text
+    assert "refused: 4 images at 1 position" in text
