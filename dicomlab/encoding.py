@@ -49,6 +49,11 @@ _heads: dict[
 _tags: dict[bytes, tuple[int, str]] = {}  # the first four bytes of an implicit element -> tag, VR
 
 
+_BEGIN, _ITEM_END, _SEQUENCE_END = (
+    bytes.fromhex(text) for text in ("feff00e0ffffffff", "feff0de000000000", "feffdde000000000")
+)
+
+
 class NeedMore(Exception):
     """The walk needs the bytes up to ``size``, which lie behind the window it was given."""
 
@@ -190,27 +195,70 @@ def _implicit_head(data: bytes, at: int) -> tuple[int, str]:
 
 def _undefined(data: bytes, at: int, total: int, implicit: bool, tag: int) -> tuple[int, int]:
     """Offsets of the delimiter that ends a value of undefined length, and of what follows it (PS3.5 7.5)."""
-    size = len(data)
+    size, start = len(data), at
     nest: list[tuple[bool, bool]] = [(True, implicit)]  # (in a sequence, else in an item; implicit)
+    heads, inside = _heads, size - 12
+    sequence = True
 
     def need(stop: int) -> None:
         if stop > total:
-            raise BadData("a sequence without its end", tag=hexadecimal(tag), offset=at)
+            raise BadData("a sequence without its end", tag=hexadecimal(tag), offset=start)
         if stop > size:
             raise NeedMore(stop)
 
     while True:
+        # First what most headers of many frames consist of; what is not plain is looked at below.
+        while at <= inside:
+            eight = data[at : at + 8]
+            if sequence:
+                if eight == _BEGIN:
+                    at += 8
+                    implicit = really_implicit(data, at, implicit) if at + 8 <= size else implicit
+                    need(min(total, at + 8))
+                    nest.append((False, implicit))
+                elif eight == _SEQUENCE_END:
+                    nest.pop()
+                    if not nest:
+                        return at, at + 8
+                    at += 8
+                else:
+                    break
+            elif eight == _ITEM_END:
+                nest.pop()
+                at += 8
+            elif implicit:
+                break
+            else:
+                head = heads.get(eight[:6])
+                if head is None:
+                    break
+                if head[2]:
+                    value = at + 12
+                    length = int.from_bytes(data[at + 8 : value], "little")
+                else:
+                    value, length = at + 8, eight[6] | eight[7] << 8
+                if length == UNDEFINED:
+                    if len(nest) >= 2 * NESTING:
+                        break
+                    nest.append((True, head[1] == "UN"))
+                    at = value
+                elif value + length + 8 > size:
+                    break
+                else:
+                    at = value + length
+                    continue
+            sequence, implicit = nest[-1]
         need(at + 8)
         sequence, implicit = nest[-1]
-        head = tag_at(data, at)
+        head_tag = tag_at(data, at)
         length = int.from_bytes(data[at + 4 : at + 8], "little")
-        if sequence or head >> 16 == 0xFFFE:
-            if sequence and head == SEQUENCE_END:
+        if sequence or head_tag >> 16 == 0xFFFE:
+            if sequence and head_tag == SEQUENCE_END:
                 nest.pop()
                 if not nest:
                     return at, at + 8
                 at += 8
-            elif sequence and head == ITEM:
+            elif sequence and head_tag == ITEM:
                 at += 8
                 if length == UNDEFINED:
                     implicit = really_implicit(data, at, implicit) if at + 8 <= size else implicit
@@ -219,11 +267,12 @@ def _undefined(data: bytes, at: int, total: int, implicit: bool, tag: int) -> tu
                 else:
                     need(min(total + 1, at + length + 8))  # at least a delimiter follows
                     at += length
-            elif not sequence and head == ITEM_END:
+            elif not sequence and head_tag == ITEM_END:
                 nest.pop()
                 at += 8
             else:
-                raise BadData("items and delimiters do not match", tag=hexadecimal(head), offset=at)
+                raise BadData("items and delimiters do not match", tag=hexadecimal(head_tag), offset=at)
+            sequence, implicit = nest[-1]
             continue
         value = at + 8
         inner = implicit
@@ -236,16 +285,18 @@ def _undefined(data: bytes, at: int, total: int, implicit: bool, tag: int) -> tu
             elif vr in SHORT:
                 length = data[at + 6] | data[at + 7] << 8
             else:
-                raise BadData(f"{vr!r} is no VR", tag=hexadecimal(head), offset=at)
+                raise BadData(f"{vr!r} is no VR", tag=hexadecimal(head_tag), offset=at)
             inner = vr == "UN"
+            _explicit_head(data, at)  # so that it is known above
         if length == UNDEFINED:
             if len(nest) >= 2 * NESTING:
-                raise BadData(f"sequences nest deeper than {NESTING}", tag=hexadecimal(head), offset=at)
+                raise BadData(f"sequences nest deeper than {NESTING}", tag=hexadecimal(head_tag), offset=at)
             nest.append((True, inner))
             at = value
         else:
             need(min(total + 1, value + length + 8))
             at = value + length
+        sequence, implicit = nest[-1]
 
 
 def item_end(data: bytes, at: int, implicit: bool) -> tuple[int, int]:
