@@ -83,7 +83,8 @@ def _headers(array: xr.DataArray) -> list[Elements]:
             raise refused(f"{path} is now another instance than the one loaded from it")
         if header.text("SOPClassUID") != PET:
             sop_class = header.text("SOPClassUID")
-            raise refused(f"{name_of(sop_class) if sop_class else 'an instance without SOP class'} is no PET image")
+            name = name_of(sop_class) if sop_class else "an instance without SOP class"
+            raise refused(f"it is worked out for {name_of(PET)} alone, and this is {name}")
     return list(read)
 
 

@@ -36,6 +36,10 @@ def tracer(**attributes):
 
 def pet(folder, tracers=None, private=None, change=None, **attributes):
     """Three planes of 100, 200 and 300; `change` is called with each data set and its number."""
+    return load(slices.write(folder, pet_datasets(tracers, private, change, **attributes)))
+
+
+def pet_datasets(tracers=None, private=None, change=None, **attributes):
     known = {
         "SOPClassUID": slices.PET, "Modality": "PT", "Units": "BQML", "DecayCorrection": "START",
         "CorrectedImage": ["NORM", "DECY", "ATTN", "SCAT"], "PatientWeight": 70, "PatientSize": 1.75,
@@ -51,7 +55,7 @@ def pet(folder, tracers=None, private=None, change=None, **attributes):
             dataset.private_block(group, creator, create=True).add_new(element, vr, value)
         if change:
             change(dataset, number)
-    return load(slices.write(folder, datasets))
+    return datasets
 
 
 def values(volume):
@@ -259,6 +263,21 @@ def test_what_was_cut_out_or_flipped_or_smoothed_has_its_suv(tmp_path):
     part = volume[::-1].isel(z=slice(0, 2), x=[1])
     assert values(part.dicom.suv()) == pytest.approx([300 * FACTOR, 200 * FACTOR], rel=1e-6)
     assert volume.isel(z=1).dicom.suv().values[0, 0] == pytest.approx(200 * FACTOR, rel=1e-6)
+
+
+def test_all_frames_of_a_dynamic_scan_are_corrected_to_its_start(tmp_path):
+    datasets = []
+    for time, clock in enumerate(["110000", "111000"]):
+        for dataset in pet_datasets(AcquisitionTime=clock, FrameReferenceTime=600_000.0 * time + 1):
+            dataset.SOPInstanceUID += f".{time}"
+            dataset.InstanceNumber += 3 * time
+            datasets.append(dataset)
+    volume = load(slices.write(tmp_path, datasets))
+    found = volume.dicom.suv()
+    assert found.dims == ("time", "z", "y", "x")
+    known = pytest.approx([100 * FACTOR, 200 * FACTOR, 300 * FACTOR], rel=1e-6)
+    assert values(found.isel(time=0)) == known and values(found.isel(time=1)) == known
+    assert values(volume.isel(time=1).dicom.suv()) == known
 
 
 def test_padding_and_window_go_with_the_values(tmp_path):
