@@ -24,6 +24,9 @@ from .pixels import NATIVE, Array, Format, Rescale, check_size, read_into, small
 _LARGE, _DENSEST = 256 * 2**20, 10_000
 
 
+_FEWER = "Load fewer instances, or with chunks={}."
+
+
 @dataclass(frozen=True)
 class Frame:
     """Where the stored values of one frame are, and what they mean."""
@@ -75,7 +78,7 @@ def read(frames: Sequence[Frame]) -> Array:
         return _values(frames, form)
     except MemoryError:
         said = f"values of {total / 2**30:.1f} GiB do not fit into memory"
-        raise InvalidRequest(said, advice="Load fewer instances, or with chunks={}.") from None
+        raise InvalidRequest(said, advice=_FEWER) from None
     finally:
         forget()
 
@@ -89,7 +92,7 @@ def _size(frames: Sequence[Frame]) -> int:
             if not frame.native and form.size > _DENSEST * held:
                 raise BadFile(frame.path, f"a frame of {form.size} bytes in a file of {held}", tag="7FE00010")
     total = _bytes(frames)
-    check_size(total)
+    check_size(total, _FEWER)
     return total
 
 
@@ -133,7 +136,7 @@ def lazy(frames: Sequence[Frame]) -> Any:
     except ImportError:
         raise MissingCodec("chunks= needs dask", advice='pip install "dicomlab[dask]"') from None
     form = frames[0].form
-    _size(frames)
+    _size(frames[:1])  # of a chunk, which is what is in memory at once
     way = _way(frames)
     if way is None:
         low, high, whole = _range(frames)

@@ -119,7 +119,7 @@ def smallest(low: float, high: float) -> np.dtype[Any]:
     return np.dtype("float32")
 
 
-def check_size(bytes_wanted: int) -> None:
+def check_size(bytes_wanted: int, advice: str = "Load fewer of its instances.") -> None:
     """Refuse a volume above the limit before it is allocated.
 
     Raises
@@ -130,7 +130,7 @@ def check_size(bytes_wanted: int) -> None:
     if bytes_wanted > PIXEL_LIMIT:
         raise InvalidRequest(
             f"the volume takes {bytes_wanted / 2**30:.1f} GiB, the limit is {PIXEL_LIMIT / 2**30:g}",
-            advice="Load fewer of its instances.",
+            advice=advice,
         )
 
 

@@ -220,13 +220,20 @@ def _make(
         if key in made:
             continue
         try:
-            made[key] = thing, thing.make(chunks)
+            value = thing.make(chunks)
+            if isinstance(value, xr.DataArray):
+                value.name = None  # not that of the dask graph
+            made[key] = thing, value
         except (GeometryError, BadData, InvalidRequest, MissingCodec) as error:
             bad = {part.path: part for part in (error, *error.others)} if isinstance(error, BadFile) else {}
             rows = {row: bad[path] for row, path in enumerate(paths) if path in bad and row not in errors}
             if rows:
                 return dict(rows)
             made[key] = thing, error
+        except ValueError as error:
+            if not chunks:
+                raise
+            made[key] = thing, InvalidRequest(f"chunks={chunks!r} does not fit {thing.title}: {error}")
     return {}
 
 

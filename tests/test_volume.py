@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicomlab import geometry, load
-from dicomlab.errors import GeometryError, InvalidRequest, MissingCodec
+from dicomlab.errors import GeometryError, InvalidRequest
 from dicomlab.volume import geometry_coordinate
 
 ORDERS = list(itertools.product(itertools.permutations("zyx"), itertools.product((1, -1), repeat=3)))
@@ -177,15 +177,3 @@ def test_three_sides_name_the_nearest_voxel_of_an_oblique_volume():
     left, back, up = volume.dicom.position(2, 3, 4)
     assert volume.dicom.sel(R=-left, P=back, S=up).item() == volume.values[2, 3, 4]
     assert volume.dicom.sel(L=left, A=-back, I=-up).item() == volume.values[2, 3, 4]
-
-
-def test_a_lazy_volume_is_the_same_or_names_the_extra(tmp_path):
-    paths = slices.write(tmp_path, slices.stack([0, 2, 4]))
-    try:
-        import dask  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingCodec, match="pip install"):
-            load(paths, chunks={})
-        return
-    lazy = load(paths, chunks={"z": 2})
-    assert lazy.chunks is not None and np.array_equal(lazy.compute().values, load(paths).values)

@@ -1,0 +1,128 @@
+"""``load(..., chunks=...)``: the values are read when they are asked for, a slice at a time."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import coded
+import numpy as np
+import pytest
+import slices
+from pydicom.uid import ExplicitVRBigEndian, RLELossless
+
+from dicomlab import frames, load, pixels
+from dicomlab.errors import BadFile, InvalidRequest, MissingCodec
+
+
+@pytest.fixture
+def dask():
+    return pytest.importorskip("dask", reason="the extra dask is not installed")
+
+
+def encoded(folder, kind):
+    """Six slices, stored in that way."""
+    made = slices.stack(range(0, 12, 2), rows=40, columns=36)
+    if kind == "compressed":
+        for dataset in made:
+            slices.write(folder / "plain", [dataset])
+            dataset.compress(RLELossless, generate_instance_uid=False)
+        return slices.write(folder, made, RLELossless)
+    if kind == "big endian":
+        for dataset in made:
+            dataset.PixelData = np.frombuffer(dataset.PixelData, "<i2").astype(">i2").tobytes()
+        return slices.write(folder, made, ExplicitVRBigEndian)
+    if kind == "fractions":
+        for number, dataset in enumerate(made):
+            dataset.RescaleSlope = 0.5 + number / 8
+    if kind == "colour":
+        for number, dataset in enumerate(made):
+            picture = np.full((40, 36, 3), number, np.uint8)
+            dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
+            dataset.BitsAllocated = dataset.BitsStored = 8
+            dataset.HighBit, dataset.PixelRepresentation, dataset.PixelData = 7, 0, picture.tobytes()
+            del dataset.RescaleSlope, dataset.RescaleIntercept
+    return slices.write(folder, made)
+
+
+@pytest.mark.parametrize("kind", ["native", "compressed", "big endian", "fractions", "colour"])
+@pytest.mark.parametrize("chunks", [{}, {"z": 2}, {"z": -1, "y": 20}, 8, "auto"])
+def test_a_lazy_volume_has_the_same_values_and_labels(dask, tmp_path, kind, chunks):
+    paths = encoded(tmp_path, kind)
+    lazy, now = load(paths, chunks=chunks), load(paths)
+    assert lazy.chunks is not None and lazy.compute().identical(now.astype(lazy.dtype))  # type: by headers alone
+    assert lazy.dicom.affine.tolist() == now.dicom.affine.tolist()
+    assert (lazy.isel(z=slice(1, 4), x=3).values == now.values[1:4, :, 3]).all()
+
+
+def test_one_slice_is_read_without_the_others(dask, tmp_path):
+    paths = encoded(tmp_path, "native")
+    now, lazy = load(paths), load(paths, chunks={})
+    assert lazy.chunks is not None and lazy.chunks[0] == (1,) * 6
+    for number, path in enumerate(paths):
+        if number != 3:
+            path.unlink()
+    assert (lazy.isel(z=3).values == now.values[3]).all()
+    assert (lazy.sel(z=6.0, x=slice(-9.9, 0)).values == now.sel(z=6.0, x=slice(-9.9, 0)).values).all()
+    with pytest.raises(BadFile, match=r"0002\.dcm: cannot be read"):
+        lazy.isel(z=2).compute()
+
+
+def test_no_pixel_is_read_before_it_is_asked_for(dask, tmp_path, monkeypatch):
+    paths, read = encoded(tmp_path, "native"), []
+    original = frames.read_into
+    monkeypatch.setattr(frames, "read_into", lambda path, *rest: read.append(path) or original(path, *rest))
+    lazy = load(paths, chunks={"z": 2})
+    assert read == []
+    lazy.isel(z=0).compute()
+    assert sorted(read) == [str(path) for path in paths[:2]]  # a chunk of two slices
+
+
+def test_frames_of_one_file_are_decoded_for_themselves_and_in_any_thread(dask, tmp_path):
+    values = np.stack([coded.picture(np.uint16, bits) for bits in (9, 10, 11, 12)])
+    made = coded.dataset(values, 16, frames=4, SOPClassUID="1.2.840.10008.5.1.4.1.1.7.3", Modality="OT")
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID"):
+        delattr(made, name)
+    data = [coded.jpeg_2000(frame, 16) for frame in values]
+    path = coded.encapsulated(tmp_path, made, coded.JPEG_2000, data)
+    lazy = load(path, chunks={})
+    found = {}
+
+    def compute(number):
+        found[number] = lazy[number].values
+
+    threads = [threading.Thread(target=compute, args=(number,)) for number in (3, 0, 2, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all((found[number] == values[number]).all() for number in range(4))
+
+
+def test_a_lazy_volume_may_be_larger_than_the_limit_a_chunk_may_not(dask, tmp_path, monkeypatch):  # R0.8
+    paths = encoded(tmp_path, "native")
+    monkeypatch.setattr(pixels, "PIXEL_LIMIT", 40 * 36 * 2)
+    assert load(paths, chunks={}).shape == (6, 40, 36)
+    with pytest.raises(InvalidRequest, match=r"the limit is .*chunks=\{\}"):
+        load(paths)
+    monkeypatch.setattr(pixels, "PIXEL_LIMIT", 40 * 36 * 2 - 1)
+    with pytest.raises(InvalidRequest, match="the limit is"):
+        load(paths, chunks={})
+
+
+def test_a_lazy_volume_travels_to_other_processes(dask, tmp_path):
+    pickle = pytest.importorskip("cloudpickle")
+    paths = encoded(tmp_path, "compressed")
+    assert pickle.loads(pickle.dumps(load(paths, chunks={}))).compute().identical(load(paths, chunks={}).compute())
+
+
+def test_chunks_that_do_not_fit_are_refused_in_words(dask, tmp_path):
+    with pytest.raises(InvalidRequest, match=r"chunks=\{'depth': 2\} does not fit CT 4: .*depth"):
+        load(encoded(tmp_path, "native"), chunks={"depth": 2})
+
+
+def test_what_chunks_without_dask_say(tmp_path, monkeypatch):
+    paths = encoded(tmp_path, "native")
+    monkeypatch.setitem(sys.modules, "dask.array", None)
+    with pytest.raises(MissingCodec, match=r"chunks= needs dask\. pip install \"dicomlab\[dask\]\""):
+        load(paths, chunks={})
