@@ -53,7 +53,8 @@ class Segmentations(Single):
         if "ImageOrientationSlide" in header or "TotalPixelMatrixColumns" in header:
             size = " x ".join(header.text(name) or "?" for name in ("TotalPixelMatrixColumns", "TotalPixelMatrixRows"))
             raise InvalidRequest(
-                f"a segmentation of a whole-slide image, {file.frames} tiles of {size} pixels; tiles are no volume",
+                f"a segmentation of a whole-slide image, {file.frames} tiles of a matrix of {size} pixels; "
+                "tiles are no volume",
                 advice="highdicom reads it: highdicom.seg.segread(path).get_total_pixel_matrix().",
             )
         wrong = form.check() if form.allocated != 1 else "" if min(form.rows, form.columns) > 0 else "it has no size"

@@ -91,7 +91,7 @@ def test_without_a_spacing_that_fits_absent_planes_stay_a_gap(tmp_path):  # R12.
 
 def test_tiles_of_a_slide_are_refused_by_what_they_are(tmp_path):
     dataset = grouped.segmentation(MASKS, CELLS, TotalPixelMatrixColumns=50, TotalPixelMatrixRows=40)
-    with pytest.raises(InvalidRequest, match="whole-slide image, 9 tiles of 50 x 40"):
+    with pytest.raises(InvalidRequest, match="whole-slide image, 9 tiles of a matrix of 50 x 40"):
         load(one(tmp_path, dataset))
 
 
