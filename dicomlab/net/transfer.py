@@ -288,12 +288,14 @@ def _watch(association: Association, unit: Unit, message_id: int, destination: s
 
 
 def _unknown(association: Association, destination: str, status: Status) -> StatusError:
+    node = association.node
+    whose = f"of this machine and port {node.listen}" if destination == node.move_ae else "and port that it has"
     return StatusError(
         f"the archive does not know the move destination {destination!r} ({status})",
-        peer=association.node.identity,
+        peer=node.identity,
         phase="C-MOVE",
         elapsed=association.deadline.elapsed,
         status=status,
-        advice=f"Ask the PACS administrator to enter AE title {destination}, the address of this machine and port "
-        f"{association.node.listen or '(the one given as listen=)'} as a destination.",
+        advice=f"Check its spelling, or ask the PACS administrator to enter AE title {destination} with the address "
+        f"{whose} as a destination.",
     )

@@ -225,6 +225,15 @@ def test_a_destination_of_others_needs_no_listener(pacs: dl.Peer) -> None:  # R5
     assert not pacs.cache.root.exists() or not list(pacs.cache.root.rglob("*.dcm"))
 
 
+def test_a_destination_that_the_archive_does_not_know_is_told_with_whose_address_it_lacks(pacs: dl.Peer) -> None:
+    with pytest.raises(errors.StatusError, match="'NOBODY'") as caught:
+        pacs.retrieve(ST, destination="NOBODY")
+    assert "this machine" not in caught.value.advice and "NOBODY" in caught.value.advice
+    pacs._owner.server.destinations.clear()
+    with pytest.raises(errors.StatusError, match=f"this machine and port {pacs.node.listen}"):
+        pacs.retrieve(ST, method="move", progress=False)
+
+
 def test_a_read_only_cache_is_said_before_the_archive_is_asked(pacs: dl.Peer, tmp_path: Path) -> None:  # F2
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
