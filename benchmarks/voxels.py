@@ -187,7 +187,7 @@ def _one(part: dict[str, Any], line: Line, affine: Any) -> Theirs:
     array = part.get("array") or {}
     if "refused" in part or not array.get("shape"):
         said = str(part.get("refused") or part.get("note") or part.get("error") or "nothing")
-        return Theirs(said.partition(": ")[2] or said)
+        return Theirs(f"refused: {said.partition(': ')[2] or said}" if "refused" in part else said)
     found = Theirs(shape=tuple(array["shape"]))
     if any(mark in part.get("file", "") for mark in ("_Tilt", "_Eq")):
         found.said = "resampled"

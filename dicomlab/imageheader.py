@@ -61,7 +61,8 @@ _OTHER = (
     "SpecificCharacterSet", "SOPInstanceUID", "InstanceNumber", "FrameOfReferenceUID", "ImagePositionPatient",
     "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "PixelPaddingValue",
     "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
-    "DiffusionGradientOrientation", "AcquisitionDateTime", "NumberOfTemporalPositions",
+    "DiffusionGradientOrientation", "AcquisitionDateTime", "NumberOfTemporalPositions", "ImageComments",
+    "InPlanePhaseEncodingDirection",
 )  # fmt: skip
 WANTED = TAGS.union(tag_of(keyword) for keyword in (*SERIES, *(key for key, *_ in KEYS), *FORMAT, *_OTHER, *PALETTE))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ Integers = NDArray[np.intp]
 #: Attributes that differ from plane to plane at one time point: their rank counts, not their value.
 _BY_RANK = frozenset({"TriggerTime", "FrameReferenceTime"})
 TYPES = ("magnitude", "phase", "real", "imaginary")
+_COMMENT = re.compile(r"b=\d+(?:\.\d*)?" + r"\((-?\d\.\d+),(-?\d\.\d+),(-?\d\.\d+)\)")  # b=1500(0.895,0.000,0.445)
 _B_VALUES = (SIEMENS_B, GE_B, PHILIPS_B, UIH_B)
 
 
@@ -118,18 +120,31 @@ def b_values(planes: Sequence[Plane]) -> list[Any]:
 
 
 def directions(planes: Sequence[Plane]) -> list[tuple[float, ...] | None]:
-    """Direction of the diffusion gradient in the patient (LPS), where the header gives it in a frame it names.
+    """Direction of the diffusion gradient in the patient (LPS), where the header gives it in a frame that is known.
 
-    GE's and Canon's are relative to the scanner's phase encoding and are not taken.
+    GE's is relative to the phase encoding and is not taken.
     """
     found: list[Any] = column(planes, "DiffusionGradientOrientation")
     if any(way is None for way in found):
         philips = zip(*(_private(planes, axis) for axis in PHILIPS_G), strict=True)
         theirs = [_private(planes, SIEMENS_G), [sum(parts, ()) for parts in philips]]
-        theirs.append([_in_patient(plane, one) for plane, one in zip(planes, _private(planes, UIH_G), strict=True)])
+        for image in (_private(planes, UIH_G), _canon(planes)):
+            theirs.append([_in_patient(plane, one) for plane, one in zip(planes, image, strict=True)])
         for ways in theirs:
             found = [mine if mine is not None else one or None for mine, one in zip(found, ways, strict=True)]
     return [_unit(way) for way in found]
+
+
+def _canon(planes: Sequence[Plane]) -> list[tuple[float, ...]]:
+    """Canon writes it as text, relative to the phase encoding: known (by dcm2niix) where that is along the columns."""
+    said = [column(planes, name) for name in ("Manufacturer", "ImageComments", "InPlanePhaseEncodingDirection")]
+    found: list[tuple[float, ...]] = []
+    for maker, comment, phase in zip(*said, strict=True):
+        theirs = str(maker).upper().startswith(("CANON", "TOSHIBA")) and phase == "COL" and isinstance(comment, str)
+        match = _COMMENT.fullmatch(comment.strip()) if theirs else None
+        along, across, normal_part = (float(part) for part in match.groups()) if match else (0.0, 0.0, 0.0)
+        found.append((-across, -along, normal_part) if match else ())
+    return found
 
 
 def _in_patient(plane: Plane, way: tuple[Any, ...]) -> tuple[Any, ...]:

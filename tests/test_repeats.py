@@ -194,3 +194,21 @@ def test_real_series_have_their_axis(folder, axis, length, values):
     found = [volume for volume in load_all(paths).values() if volume.ndim == 4]
     assert [volume.dims[0] for volume in found] == [axis] and found[0].sizes[axis] == length
     assert found[0][axis].values[:2].tolist() == values
+
+
+def test_the_directions_of_canon_are_those_dcm2niix_gives():
+    folder = shared("data/mr_canon_dti_oblique_4d")
+    volume = load([path for path in sorted((folder / "In").rglob("*")) if path.is_file()])  # and nothing is warned of
+    (told,) = (folder / "Ref").glob("*.bvec")
+    theirs = np.loadtxt(told)  # along the rows of the image, against the columns (NIfTI turns them), and the normal
+    ways = np.stack([volume[f"gradient_{name}"].values for name in "xyz"])
+    z, y, x = volume.isel(b_value=0).dicom.direction.T @ ways
+    assert np.abs(np.stack([x, -y, z]) - theirs).max() < 1e-6
+    assert np.abs(np.linalg.norm(ways, axis=0)[1:] - 1).max() < 1e-3
+
+
+@pytest.mark.parametrize("comment", ["b=1500", "b=1500(0.1,0.2)", "a note (1.0,0.0,0.0)", "b=1500(x,y,z)"])
+def test_a_comment_that_is_no_direction_is_none(tmp_path, comment):
+    turns = [setting(DiffusionBValue=b, ImageComments=comment, Manufacturer="CANON") for b in (0.0, 1e3)]
+    volume = load(slices.write(tmp_path, repeated(turns)))
+    assert volume.dims[0] == "b_value" and "gradient_x" not in volume.coords
