@@ -59,7 +59,8 @@ def suv(array: xr.DataArray, kind: str = "bw", known: Mapping[str, Any] = NOTHIN
         if name in array.coords:
             padding = array.coords[name].variable.astype(array.dtype) * found.factor
             made = made.assign_coords({name: padding.astype(np.float32).astype(np.float64)})
-    made.attrs = {**array.attrs, "units": KINDS[kind].units, "SUV": found.how}
+    given = f"; given by the caller: {', '.join(sorted(known))}" if known else ""
+    made.attrs = {**array.attrs, "units": KINDS[kind].units, "SUV": found.how + given}
     made.attrs |= {"Units": KINDS[kind].term, "SUVType": KINDS[kind].suv_type}
     for name in ("WindowCenter", "WindowWidth"):
         if name in made.attrs:

@@ -168,6 +168,7 @@ def test_what_the_caller_knows_is_taken_for_what_the_headers_lack(tmp_path):
     volume = pet(tmp_path, [tracer(RadionuclideTotalDose=None)], PatientWeight=None)
     found = volume.dicom.suv(PatientWeight=70, RadionuclideTotalDose=350e6)
     assert values(found)[0] == pytest.approx(100 * FACTOR, rel=1e-6)
+    assert found.attrs["SUV"].endswith("given by the caller: PatientWeight, RadionuclideTotalDose")
     with pytest.raises(InvalidRequest, match="did you mean 'PatientWeight'"):
         volume.dicom.suv(PatientWieght=70)
     with pytest.raises(InvalidRequest, match=r"PatientWeight .* '70'"):

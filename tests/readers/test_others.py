@@ -36,6 +36,25 @@ def test_a_class_that_no_reader_knows_is_given_as_it_is_with_a_note(tmp_path):  
     assert load(path) == instance
 
 
+@pytest.mark.parametrize(
+    ("end", "name"),
+    [
+        ("4.2", "MR Spectroscopy"), ("66", "Raw Data"), ("66.1", "Spatial Registration"),
+        ("66.5", "Surface Segmentation"), ("66.6", "Tractography Results"), ("481.8", "RT Ion Plan"),
+        ("67", "Real World Value Mapping"), ("91.1", "Microscopy Bulk Simple Annotations"),
+    ],
+)  # fmt: skip
+def test_what_a_notebook_cannot_use_yet_says_what_it_is(tmp_path, end, name):  # SPEC 12, table
+    instance = load(slices.write(tmp_path, [plan(SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{end}")]))
+    assert type(instance) is Instance and instance.summary.startswith(f"Instance: {name} Storage")
+    assert name in instance._repr_html_()
+
+
+def test_a_class_of_no_standard_is_named_by_its_uid(tmp_path):
+    instance = load(slices.write(tmp_path, [plan(SOPClassUID="1.3.12.2.1107.5.9.1")]))
+    assert "1.3.12.2.1107.5.9.1" in instance.summary
+
+
 def test_beside_a_volume_it_is_left_aside_and_said(tmp_path):  # R12.9
     paths = slices.write(tmp_path / "ct", slices.stack([0, 2])) + slices.write(tmp_path / "plan", [plan()])
     with pytest.warns(ResultWarning, match="RTPLAN 9: no part of the volume"):
