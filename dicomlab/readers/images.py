@@ -8,11 +8,10 @@ from typing import Any
 from ..arranging import arrange
 from ..assemble import volume
 from ..elements import Elements, tag_of
-from ..errors import BadFile, GeometryError
-from ..frames import read
+from ..errors import GeometryError
 from ..headers import Headers
 from ..imageheader import IMAGES, PLANES, WANTED
-from ..planes import Plane, describe, frames
+from ..planes import Plane, describe
 from ..stacks import Stack, groups, row
 from .reader import Failed, Found, Thing, title
 
@@ -70,57 +69,17 @@ def _thing(found: Stack) -> Thing:
     planes: list[Plane] = list(found.planes.flat)
 
     def make(chunks: Any) -> Any:
-        try:
-            return volume(found, chunks)
-        except BadFile as error:
-            if len(planes) == 1:
-                raise
-            rest, broken = _whole(planes, error)
-            left.extend((why, [plane.name]) for plane, why in broken)
-            parts = arrange(rest, found.why)
-            if len(parts) > 1:
-                raise
-            again = parts[0]
-            left.extend((why, [plane.name for plane in out]) for why, out in again.left)
-            made = volume(again, chunks)
-            warnings.extend(text for text in again.warnings if text not in warnings)
-            return made
+        return volume(found, chunks)
 
-    warnings = found.warnings
-    left = [(why, [plane.name for plane in out]) for why, out in found.left]
     return Thing(
         title=title(found.first.elements),
         line=row(planes, found.why),
         instances=[plane.name for plane in planes],
         make=make,
         why=found.why,
-        warnings=warnings,
-        left=left,
+        warnings=found.warnings,
+        left=[(why, [plane.name for plane in left]) for why, left in found.left],
     )
-
-
-def _whole(planes: Sequence[Plane], first: BadFile) -> tuple[list[Plane], list[tuple[Plane, str]]]:
-    """The planes whose values can be read, and why the others' cannot; one bad file costs one file (R12.9).
-
-    Raises
-    ------
-    BadFile
-        None can be read: `first`.
-    """
-    good: list[Plane] = []
-    broken: list[tuple[Plane, str]] = []
-    for plane in planes:
-        try:
-            read(frames([plane]))
-        except BadFile as error:
-            if len(planes) == 1:
-                raise
-            broken.append((plane, f"{error.message}; left out"))
-        else:
-            good.append(plane)
-    if not good or not broken:
-        raise first
-    return good, broken
 
 
 def frames_of(header: Elements) -> int:
