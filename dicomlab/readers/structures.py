@@ -172,7 +172,8 @@ class Structures(Instance):
         raise InvalidRequest(f"there is no region of interest {roi!r}{near}", advice="The table is .rois.")
 
     def facts(self) -> Iterable[tuple[str, str]]:
-        yield "title", f"{len(self.rois)} regions of interest"
+        count = len(self.rois)
+        yield "regions", f"{count} region{'' if count == 1 else 's'} of interest"
         yield "label", self.label
         yield "names", ", ".join(str(name) for name in self.rois.ROIName)
         yield from super().facts()
@@ -180,7 +181,7 @@ class Structures(Instance):
 
 def _thickness(contours: Sequence[Contour], here: set[Any], step: float) -> float | None:
     """How far a plane of contours reaches along its normal; None: by the distance between them."""
-    if here and all(contour.source in here for contour in contours):
+    if any(contour.source and contour.source in here for contour in contours):  # some planes of the volume may have been cut away
         return step
     told = {contour.thickness for contour in contours}
     (one,) = told if len(told) == 1 else (None,)

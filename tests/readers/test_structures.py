@@ -160,6 +160,7 @@ def test_contours_drawn_on_images_of_the_volume_are_planes_of_it(tmp_path):
         tmp_path, {"drawn": closed(*every_third, source="1.7.1"), "other": closed(*every_third, source="1.9")}
     )
     assert found.mask(volume, "drawn").values.any(axis=(1, 2)).tolist() == [z in (1, 4, 7) for z in range(9)]
+    assert found.mask(volume[:4], "drawn").values.any(axis=(1, 2)).tolist() == [False, True, False, False]
     assert found.mask(volume, "other").values.any(axis=(1, 2)).all()
 
 
