@@ -181,7 +181,7 @@ class Structures(Instance):
 
 def _thickness(contours: Sequence[Contour], here: set[Any], step: float) -> float | None:
     """How far a plane of contours reaches along its normal; None: by the distance between them."""
-    if any(contour.source and contour.source in here for contour in contours):  # some planes of the volume may have been cut away
+    if any(contour.source and contour.source in here for contour in contours):  # others may be cut away
         return step
     told = {contour.thickness for contour in contours}
     (one,) = told if len(told) == 1 else (None,)
