@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from . import realworld
 from .errors import GeometryError
 from .frames import lazy, read
 from .geometry import STRAIGHT, Grid, stack
@@ -88,6 +89,10 @@ def _per_plane(found: Stack) -> dict[str, Any]:
         coordinates["InstanceNumber"] = along(numbers, np.int64)
     coordinates["path"] = along([plane.path for plane in flat], str)
     coordinates |= {name: along(values, np.float64) for name, values in padding(flat).items()}
+    mappings = [realworld.first_of(items) for items in column(flat, "RealWorldValueMappingSequence")]
+    mapped = realworld.coordinates(mappings, [plane.rescale for plane in flat])
+    for name, values in mapped.items():
+        coordinates[name] = along(values, str if name.endswith("units") else np.float64)
     return coordinates
 
 
@@ -119,12 +124,13 @@ def attributes(planes: Sequence[Plane]) -> dict[str, Any]:
 
 
 def units(plane: Plane) -> str:
-    """Units of the modality values: PET Units, HU for CT, else RescaleType; "" if unknown."""
+    """Units of the modality values: PET Units, HU for CT, RescaleType, or of equal real world values; "" if unknown."""
     modality, kind = plane.elements.text("Modality"), plane.elements.text("RescaleType")
     if modality == "PT" and plane.elements.text("Units"):
         return plane.elements.text("Units")
-    if kind == "US":  # "unspecified"
-        return ""
     if modality == "CT" and not kind and "RescaleIntercept" in plane.elements:
         return "HU"
+    if kind in ("", "US"):  # "unspecified"
+        mapping = realworld.first_of(plane.value("RealWorldValueMappingSequence"))
+        return mapping.units_of(plane.rescale) if mapping else ""
     return kind

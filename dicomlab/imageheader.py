@@ -62,7 +62,7 @@ _OTHER = (
     "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "PixelPaddingValue",
     "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence",
     "DiffusionGradientOrientation", "AcquisitionDateTime", "NumberOfTemporalPositions", "ImageComments",
-    "InPlanePhaseEncodingDirection",
+    "InPlanePhaseEncodingDirection", "RealWorldValueMappingSequence",
 )  # fmt: skip
 WANTED = TAGS.union(tag_of(keyword) for keyword in (*SERIES, *(key for key, *_ in KEYS), *FORMAT, *_OTHER, *PALETTE))
 

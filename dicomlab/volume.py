@@ -289,6 +289,19 @@ class DicomAccessor(Exports):
         return pd.DataFrame({str(column.name): np.ravel(column.values) for column in columns})
 
     @property
+    def real_world(self) -> xr.DataArray:
+        """Real world values by the mapping of the images (0040,9096), float32, ``units`` a code such as "Hz".
+
+        Raises
+        ------
+        InvalidRequest
+            The images have no such mapping, or one in several units.
+        """
+        from .realworld import real_world
+
+        return real_world(self._array)
+
+    @property
     def padding(self) -> xr.DataArray:
         """A boolean array, True where a value is padding (PixelPaddingValue), not measured.
 

@@ -23,7 +23,7 @@ FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "folder", "g
 FILES |= {"codecs", "encapsulated", "exports", "extensions", "montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
 FILES |= {"contours", "resample"}
-FILES |= {"arranging", "functionalgroups", "lookup", "imageheader", "repeats", "sides", "stacks", "volume"}
+FILES |= {"arranging", "functionalgroups", "lookup", "realworld", "imageheader", "repeats", "sides", "stacks", "volume"}
 FILES |= {"suv", "suvfacts"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},

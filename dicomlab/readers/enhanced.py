@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-import numpy as np
-
 from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile
 from ..functionalgroups import PER_FRAME, SHARED, Groups
 from ..headers import Headers
 from ..imageheader import WANTED
 from ..pixels import Rescale
+from ..realworld import RealWorld
 from .dimensions import GROUPS, Said, columns
 from .layout import Column, Integers
 from .reader import Found
-from .slices import Instance, RealWorld, Slice, arrange, instance_of
+from .slices import Instance, Slice, arrange, instance_of
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 ENHANCED = frozenset(
@@ -165,8 +164,8 @@ def _units(modality: str, rescale: Rescale, kind: str, real: RealWorld | None, h
     """RescaleType; where that is unspecified, the units of a real world value mapping that is the same line."""
     if kind and kind != "US":
         return kind
-    if real is not None and np.allclose((real.slope, real.intercept), (rescale.slope, rescale.intercept), rtol=1e-6):
-        return real.units if real.units != "1" else ""  # UCUM's "no units"
+    if real is not None and real.units_of(rescale):
+        return real.units_of(rescale)
     if modality == "PT":
         return header.text("Units")
     return "HU" if modality == "CT" and rescale.intercept else ""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .. import frames, geometry
+from .. import frames, geometry, realworld
 from ..elements import Elements
 from ..errors import BadData, GeometryError
 from ..headers import Headers
@@ -41,15 +41,6 @@ class Instance:
         return whole(self.header, "InstanceNumber", 0)
 
 
-@dataclass(frozen=True)
-class RealWorld:
-    """Real world values = stored values * slope + intercept (PS3.3 C.7.6.16.2.11)."""
-
-    slope: float
-    intercept: float
-    units: str  # CodeValue of the measurement units
-
-
 @dataclass(eq=False, slots=True)
 class Slice:
     """One frame without its pixels."""
@@ -64,7 +55,7 @@ class Slice:
     stack: str = ""  # StackID
     thickness: float | None = None  # mm, of a plane that is alone
     window: tuple[float, float] | None = None  # centre, width
-    real_world: RealWorld | None = None
+    real_world: realworld.RealWorld | None = None
 
     @property
     def lies(self) -> bool:
@@ -285,13 +276,8 @@ def per_frame(slices: Sequence[Slice], shape: tuple[int, ...], dims: tuple[str, 
         if all(isinstance(value, int) for value in stored.values()):
             padded = [one.rescale.of(one.instance.form.as_stored(stored[one.instance])) for one in slices]
             found[name] = along(padded, np.float64)
-    if all(one.real_world is not None for one in slices):
-        mappings = [one.real_world for one in slices if one.real_world is not None]
-        found["real_world_slope"] = along([mapping.slope for mapping in mappings], np.float64)
-        found["real_world_intercept"] = along([mapping.intercept for mapping in mappings], np.float64)
-        found["real_world_units"] = along([mapping.units for mapping in mappings], str)
-        found["rescale_slope"] = along([one.rescale.slope for one in slices], np.float64)
-        found["rescale_intercept"] = along([one.rescale.intercept for one in slices], np.float64)
+    mapped = realworld.coordinates([one.real_world for one in slices], [one.rescale for one in slices])
+    found |= {name: along(values, str if name.endswith("units") else np.float64) for name, values in mapped.items()}
     return found
 
 
