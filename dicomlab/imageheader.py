@@ -43,7 +43,8 @@ SERIES = (
     "EchoTime", "RepetitionTime", "InversionTime", "FlipAngle", "MagneticFieldStrength", "ScanningSequence",
     "SequenceVariant", "Units", "DecayCorrection", "CorrectedImage", "PatientPosition",
 )  # fmt: skip
-#: Attributes that separate several images at one position (R12.11): keyword, the axis they make, units of its values.
+#: Attributes that separate several images at one position (R12.11, and two more before the acquisition): keyword, the
+#: axis they make, units of its values.
 KEYS = (
     ("TemporalPositionIdentifier", "time", ""),
     ("TemporalPositionIndex", "time", ""),
@@ -51,6 +52,8 @@ KEYS = (
     ("FrameReferenceTime", "time", "ms"),
     ("EchoTime", "echo", "ms"),
     ("DiffusionBValue", "b_value", "s/mm2"),
+    ("InversionTime", "inversion_time", "ms"),
+    ("FlipAngle", "flip_angle", "deg"),
     ("AcquisitionNumber", "acquisition", ""),
 )
 FORMAT = (

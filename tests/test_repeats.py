@@ -145,7 +145,13 @@ def test_ge_tells_the_type_in_an_attribute_of_its_own(tmp_path):
 
 @pytest.mark.parametrize(
     ("keyword", "axis", "units"),
-    [("TriggerTime", "time", "ms"), ("FrameReferenceTime", "time", "ms"), ("EchoTime", "echo", "ms")],
+    [
+        ("TriggerTime", "time", "ms"),
+        ("FrameReferenceTime", "time", "ms"),
+        ("EchoTime", "echo", "ms"),
+        ("InversionTime", "inversion_time", "ms"),
+        ("FlipAngle", "flip_angle", "deg"),
+    ],
 )
 def test_an_axis_has_the_units_of_its_attribute(tmp_path, keyword, axis, units):
     volume = load(slices.write(tmp_path, repeated([setting(**{keyword: value}) for value in (10.0, 20.0)])))
