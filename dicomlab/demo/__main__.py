@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import warnings
 from pathlib import Path
 from time import perf_counter
@@ -40,6 +41,7 @@ def main() -> int:
 def _interrupted(*_: object) -> None:
     """Ctrl-C: a query under way gives its rows so far and a retrieve its own error, both meaning this."""
     warnings.simplefilter("ignore")
+    threading.excepthook = lambda _: None  # the PACS ends in the middle of its work
     stopped.append(True)
     raise KeyboardInterrupt
 
