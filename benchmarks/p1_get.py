@@ -13,6 +13,8 @@ from . import data, peers
 from .harness import Row, Timed, Way
 
 if TYPE_CHECKING:
+    import ssl
+
     import dicomlab as dl
 
 GET = "1.2.840.10008.5.1.4.1.2.2.3"  # Study Root Query/Retrieve - GET
@@ -31,20 +33,20 @@ def prepare() -> Iterator[list[Way]]:
         ]
 
 
-def by_dicomlab(timed: Timed, ae_title: str, port: int) -> None:
-    with peer(timed.folder, ae_title, port) as archive, timed:
+def by_dicomlab(timed: Timed, ae_title: str, port: int, tls: dl.TLS | None = None) -> None:
+    with peer(timed.folder, ae_title, port, tls=tls) as archive, timed:
         instances = archive.retrieve(SERIES, method="get", progress=False)
     assert len(instances) == data.SLICES
     data.check(timed.folder)
 
 
-def peer(folder: Path, ae_title: str, port: int, listen: int | None = None) -> dl.Peer:
+def peer(folder: Path, ae_title: str, port: int, listen: int | None = None, tls: dl.TLS | None = None) -> dl.Peer:
     """The archive, with a cache of its own that is empty."""
     import dicomlab as dl
     from dicomlab.cache import Cache
 
     cache = Cache(folder / "cache", index=folder / "index.sqlite")
-    return dl.connect(f"{ae_title}@{peers.HOST}:{port}", cache=cache, listen=listen)
+    return dl.connect(f"{ae_title}@{peers.HOST}:{port}", cache=cache, listen=listen, tls=tls)
 
 
 def by_getscu(timed: Timed, port: int, env: Mapping[str, str]) -> None:
@@ -61,7 +63,7 @@ def getscu(folder: Path, port: int, env: Mapping[str, str]) -> None:
     peers.call("getscu", *options, *words, peers.HOST, str(port), env=env)
 
 
-def by_pynetdicom(timed: Timed, ae_title: str, port: int) -> None:
+def by_pynetdicom(timed: Timed, ae_title: str, port: int, context: ssl.SSLContext | None = None) -> None:
     """Into files as received: nothing is decoded."""
 
     def keep(event: Any) -> int:
@@ -69,11 +71,11 @@ def by_pynetdicom(timed: Timed, ae_title: str, port: int) -> None:
         return 0x0000
 
     with timed:
-        pynetdicom(ae_title, port, keep)
+        pynetdicom(ae_title, port, keep, context)
     data.check(timed.folder)
 
 
-def pynetdicom(ae_title: str, port: int, keep: Any) -> None:
+def pynetdicom(ae_title: str, port: int, keep: Any, context: ssl.SSLContext | None = None) -> None:
     from pynetdicom import AE, build_role, evt
 
     ae = AE("DICOMLAB")
@@ -89,6 +91,7 @@ def pynetdicom(ae_title: str, port: int, keep: Any) -> None:
         ext_neg=[build_role(CT_STORAGE, scp_role=True)],
         evt_handlers=[(evt.EVT_C_STORE, keep)],
         max_pdu=0,
+        tls_args=(context, "localhost") if context else None,
     )
     *_, (status, _) = association.send_c_get(identifier, GET)
     association.release()

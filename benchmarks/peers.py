@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,30 @@ ROOT = Path(__file__).resolve().parents[1]
 #: DCMTK as it comes leaves Nagle's algorithm on, which costs it 40 ms for each instance.
 AS_IT_COMES = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
 NO_DELAY = {**AS_IT_COMES, "TCP_NODELAY": "1"}
+
+
+@dataclass(frozen=True)
+class Pem:
+    """A certificate that both sides show and trust, and its key."""
+
+    certificate: Path
+    key: Path
+
+    @property
+    def options(self) -> list[str]:
+        """DCMTK's of a client."""
+        return ["+tls", str(self.key), str(self.certificate), "+cf", str(self.certificate)]
+
+
+@contextmanager
+def certificate() -> Iterator[Pem]:
+    """One for this machine, good for a day."""
+    with tempfile.TemporaryDirectory() as place:
+        made = Pem(Path(place, "certificate.pem"), Path(place, "key.pem"))
+        names = ("-subj", "/CN=localhost", "-addext", f"subjectAltName=DNS:localhost,IP:{HOST}")
+        into = ("-nodes", "-keyout", made.key, "-out", made.certificate)
+        call("openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "1", *into, *names)
+        yield made
 
 
 def module(name: str, package: str = "") -> ModuleType:
@@ -72,15 +97,17 @@ def versions() -> dict[str, str]:
 
 
 @contextmanager
-def orthanc(name: str, instances: Path, count: int, destinations: Mapping[str, int] = {}) -> Iterator[int]:
+def orthanc(
+    name: str, instances: Path, count: int, destinations: Mapping[str, int] = {}, tls: Pem | None = None
+) -> Iterator[int]:
     """Orthanc with TCP_NODELAY=1 as AE ORTHANC, holding the files of that folder; gives its port.
 
     It is filled once and keeps what it holds beside the data. AE DICOMLAB may ask; it moves to the ports of
-    `destinations`, by AE title, and refuses callers from other machines.
+    `destinations`, by AE title, and refuses callers from other machines. With `tls` it takes nothing else.
     """
     server = program("Orthanc")
     data.made(f"orthanc-{name}", lambda folder: _fill(server, folder, instances, count))
-    with _orthanc(server, data.folder(f"orthanc-{name}-{data.VERSION}"), destinations) as port:
+    with _orthanc(server, data.folder(f"orthanc-{name}-{data.VERSION}"), destinations, tls) as port:
         yield port
 
 
@@ -93,7 +120,7 @@ def _fill(server: str, folder: Path, instances: Path, count: int) -> None:
 
 
 @contextmanager
-def _orthanc(server: str, folder: Path, destinations: Mapping[str, int]) -> Iterator[int]:
+def _orthanc(server: str, folder: Path, destinations: Mapping[str, int], tls: Pem | None = None) -> Iterator[int]:
     port = free_port()
     known = {"DICOMLAB": free_port(), **destinations}
     configuration = {
@@ -112,22 +139,30 @@ def _orthanc(server: str, folder: Path, destinations: Mapping[str, int]) -> Iter
         "StorageAccessOnFind": "Never",
         "OverwriteInstances": True,
     }
+    if tls is not None:
+        configuration |= {
+            "DicomTlsEnabled": True,
+            "DicomTlsPrivateKey": str(tls.key),
+            "DicomTlsCertificate": str(tls.certificate),
+            "DicomTlsTrustedCertificates": str(tls.certificate),
+        }
     with tempfile.TemporaryDirectory() as place:
         path = Path(place, "orthanc.json")
         path.write_text(json.dumps(configuration))
-        with running("ORTHANC", port, server, path):
+        with running("ORTHANC", port, server, path, tls=tls):
             yield port
 
 
 @contextmanager
 def running(
-    ae_title: str, port: int, *command: str | Path, env: Mapping[str, str] = NO_DELAY
+    ae_title: str, port: int, *command: str | Path, env: Mapping[str, str] = NO_DELAY, tls: Pem | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A DICOM server of others, from the moment it answers C-ECHO."""
     words = [program(str(command[0])), *map(str, command[1:])]
     process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        echo = [program("echoscu"), "-aet", "DICOMLAB", "-aec", ae_title, HOST, str(port)]
+        options = [] if tls is None else tls.options
+        echo = [program("echoscu"), *options, "-aet", "DICOMLAB", "-aec", ae_title, HOST, str(port)]
         until = time.monotonic() + 60
         while subprocess.run(echo, env=NO_DELAY, capture_output=True).returncode:
             if process.poll() is not None or time.monotonic() > until:

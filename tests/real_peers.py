@@ -13,11 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pydicom
+from certificates import Certificates
 from support import free_port, require_peer, stop, wait_for_port
 
 # Without it DCMTK leaves Nagle's algorithm on: 40 ms for each instance
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 HOST = "127.0.0.1"
+T31 = [
+    Path(pydicom.__file__).parent / "data" / "test_files" / "dicomdirtests" / name
+    for name in ("77654033", "98892001", "98892003")
+]
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class RealPeer:
     process: subprocess.Popen[Any]
     folder: Path  # its configuration, storage and log
     version: str
+    tls: Certificates | None = None  # it speaks TLS, with these
 
     @property
     def address(self) -> str:
@@ -38,13 +45,15 @@ class RealPeer:
 
 
 @contextmanager
-def storescp(folder: Path) -> Iterator[RealPeer]:
-    """AE STORE3; what it received lies in `folder / "received"`."""
+def storescp(folder: Path, tls: Certificates | None = None) -> Iterator[RealPeer]:
+    """AE STORE3; what it received lies in `folder / "received"`. With `tls` it asks for a client certificate."""
     received = folder / "received"
     received.mkdir()
-    options = ("-aet", "STORE3", "+xa", "-od", str(received))
+    options = ["-aet", "STORE3", "+xa", "-od", str(received)]
+    if tls is not None:
+        options += ["+tls", tls.server_key, tls.server, "+cf", tls.ca]
     port = free_port()
-    with _running("STORE3", folder, port, 0, require_peer("storescp"), *options, str(port)) as peer:
+    with _running("STORE3", folder, port, 0, require_peer("storescp"), *options, str(port), tls=tls) as peer:
         yield peer
 
 
@@ -77,8 +86,8 @@ AETable END
 
 
 @contextmanager
-def orthanc(folder: Path, move_port: int, third_port: int) -> Iterator[RealPeer]:
-    """AE ORTHANC, empty, without worklists; knows DICOMLAB and STORE3."""
+def orthanc(folder: Path, move_port: int, third_port: int, tls: Certificates | None = None) -> Iterator[RealPeer]:
+    """AE ORTHANC, empty, without worklists; knows DICOMLAB and STORE3. With `tls` it speaks nothing else."""
     port = free_port()
     services = ("Echo", "Find", "FindWorklist", "Get", "Move", "Store", "StorageCommitment")
     dicomlab = {"AET": "DICOMLAB", "Host": HOST, "Port": move_port}
@@ -98,22 +107,35 @@ def orthanc(folder: Path, move_port: int, third_port: int) -> Iterator[RealPeer]
             "third": ["STORE3", HOST, third_port],
         },
     }
+    if tls is not None:
+        configuration |= {
+            "DicomTlsEnabled": True,
+            "DicomTlsPrivateKey": tls.server_key,
+            "DicomTlsCertificate": tls.server,
+            "DicomTlsTrustedCertificates": tls.ca,
+        }
+        configuration["DicomModalities"]["dicomlab"]["UseDicomTls"] = True
     (folder / "orthanc.json").write_text(json.dumps(configuration, indent=1))
     program = require_peer("Orthanc")
-    with _running("ORTHANC", folder, port, move_port, program, str(folder / "orthanc.json")) as peer:
+    with _running("ORTHANC", folder, port, move_port, program, str(folder / "orthanc.json"), tls=tls) as peer:
         yield peer
 
 
 def fill(peer: RealPeer, *places: Path) -> None:
-    """Store every file below `places` by dcmsend."""
-    command = [require_peer("dcmsend"), "-aet", "DICOMLAB", "-aec", peer.ae_title, peer.host, str(peer.port)]
-    command += ["--no-halt", "--scan-directories", "--recurse", "--no-uid-checks", *map(str, places)]
+    """Store every file below `places` by dcmsend, or by storescu where TLS is due."""
+    program, options = "dcmsend", ["--no-halt", "--scan-directories", "--recurse", "--no-uid-checks"]
+    if peer.tls is not None:
+        program, options = "storescu", ["--no-halt", "+sd", "+r", *_through(peer.tls)]
+    command = [require_peer(program), "-aet", "DICOMLAB", "-aec", peer.ae_title, peer.host, str(peer.port)]
+    command += [*options, *map(str, places)]
     done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
 @contextmanager
-def _running(ae_title: str, folder: Path, port: int, move_port: int, *command: str) -> Iterator[RealPeer]:
+def _running(
+    ae_title: str, folder: Path, port: int, move_port: int, *command: str, tls: Certificates | None = None
+) -> Iterator[RealPeer]:
     log = folder / "log.txt"
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=output, stderr=output)
@@ -122,15 +144,21 @@ def _running(ae_title: str, folder: Path, port: int, move_port: int, *command: s
             wait_for_port(process, port, 60)
         except RuntimeError as error:
             raise RuntimeError(f"{error}\n{log.read_text()[-2000:]}") from None
-        _answers(ae_title, port)
-        yield RealPeer(HOST, port, ae_title, move_port, process, folder, _version(command[0]))
+        _answers(ae_title, port, tls)
+        yield RealPeer(HOST, port, ae_title, move_port, process, folder, _version(command[0]), tls)
     finally:
         stop(process)
 
 
-def _answers(ae_title: str, port: int, seconds: float = 30) -> None:
+def _through(tls: Certificates) -> list[str]:
+    """DCMTK's options of a client."""
+    return ["+tls", tls.client_key, tls.client, "+cf", tls.ca]
+
+
+def _answers(ae_title: str, port: int, tls: Certificates | None, seconds: float = 30) -> None:
     """Return once the peer answers C-ECHO; it may hold its port before it does."""
     command = [require_peer("echoscu"), "-aet", "DICOMLAB", "-aec", ae_title, HOST, str(port)]
+    command += [] if tls is None else _through(tls)
     end = time.monotonic() + seconds
     while subprocess.run(command, capture_output=True, env=ENVIRONMENT).returncode:
         assert time.monotonic() < end, f"{ae_title} does not answer C-ECHO"

@@ -5,18 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-import pydicom
 import pytest
 import real_peers
 from real_peers import RealPeer
 from support import free_port
-
-T31 = [
-    Path(pydicom.__file__).parent / "data" / "test_files" / "dicomdirtests" / name
-    for name in ("77654033", "98892001", "98892003")
-]
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +29,7 @@ def store3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPeer]:
 def qr(tmp_path_factory: pytest.TempPathFactory, move_port: int, store3: RealPeer) -> Iterator[RealPeer]:
     """dcmqrscp as AE ARCHIVE, with T31, and as AE READONLY, empty."""
     with real_peers.dcmqrscp(tmp_path_factory.mktemp("qr"), move_port, store3.port) as peer:
-        real_peers.fill(peer, *T31)
+        real_peers.fill(peer, *real_peers.T31)
         yield peer
 
 
@@ -44,5 +37,5 @@ def qr(tmp_path_factory: pytest.TempPathFactory, move_port: int, store3: RealPee
 def orthanc(tmp_path_factory: pytest.TempPathFactory, move_port: int, store3: RealPeer) -> Iterator[RealPeer]:
     """Orthanc as AE ORTHANC, with T31; no worklists."""
     with real_peers.orthanc(tmp_path_factory.mktemp("orthanc"), move_port, store3.port) as peer:
-        real_peers.fill(peer, *T31)
+        real_peers.fill(peer, *real_peers.T31)
         yield peer
