@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,26 +88,57 @@ def lay_out(place: Integers, columns: Sequence[Column]) -> Layout:
     GeometryError
         Frames at one position are alike in all columns, or no part of them is complete.
     """
-    count, frames = int(place.max()) + 1, len(place)
-    chosen = _needed(place, columns)
-    for parts in sorted(_partitions(chosen), key=len, reverse=True):
-        ranks = [_joined([column.ranks for column in part]) for part in parts]
-        shape = (*(int(rank.max()) + 1 for rank in ranks), count)
-        if int(np.prod(shape)) == frames or len(parts) <= 1:
-            break
+    first = _needed(place, columns)
+    tries = [first]
+    for column in first:  # one that counts the frames leaves no room for those that order them
+        try:
+            tries.append(_needed(place, [other for other in columns if other is not column]))
+        except GeometryError:
+            continue
+    for fill in (_complete, _complete_part):
+        for chosen in tries:
+            for parts in sorted(_partitions(chosen), key=len, reverse=True):
+                made = fill(place, parts)
+                if made is not None:
+                    _describe(made, columns, parts)
+                    return made
+    names = ", ".join(column.name for column in first)
+    raise GeometryError(f"{len(place)} frames at {int(place.max()) + 1} positions are incomplete along {names}")
+
+
+def _ranks(place: Integers, parts: Sequence[Sequence[Column]]) -> tuple[list[Integers], tuple[int, ...]]:
+    """The rank of each frame along each axis, and the shape of the array."""
+    ranks = [*(_joined([column.ranks for column in part]) for part in parts), place]
+    return ranks, tuple(int(rank.max()) + 1 for rank in ranks)
+
+
+def _complete(place: Integers, parts: Sequence[Sequence[Column]]) -> Layout | None:
+    """The frames on those axes if they fill them."""
+    ranks, shape = _ranks(place, parts)
+    if math.prod(shape) != len(place):
+        return None
+    cells = np.empty(shape, np.intp)
+    cells[tuple(ranks)] = np.arange(len(place))
+    return Layout(cells, tuple(part[0].name for part in parts))
+
+
+def _complete_part(place: Integers, parts: Sequence[Sequence[Column]]) -> Layout | None:
+    """The same without the entries of an axis that lack frames, if they are fewer than the others."""
+    ranks, shape = _ranks(place, parts)
+    if math.prod(shape) > 4 * len(place):
+        return None
     cells = np.full(shape, -1, np.intp)
-    cells[(*ranks, place)] = np.arange(frames)
-    made = Layout(cells, tuple(part[0].name for part in parts))
-    if (cells < 0).any():
-        whole = np.atleast_1d((cells >= 0).all(axis=-1))
-        if len(parts) != 1 or not whole.any():
-            raise GeometryError(f"{frames} frames do not fill {count} positions")
-        left = [int(frame) for frame in cells[~whole].ravel() if frame >= 0]
-        said = f"{int((~whole).sum())} of {len(whole)} along {made.front[0]} lack frames and are left out"
-        made.left.append((said, left))
-        made.cells = cells[whole]
-    _describe(made, columns, parts)
-    return made
+    cells[tuple(ranks)] = np.arange(len(place))
+    for number in range(len(parts)):
+        rows = _rows(cells, number)
+        whole = np.atleast_1d((rows >= 0).all(axis=1))
+        if 2 * whole.sum() > len(whole) or (len(parts) == 1 and whole.any()):
+            name = parts[number][0].name
+            made = Layout(np.compress(whole, cells, axis=number), tuple(part[0].name for part in parts))
+            said = f"{int((~whole).sum())} of {len(whole)} along {name} lack frames and are left out"
+            made.left.append((said, [int(frame) for frame in rows[~whole].ravel() if frame >= 0]))
+            return made
+    return None
 
 
 def _needed(place: Integers, columns: Sequence[Column]) -> list[Column]:

@@ -156,12 +156,14 @@ def _groups(slices: Sequence[Slice]) -> list[tuple[str, list[Slice]]]:
 def _stacked(slices: list[Slice], why: str, telling: Telling, found: Found) -> None:
     """One volume, or one for each instance, of slices that are alike."""
     header = slices[0].instance.header
+    of_instance: dict[Instance, list[Slice]] = defaultdict(list)
+    for one in slices:
+        of_instance[one.instance].append(one)
     try:
         thing = _thing(slices, why, telling)
+        if len(of_instance) > 1 and thing.warnings and _better_apart(list(of_instance.values()), telling):
+            raise GeometryError("each instance is a volume by itself")
     except GeometryError as error:
-        of_instance: dict[Instance, list[Slice]] = defaultdict(list)
-        for one in slices:
-            of_instance[one.instance].append(one)
         if len(of_instance) > 1:
             for members in of_instance.values():
                 _stacked(members, why or "an instance of its own", telling, found)
@@ -171,6 +173,17 @@ def _stacked(slices: list[Slice], why: str, telling: Telling, found: Found) -> N
         found.failed.append(Failed(title(header), _line(slices, said), names, error))
         return
     found.things.append(thing)
+
+
+def _better_apart(instances: Sequence[list[Slice]], telling: Telling) -> bool:
+    """Whether all are volumes without anything odd, of several planes each and no parts of one concatenation."""
+    if any(members[0].instance.header.text("ConcatenationUID") for members in instances):
+        return False
+    try:
+        things = [_thing(members, "", telling) for members in instances]
+    except GeometryError:
+        return False
+    return not any(thing.warnings or thing.left for thing in things) and all(len(members) > 1 for members in instances)
 
 
 def _thing(slices: list[Slice], why: str, telling: Telling) -> Thing:

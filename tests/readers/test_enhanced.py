@@ -163,6 +163,35 @@ def test_an_incomplete_time_point_is_left_out_and_said(tmp_path):  # R12.11
     assert volume.sizes["time"] == 2
 
 
+def test_of_two_axes_the_incomplete_time_point_is_left_out(tmp_path):  # R12.11
+    frames = [
+        at(h, TemporalPositionIndex=t, EffectiveEchoTime=te) for t in (1, 2, 3) for te in (5.0, 9.0) for h in (0, 2)
+    ]
+    with pytest.warns(ResultWarning, match="1 of 3 along time lack frames"):
+        volume = load(slices.write(tmp_path, [instance(frames[:-1])]))
+    assert volume.dims == ("time", "echo", "z", "y", "x") and volume.shape[:3] == (2, 2, 2)
+
+
+def test_a_dimension_that_numbers_the_frames_does_not_hide_what_orders_them(tmp_path):
+    frames = [
+        at(h, FrameAcquisitionNumber=n + 1, ComplexImageComponent=c, DimensionIndexValues=[n + 1, c > "N"])
+        for n, (c, h) in enumerate((c, h) for c in ("PHASE", "MAGNITUDE") for h in (0, 2))
+    ]
+    dimensions = ["FrameAcquisitionNumber", "ComplexImageComponent"]
+    volume = load(slices.write(tmp_path, [instance(frames, dimensions=dimensions)]))
+    assert volume.dims == ("type", "z", "y", "x") and volume.type.values.tolist() == ["magnitude", "phase"]
+
+
+def test_instances_that_are_volumes_by_themselves_are_not_interleaved(tmp_path):  # R12.6
+    datasets = [instance([at(h + shift) for h in (0, 2, 4)], number=n) for n, shift in ((1, 0), (2, 0.3))]
+    found = load_all(slices.write(tmp_path, datasets))
+    assert [volume.z.values.tolist() for volume in found.values()] == [
+        [0, 2, 4],
+        pytest.approx([0.3, 2.3, 4.3], abs=1e-3),
+    ]
+    assert "an instance of its own" in found.report.why[0]
+
+
 def test_frames_at_one_position_that_nothing_tells_apart_are_refused(tmp_path):  # R12.6
     with pytest.raises(GeometryError, match="4 frames at 2 positions, and nothing tells"):
         load(slices.write(tmp_path, [instance([at(h) for h in (0, 2, 0, 2)])]))
