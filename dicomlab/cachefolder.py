@@ -59,11 +59,10 @@ class CacheFolder:
         """A new temporary file whose data set will begin `start` bytes from its beginning."""
         path = f"{self.root}/{_INCOMING}/{self._token}-{next(self._numbers)}.part"
         try:
-            handle = os.open(path, _FLAGS, 0o600)
+            return Draft(path, start)
         except FileNotFoundError:
             os.makedirs(f"{self.root}/{_INCOMING}", mode=0o700, exist_ok=True)
-            handle = os.open(path, _FLAGS, 0o600)
-        return Draft(path, handle, start)
+            return Draft(path, start)
 
     def borrow(self) -> bytearray:
         """Memory for what arrives; `give_back` it."""
@@ -149,11 +148,19 @@ class Draft:
     `discard` removes it whatever became of it; a name that it was given stays.
     """
 
-    def __init__(self, path: str, handle: int, start: int) -> None:
-        self.path, self.handle, self.start = path, handle, start
+    def __init__(self, path: str, start: int) -> None:
+        self.path, self.handle, self.start = path, -1, start
         self.modified = 0  # st_mtime_ns, once closed
         self.size = 0  # bytes of the file, once closed
         self._began = False
+        try:
+            self.handle = os.open(path, _FLAGS, 0o600)
+        except OSError:
+            self.path = ""
+            raise
+        except BaseException:  # Ctrl-C while it was made
+            self.discard()
+            raise
 
     def write(self, data: memoryview, head: bytes = b"") -> None:
         """Write the next part of the data set; with the head before it where it is known already."""
@@ -192,11 +199,13 @@ class Draft:
     def discard(self) -> None:
         """Close and remove the temporary file; may be called twice."""
         if self.path:
-            with suppress(OSError):
-                self._close()
-            with suppress(OSError):
-                os.unlink(self.path)
-            self.path = ""
+            try:
+                with suppress(OSError):
+                    self._close()
+            finally:  # Ctrl-C while it was closed
+                with suppress(OSError):
+                    os.unlink(self.path)
+                self.path = ""
 
 
 def inspect(path: Path) -> tuple[str, str, str] | None:

@@ -140,6 +140,31 @@ def test_a_discarded_or_forgotten_one_leaves_nothing(cache):
         assert temporary(cache) == []
 
 
+@pytest.mark.parametrize("call", ["open", "write", "close"])
+def test_ctrl_c_in_a_call_of_the_system_leaves_no_file(cache, monkeypatch, call):  # R1.19
+    coming = arrival(cache)
+    real = getattr(os, call)
+
+    def interrupted(*arguments):
+        done = real(*arguments)
+        monkeypatch.setattr(os, call, real)
+        if call == "open":
+            os.close(done)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, call, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        try:
+            fill(coming, LARGE, 1 << 14)
+        finally:
+            coming.discard()
+    gc.disable()
+    try:
+        assert temporary(cache) == []
+    finally:
+        gc.enable()
+
+
 def test_a_disk_that_is_full_in_the_middle_is_told_at_the_end(cache, monkeypatch):  # 0xA700
     coming = arrival(cache)
     fill(coming, LARGE[: cachefolder.PART + 100_000], 1 << 14)
