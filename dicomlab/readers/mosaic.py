@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isqrt
 from typing import Any
 
@@ -30,6 +30,10 @@ from .reader import Failed, Found, Thing, title
 
 _BLOCKS = range(0x10, 0x18)  # of group 0029, where the CSA header may stand
 _SPACING = tag_of("SpacingBetweenSlices")
+_REVERSED = (
+    "ProtocolSliceNumber of the CSA header says that the slices are numbered from the other end, SliceNormalVector "
+    "that they are not; it is followed"
+)
 _NEEDED = frozenset(
     [SIEMENS_TILES.tag, SIEMENS_TILES.block, _SPACING]
     + [0x00290000 | block for block in _BLOCKS]
@@ -47,6 +51,7 @@ class Tiles:
     rows: int  # of one tile
     columns: int
     times: tuple[float, ...]  # of each plane, ms since the first of its volume; () where none are given
+    doubt: str = ""  # what must be said of their order
 
     def lies_on(self, other: Tiles) -> bool:
         """Whether the planes of both are at the same places."""
@@ -131,6 +136,8 @@ def _alike(planes: Sequence[Plane], tiles: dict[int, Tiles]) -> list[tuple[str, 
 
 def _thing(found: Stack, tiles: dict[int, Tiles]) -> Thing:
     planes: list[Plane] = list(found.planes.flat)
+    doubt = tiles[found.first.row].doubt
+    found.warnings.extend([doubt] if doubt else [])
 
     def make(chunks: Any) -> Any:
         return _volume(found, tiles, chunks)
@@ -233,7 +240,9 @@ def _mosaic(plane: Plane) -> Tiles:
     start += six[3:] * between_rows * (plane.form.rows - rows) / 2
     steps = np.arange(count) * float(between or 0) * np.sign(sense)
     times = csa.numbers(known.get("MosaicRefAcqTimes", []))
-    return _sorted(start + steps[:, None] * across, across, side, (rows, columns), times)
+    made = _sorted(start + steps[:, None] * across, across, side, (rows, columns), times)
+    numbered = csa.numbers(known.get("ProtocolSliceNumber", []))
+    return replace(made, doubt=_REVERSED) if sense > 0 and count > 1 and numbered[:1] > [0] else made
 
 
 def _csa(header: Elements) -> dict[str, list[str]]:

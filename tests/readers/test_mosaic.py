@@ -137,6 +137,13 @@ def test_a_mosaic_whose_planes_cannot_be_placed_is_refused_with_the_reason(tmp_p
         load(slices.write(tmp_path, [mosaic(5, **changed)]))
 
 
+def test_slices_numbered_from_the_other_end_follow_the_normal_and_a_contradiction_is_said(tmp_path):
+    plain = load(slices.write(tmp_path, [mosaic(5, sense=-1, header={"ProtocolSliceNumber": ["4"]})]))
+    with pytest.warns(ResultWarning, match="numbered from the other end"):
+        volume = load(slices.write(tmp_path, [mosaic(5, header={"ProtocolSliceNumber": ["4"]})]))
+    assert volume.values[:, 0, 0].tolist() == plain.values[::-1, 0, 0].tolist() == [1000, 1100, 1200, 1300, 1400]
+
+
 def test_mosaics_at_other_places_are_volumes_of_their_own(tmp_path):
     moved = mosaic(4, 2)
     moved.ImagePositionPatient = [value + 1 for value in moved.ImagePositionPatient]
