@@ -71,7 +71,8 @@ class Retrieval:
 
     def lacking(self) -> list[str]:
         """SOP Instance UIDs that are due and did not come; what came is added to what is here."""
-        self.here |= {uid: receipt.path for uid, receipt in self.kept.items() if receipt.path is not None}
+        kept = dict(self.kept)  # after a second Ctrl-C an association may still be ending, and keep one more
+        self.here |= {uid: receipt.path for uid, receipt in kept.items() if receipt.path is not None}
         return [uid for uid in self.holdings.instances if uid not in (self.kept if self.refresh else self.here)]
 
     def headers(self, order: Sequence[str]) -> Sequence[Elements]:

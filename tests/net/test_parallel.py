@@ -19,12 +19,14 @@ from support import free_port
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.cache import Cache
+from dicomlab.cache import Cache, Outcome, Receipt
 from dicomlab.cachefolder import CacheFolder, Draft
 from dicomlab.net import parallel
 from dicomlab.net.deadline import Cancelled, Deadline
 from dicomlab.net.node import Node
+from dicomlab.net.outcome import Retrieval
 from dicomlab.net.parallel import Parallel
+from dicomlab.net.receiver import Receiver
 
 STUDY = "1.2.9"
 
@@ -109,6 +111,24 @@ def test_an_association_that_opens_in_the_last_moment_is_waited_for(monkeypatch:
     with pytest.raises(errors.StatusError, match="mine"):
         several.run()
     assert done == [0, 1]
+
+
+class Growing(dict[str, Receipt]):
+    """Gets one more while it is looked through."""
+
+    def items(self) -> Any:
+        for item in super().items():
+            self[f"{item[0]}.1"] = item[1]
+            yield item
+
+
+def test_an_instance_that_comes_while_the_result_is_made_does_no_harm(tmp_path: Path) -> None:  # R1.19
+    node = Node("SLOW", "127.0.0.1", 104)
+    with Cache(tmp_path / "cache", index=tmp_path / "index.sqlite") as cache:
+        run = Retrieval(node, cache, [], Deadline(5))
+        run.receiver = Receiver(cache, node, [], lambda size: None)
+        run.receiver.kept = Growing({"1.2": Receipt(Outcome.STORED, tmp_path / "1.dcm", None, "", 8)})
+        assert run.lacking() == [] and run.here == {"1.2": tmp_path / "1.dcm"}
 
 
 def peer(port: int, folder: Path, associations: int, listen: int = 0) -> dl.Peer:
