@@ -41,7 +41,8 @@ def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] 
     xarray.DataArray
         Dimensions (z, y, x); where there are several images at each position, what tells them apart in front:
         ``type``, ``time``, ``echo``, ``b_value``, ``inversion_time``, ``flip_angle``, ``acquisition`` or ``frame``,
-        each with the units of its values; ``channel`` behind for colour. Coordinates in mm,
+        each with the units of its values; ``channel`` behind for colour. Pictures that lie nowhere are (y, x), those
+        of many frames (frame, y, x) with ``time`` in ms where the header gives it. Coordinates in mm,
         modality values (HU for CT) as int16 or the smallest integer type, float32 where slopes are not whole.
         A segmentation is masks with ``segment`` in front, a dose is in Gy, a parametric map in its own units, each
         on its own grid; ``.dicom.like(volume)`` puts one on another's.

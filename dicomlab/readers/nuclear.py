@@ -18,7 +18,7 @@ from .images import frames_of
 from .layout import Column, Integers, Layout, lay_out, ranked
 from .multiframe import frames_array, rescale_of, units_of
 from .reader import Found, Thing, title
-from .slices import Instance, Slice, arrange, instance_of
+from .slices import Instance, Slice, arrange, instance_of, whole
 
 NUCLEAR = "1.2.840.10008.5.1.4.1.1.20"
 #: The vectors that Frame Increment Pointer may name, and the axis each makes (PS3.3 C.8.4.8.1.1).
@@ -37,7 +37,13 @@ VECTORS = {
     )
 }
 _SLICES = tag_of("SliceVector")
-_KEYWORDS = ("NumberOfFrames", "FrameIncrementPointer", "SpacingBetweenSlices", "DetectorInformationSequence")
+_KEYWORDS = (
+    "NumberOfFrames",
+    "FrameIncrementPointer",
+    "SpacingBetweenSlices",
+    "DetectorInformationSequence",
+    "PhaseInformationSequence",
+)
 
 
 class Nuclear:
@@ -59,7 +65,7 @@ class Nuclear:
         """Volumes of reconstructed slices, and a thing for each other file."""
         found = Found()
         slices: list[Slice] = []
-        counted: dict[Instance, dict[str, list[int]]] = {}
+        counted: dict[Instance, dict[str, list[Any]]] = {}
         for row in rows:
             try:
                 instance = instance_of(headers, row)
@@ -80,8 +86,10 @@ class Nuclear:
         return found
 
 
-def _vectors(instance: Instance) -> dict[str, list[int]]:
+def _vectors(instance: Instance) -> dict[str, list[Any]]:
     """Axis to the number of each frame along it, in the order in which the numbers vary, the slowest first.
+
+    The first is ``time`` where the phases of a dynamic study give it.
 
     Raises
     ------
@@ -99,7 +107,28 @@ def _vectors(instance: Instance) -> dict[str, list[int]]:
         if len(values) != instance.count:
             raise BadData(f"a vector of {len(values)} numbers for {instance.count} frames", tag=f"{tag:08X}")
         found[VECTORS[tag]] = values
-    return found
+    times = _times(instance.header, found)
+    return ({"time": times} if times else {}) | found
+
+
+def _times(header: Elements, vectors: dict[str, list[Any]]) -> list[float]:
+    """Milliseconds at which each frame of a dynamic study begins; [] where its phases do not say (PS3.3 C.8.4.14)."""
+    if "time_slice" not in vectors:
+        return []
+    begins, steps, now = [], [], 0.0
+    for item in header.items("PhaseInformationSequence"):
+        count, duration = item.get("NumberOfFramesInPhase"), item.get("ActualFrameDuration")
+        if not isinstance(count, int) or not isinstance(duration, int):
+            return []
+        delay, pause = (whole(item, name, 0) for name in ("PhaseDelay", "PauseBetweenFrames"))
+        now += delay
+        begins.append(now)
+        steps.append(duration + pause)
+        now += count * steps[-1]
+    phases = vectors.get("phase", [1] * len(vectors["time_slice"]))
+    if not begins or max(phases) > len(begins) or min(phases) < 1:
+        return []
+    return [begins[p - 1] + (t - 1) * steps[p - 1] for p, t in zip(phases, vectors["time_slice"], strict=True)]
 
 
 def _first(header: Elements) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], float] | None:
@@ -148,16 +177,20 @@ def _lying(
     ]
 
 
-def _columns(vectors: Sequence[dict[str, list[int]]], frames: Sequence[int]) -> list[Column]:
+def _columns(vectors: Sequence[dict[str, list[Any]]], frames: Sequence[int]) -> list[Column]:
     found = []
+    times = [one.get("time") for one in vectors]
+    if None not in times:
+        values = [one[frame] for one, frame in zip(times, frames, strict=True) if one is not None]
+        found.append(Column("time", ranked(values), values, "ms", "begin of the frame since that of the first phase"))
     for axis in vectors[0]:
-        if axis != "z" and all(axis in one for one in vectors):
+        if axis not in ("z", "time") and all(axis in one for one in vectors):
             values = [one[axis][frame] for one, frame in zip(vectors, frames, strict=True)]
             found.append(Column(axis, ranked(values), values))
     return found
 
 
-def _thing(instance: Instance, vectors: dict[str, list[int]]) -> Thing:
+def _thing(instance: Instance, vectors: dict[str, list[Any]]) -> Thing:
     header, count = instance.header, instance.count
     slices = [Slice(instance, i, None, None, None, rescale_of(header), units_of(header)) for i in range(count)]
     place = ranked(vectors["z"]) if "z" in vectors else np.zeros(count, np.intp)
@@ -187,7 +220,7 @@ def _laid_out(slices: Sequence[Slice], layout: Layout, chunks: Any, *, solid: bo
     header = slices[0].instance.header
     coordinates = dict(layout.coordinates)
     cells = layout.cells if solid else layout.cells[..., 0]
-    front: dict[str, Any] = {axis: coordinates.pop(axis)[1] for axis in layout.front}
+    front: dict[str, Any] = {axis: coordinates[axis][1] for axis in layout.front}
     spacing, step = header.get("PixelSpacing"), header.get("SpacingBetweenSlices")
     form = slices[0].instance.form
     if solid:

@@ -80,6 +80,23 @@ def test_raw_tomography_has_its_views(tmp_path):
     assert load(slices.write(tmp_path, [nuclear(vectors)])).dims == ("angular_view", "y", "x")
 
 
+def phase(count, duration, delay=0, pause=0):
+    item = Dataset()
+    item.NumberOfFramesInPhase, item.ActualFrameDuration = count, duration
+    item.PhaseDelay, item.PauseBetweenFrames = delay, pause
+    return item
+
+
+def test_a_dynamic_study_has_the_times_of_its_phases(tmp_path):  # PS3.3 C.8.4.14
+    vectors = {"EnergyWindowVector": [1] * 5, "DetectorVector": [1] * 5}
+    vectors |= {"PhaseVector": [1, 1, 2, 2, 2], "TimeSliceVector": [1, 2, 1, 2, 3]}
+    phases = Items([phase(2, 1000, pause=100), phase(3, 5000, delay=50)])
+    found = load(slices.write(tmp_path, [nuclear(vectors, PhaseInformationSequence=phases)]))
+    assert found.dims == ("time", "y", "x") and found.time.attrs["units"] == "ms"
+    assert found.time.values.tolist() == [0, 1100, 2250, 7250, 12250] and frames(found) == [0, 1, 2, 3, 4]
+    assert found.phase.values.tolist() == [1, 1, 2, 2, 2]
+
+
 def test_frames_that_their_vectors_do_not_count_stand_in_the_order_of_the_file(tmp_path):
     paths = slices.write(tmp_path, [nuclear({"DetectorVector": [1, 1, 2, 2]})])
     with pytest.warns(ResultWarning, match="do not count the frames"):
