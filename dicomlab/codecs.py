@@ -165,12 +165,12 @@ def _colours(form: Format) -> dict[str, str]:
 
 def _segments(function: Callable[..., Any], data: bytes, form: Format, out: Array | None) -> Array:
     """RLE frames are by plane whatever the header says (PS3.5 G.2)."""
-    if len(data) * _RLE_RATIO < form.size:
-        raise BadData(f"{len(data)} bytes of RLE are too few for a frame of {form.size}")
-    values = np.empty(form.size // form.dtype.itemsize, form.dtype) if out is None or form.samples > 1 else out
+    if len(data) * _RLE_RATIO < form.full:
+        raise BadData(f"{len(data)} bytes of RLE are too few for a frame of {form.full}")
+    values = np.empty(form.full // form.dtype.itemsize, form.dtype) if out is None or form.samples > 1 else out
     place = values.reshape(-1).view(np.uint8)
-    if len(found := function(data, f"<u{form.dtype.itemsize}", out=place)) != form.size:
-        raise BadData(f"the frame is {len(found)} bytes, not {form.size}")
+    if len(found := function(data, f"<u{form.dtype.itemsize}", out=place)) != form.full:
+        raise BadData(f"the frame is {len(found)} bytes, not {form.full}")
     if form.samples == 1:
         return values.reshape(form.shape)
     return np.moveaxis(values.reshape(form.samples, form.rows, form.columns), 0, -1)
@@ -179,10 +179,10 @@ def _segments(function: Callable[..., Any], data: bytes, form: Format, out: Arra
 def _inflated(data: bytes, form: Format, out: Array | None) -> Array:
     """A deflated frame (PS3.5 A.4.13), never inflated beyond its size."""
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    values = inflate.decompress(data, form.size + 2)
-    if len(values) not in (form.size, form.size + form.size % 2) or not inflate.eof:
-        raise BadData(f"the deflated frame does not have the {form.size} bytes that the header says")
-    stored = np.frombuffer(values, form.dtype, form.size // form.dtype.itemsize)
+    values = inflate.decompress(data, form.full + 2)
+    if len(values) not in (form.full, form.full + form.full % 2) or not inflate.eof:
+        raise BadData(f"the deflated frame does not have the {form.full} bytes that the header says")
+    stored = np.frombuffer(values, form.dtype, form.full // form.dtype.itemsize)
     if form.planar:
         return np.moveaxis(stored.reshape(form.samples, form.rows, form.columns), 0, -1)
     return stored.reshape(form.shape)

@@ -9,14 +9,9 @@ import numpy as np
 
 from . import codecs, encapsulated
 from .errors import BadData, BadFile
-from .pixels import Array, Format, check_size, name_of, tidy
+from .pixels import NATIVE, Array, Format, check_size, name_of, read_into, tidy
 
-_WHOLE = {  # transfer syntaxes whose pixel data is not encapsulated, but not as it is in memory either
-    "1.2.840.10008.1.2",
-    "1.2.840.10008.1.2.1",
-    "1.2.840.10008.1.2.1.99",
-    "1.2.840.10008.1.2.2",
-}
+_WHOLE = {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}  # a deflated data set, and big endian
 #: JPEG 2000 and JPEG XL undo their own colour transforms.
 _RGB = ("YBR_RCT", "YBR_ICT", "XYB")
 
@@ -61,7 +56,9 @@ def decode(
     InvalidRequest
         It is a video, it is not in the file, or one frame is larger than ``pixels.PIXEL_LIMIT``.
     """
-    check_size(form.size)
+    check_size(form.full)
+    if transfer_syntax in NATIVE and place is not None:
+        return _native(path, form, place, index, count)
     if transfer_syntax in _WHOLE:
         return _by_pydicom(path, transfer_syntax, form, index, count)
     codecs.refuse(path, transfer_syntax)
@@ -119,8 +116,25 @@ def _bad(path: str, index: int, count: int, why: str) -> BadFile:
     return BadFile(path, f"{where}{why}", tag="7FE00010")
 
 
+def _native(path: str, form: Format, place: tuple[int, int], index: int, count: int) -> Array:
+    """Native values by plane, or with one Cb and one Cr for two Y (PS3.3 C.7.6.3.1.2)."""
+    half = form.size < form.full and place[1] < count * form.full  # some say so of what is not
+    data = np.empty(form.size if half else form.full, np.uint8)
+    read_into(path, place[0] + index * data.size, data)
+    if half:
+        from pydicom.pixels.utils import expand_ybr422
+
+        return _stored(
+            np.frombuffer(expand_ybr422(data.tobytes(), form.allocated), form.dtype).reshape(form.shape), form
+        )
+    values = data.view(form.dtype)
+    if form.planar and form.samples > 1:
+        return _stored(np.moveaxis(values.reshape(form.samples, form.rows, form.columns), 0, -1), form)
+    return _stored(values.reshape(form.shape), form)
+
+
 def _by_pydicom(path: str, transfer_syntax: str, form: Format, index: int, count: int) -> Array:
-    """Native values of another byte order, by plane, subsampled or in a deflated data set."""
+    """Values of another byte order, or in a deflated data set."""
     import pydicom
     from pydicom.pixels import get_decoder
 
@@ -145,7 +159,7 @@ def _dataset(path: str) -> Any:
     import pydicom
 
     try:
-        return pydicom.dcmread(path)
+        return pydicom.dcmread(path, force=True)  # its header has been read already
     except Exception as error:  # pydicom raises what it meets: struct.error, ValueError, KeyError, ...
         raise BadFile(path, f"cannot be read: {error}") from error
 

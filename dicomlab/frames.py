@@ -43,7 +43,8 @@ class Frame:
     @property
     def native(self) -> bool:
         """Whether the stored values can be read straight from the file."""
-        return self.transfer_syntax in NATIVE and not self.form.planar
+        form = self.form
+        return self.transfer_syntax in NATIVE and not (form.samples > 1 and (form.planar or form.size < form.full))
 
 
 _Work = Callable[[Frame, Array], None]

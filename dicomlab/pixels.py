@@ -50,7 +50,13 @@ class Format:
 
     def bytes_of(self, frames: int) -> int:
         """Bytes of native frames; those of one bit a pixel follow each other without padding (PS3.5 8.1.1)."""
-        return (frames * self.rows * self.columns * self.samples * self.allocated + 7) // 8
+        samples = 2 if self.photometric == "YBR_FULL_422" and self.samples == 3 else self.samples
+        return (frames * self.rows * self.columns * samples * self.allocated + 7) // 8
+
+    @property
+    def full(self) -> int:
+        """Bytes of the stored values of a frame in memory."""
+        return self.rows * self.columns * self.samples * self.dtype.itemsize
 
     @property
     def palette(self) -> bool:
@@ -182,7 +188,7 @@ def length_fits(length: int, form: Format, frames: int, transfer_syntax: str) ->
     if length == 0xFFFFFFFF:
         return f"encapsulated pixel data, but the transfer syntax is {name_of(transfer_syntax)}"
     if length < form.bytes_of(frames):
-        many = f"{frames} frames of {form.size}" if frames > 1 else form.size
+        many = f"{frames} frames of {form.bytes_of(1)}" if frames > 1 else form.bytes_of(1)
         return f"pixel data of {length} bytes, the header says {many}"
     return ""
 

@@ -183,7 +183,8 @@ def _load(paths: Sequence[str], chunks: Any, extensions: Sequence[Extension], *,
                 result.stacks = seen
             if one:
                 raise result
-            report.append(_line("error", name, result.message, thing.instances))
+            said = str(result) if isinstance(result, MissingCodec) else result.message  # with its pip line
+            report.append(_line("error", name, said, thing.instances))
             continue
         failures: list[str] = []
         if isinstance(result, xr.DataArray):

@@ -18,7 +18,7 @@ import slices
 from coded import JPEG, JPEG_2000, JPEG_LS, RLE
 from support import shared
 
-from dicomlab import codecs, decoding, encapsulated, headers, load, readers
+from dicomlab import codecs, decoding, encapsulated, headers, load, load_all, readers
 from dicomlab.errors import BadFile, InvalidRequest, MissingCodec
 from dicomlab.imageheader import format_of
 from dicomlab.pixels import Format
@@ -80,6 +80,7 @@ def test_high_throughput_and_xl_are_bit_exact_or_name_what_they_need(
     if syntax == coded.JPEG_XL and decoders == "core":
         with pytest.raises(MissingCodec, match=r"JPEG XL .*pip install \"dicomlab\[fast\]\""):
             load(path)
+        assert "pip install" in load_all(path).report.why[0]
     else:
         assert (decoded(path)[0] == values).all()
 

@@ -203,3 +203,32 @@ def test_a_broken_compressed_frame_is_a_bad_file(tmp_path):
     path.write_bytes(data)
     with pytest.raises(BadFile, match=r"0000\.dcm: the pixel data is not made of fragments"):
         load(path)
+
+
+@pytest.mark.parametrize(("half", "frames"), [(True, 1), (True, 3), (False, 1)])
+def test_chroma_of_half_the_columns_is_given_to_all(tmp_path, half, frames):  # PS3.3 C.7.6.3.1.2
+    luma = np.arange(16, dtype=np.uint8).reshape(4, 4) * 10
+    colours = [(90, 160), (128, 128), (200, 60)][:frames]
+    data = b"".join(
+        bytes(
+            value
+            for first, second in luma.reshape(-1, 2).tolist()
+            for value in ((first, second, *chroma) if half else (first, *chroma, second, *chroma))
+        )
+        for chroma in colours
+    )
+    dataset = slices.image(np.zeros((4, 4, 3), np.uint8), None, 1, SamplesPerPixel=3, PlanarConfiguration=0)
+    dataset.PhotometricInterpretation, dataset.PixelData = "YBR_FULL_422", data
+    dataset.SOPClassUID, dataset.Modality, dataset.NumberOfFrames = "1.2.840.10008.5.1.4.1.1.7.4", "OT", frames
+    del dataset.ImageOrientationPatient, dataset.PixelSpacing, dataset.RescaleSlope, dataset.RescaleIntercept
+    values = load(slices.write(tmp_path, [dataset])).values.reshape(-1, 4, 4, 3)
+    for frame, (blue, red) in zip(values, colours, strict=True):
+        for at in ((0, 0), (2, 3)):
+            y, cb, cr = float(luma[at]), blue - 128, red - 128
+            rgb = y + 1.402 * cr, y - 0.344136 * cb - 0.714136 * cr, y + 1.772 * cb
+            assert np.abs(frame[at].astype(float) - np.clip(rgb, 0, 255)).max() <= 1
+
+
+def test_planar_configuration_says_nothing_of_one_sample(tmp_path):
+    picture = np.arange(12, dtype=np.int16).reshape(3, 4)
+    assert (one(tmp_path, picture, PlanarConfiguration=1, RescaleIntercept=0).values[0] == picture).all()
