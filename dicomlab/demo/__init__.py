@@ -40,6 +40,7 @@ def demo_pacs(
     cache: str | Path | None = None,
     timeout: float | None = None,
     seed: int = 0,
+    tls: bool = False,
 ) -> Peer:
     """A PACS in this process with synthetic and sample studies, and the peer to ask it with.
 
@@ -62,6 +63,8 @@ def demo_pacs(
         Seconds without progress after which a call gives up.
     seed
         Of the phantoms, where `holdings` is not given.
+    tls
+        Both sides speak TLS, with a certificate that the openssl command makes for it.
 
     Returns
     -------
@@ -74,17 +77,21 @@ def demo_pacs(
     6
     """
     from ..net.peer import connect
+    from .certificates import SelfSigned
     from .holdings import Holdings
     from .owner import Owner, free_port
     from .server import DemoServer
 
     port = free_port() if listen is None else listen
+    made = SelfSigned() if tls else None
     server = DemoServer(
         Holdings.sample(seed) if holdings is None else holdings,
         manners=manners,
         destinations={calling: ("127.0.0.1", port)},
+        tls=None if made is None else made.context(server=True),
+        tls_out=None if made is None else made.context(server=False),
     )
-    owner = Owner(server, temporary=cache is None)
+    owner = Owner(server, temporary=cache is None, also=None if made is None else made.folder)
     try:
         return connect(
             server.address,
@@ -93,6 +100,7 @@ def demo_pacs(
             listen=port,
             cache=owner.folder if cache is None else cache,
             timeout=timeout,
+            tls=None if made is None else made.settings,
             owner=owner,
         )
     except BaseException:

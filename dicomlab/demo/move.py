@@ -91,8 +91,14 @@ def associate(call: Call, address: tuple[str, int], instances: list[Instance]) -
     contexts = [build_context(name, syntax) for name, syntax in {**pairs, **plain}][:128]
     requestor = Requestor(call.server.ae_title)
     requestor.connection_timeout = 5
+    tls = call.server.tls_out
     association = requestor.associate(
-        address[0], int(address[1]), contexts=contexts, ae_title=call.destination, max_pdu=1 << 17
+        address[0],
+        int(address[1]),
+        contexts=contexts,
+        ae_title=call.destination,
+        max_pdu=1 << 17,
+        tls_args=None if tls is None else (tls, address[0]),
     )
     held = association.dul.socket
     if not association.is_established:

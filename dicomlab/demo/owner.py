@@ -12,22 +12,26 @@ from .server import DemoServer
 
 
 class Owner:
-    """Stops the server and removes the temporary folder, once, at the latest when Python ends."""
+    """Stops the server and removes the temporary folders, once, at the latest when Python ends.
 
-    def __init__(self, server: DemoServer, *, temporary: bool) -> None:
+    `also` is one more folder to remove, that of its certificates.
+    """
+
+    def __init__(self, server: DemoServer, *, temporary: bool, also: Path | None = None) -> None:
         self.server = server
         self.folder = Path(tempfile.mkdtemp(prefix="dicomlab-demo-")) if temporary else None
-        self._end = weakref.finalize(self, _end, server, self.folder)
+        self._end = weakref.finalize(self, _end, server, self.folder, also)
 
     def stop(self) -> None:
         """End; a second call does nothing."""
         self._end()
 
 
-def _end(server: DemoServer, folder: Path | None) -> None:
+def _end(server: DemoServer, *folders: Path | None) -> None:
     server.stop()
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in folders:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_port() -> int:

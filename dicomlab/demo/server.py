@@ -139,6 +139,8 @@ class DemoServer:
         A C-STORE of other content under a UID that is here is answered 0x0111; else it replaces.
     tls
         A server-side context, for TLS.
+    tls_out
+        A client-side context, for TLS with the destinations of C-MOVE.
 
     Examples
     --------
@@ -162,12 +164,13 @@ class DemoServer:
         folder: Path | None = None,
         refuse_other_content: bool = False,
         tls: ssl.SSLContext | None = None,
+        tls_out: ssl.SSLContext | None = None,
     ) -> None:
         self.holdings = Holdings.sample() if holdings is None else holdings
         self.manners = Manners() if manners is None else manners
         self.ae_title, self.folder = ae_title, folder
         self.destinations: MutableMapping[str, tuple[str, int]] = {} if destinations is None else destinations
-        self.refuse_other_content = refuse_other_content
+        self.refuse_other_content, self.tls_out = refuse_other_content, tls_out
         #: Every request received, in order.
         self.transcript: list[Request] = []
         self.ae = AE(ae_title)

@@ -6,10 +6,12 @@ import doctest
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from support import require_peer
 
-from dicomlab.demo import demo_pacs, phantom
+from dicomlab.demo import Holdings, demo_pacs, phantom
 
 
 def test_it_is_found_asked_and_fetched_from_by_get_and_by_move_and_leaves_nothing():
@@ -44,3 +46,14 @@ def test_its_examples_run(name):
     module = importlib.import_module(f"dicomlab.demo{name}")
     failed, attempted = doctest.testmod(module)
     assert attempted and not failed
+
+
+def test_the_embedded_pacs_speaks_tls_both_ways():  # R1.12, R1.13
+    require_peer("openssl")
+    with demo_pacs(Holdings.t31(), tls=True) as pacs:
+        folder = Path(pacs.node.tls.key).parent
+        studies = pacs.find("STUDY", PatientID="77654033")
+        for method in ("get", "move"):
+            assert len(pacs.retrieve(studies, method=method, refresh=True)) == 7
+            assert pacs.negotiated.tls.version == "TLSv1.3"
+    assert not folder.exists()
