@@ -7,6 +7,7 @@ import struct
 from contextlib import suppress
 
 import numpy as np
+import pydicom
 import pytest
 import slices
 from hypothesis import given, settings
@@ -191,6 +192,18 @@ def test_a_grid_of_uih_has_the_positions_its_sequence_gives(tmp_path):
     assert volume.shape == (3, 4, 5) and np.abs(volume.dicom.position(0, 0, 0) - [4, -2, 3]).max() < 1e-3
     assert volume.values[:, 0, 0].tolist() == [1200, 1100, 1000]
     assert volume.slice_time.values.tolist() == [2000, 1000, 0]
+
+
+def test_each_tile_of_a_real_grid_lies_where_its_item_says():
+    paths = sorted(shared("data/mr_uih_dti").rglob("*.dcm"))
+    volume = load(paths)
+    items = pydicom.dcmread(paths[0], stop_before_pixels=True)[0x0065, 0x1051].value
+    places = np.array([item.ImagePositionPatient for item in items], float)
+    assert np.abs(volume.dicom.position(np.arange(20), 0, 0) - places).max() < 1e-3
+    pixels = pydicom.dcmread(paths[0]).pixel_array
+    for tile in range(20):  # five in a row
+        row, column = 64 * (tile // 5), 64 * (tile % 5)
+        assert (volume.values[0, tile] == pixels[row : row + 64, column : column + 64]).all()
 
 
 def test_numbers_alone_order_mosaics_only_with_a_warning(tmp_path):
