@@ -81,16 +81,17 @@ def format_of(elements: Elements) -> Format:
     allocated = _whole(elements, "BitsAllocated")
     floating = elements.pixels is not None and elements.pixels[0] in ("OF", "OD")
     stored = allocated if floating else _whole(elements, "BitsStored", allocated)
+    samples = _whole(elements, "SamplesPerPixel", 1)
     return Format(
         rows=_whole(elements, "Rows"),
         columns=_whole(elements, "Columns"),
-        samples=_whole(elements, "SamplesPerPixel", 1),
+        samples=samples,
         allocated=allocated,
         stored=stored,
         high=stored - 1 if floating else _whole(elements, "HighBit", stored - 1),
         signed=_whole(elements, "PixelRepresentation", 0) == 1,
         photometric=elements.text("PhotometricInterpretation"),
-        planar=_whole(elements, "PlanarConfiguration", 0) == 1,
+        planar=samples > 1 and _whole(elements, "PlanarConfiguration", 0) == 1,
         floating=floating,
     )
 

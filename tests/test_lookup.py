@@ -47,6 +47,14 @@ def test_places_in_a_palette_are_its_colours(tmp_path):  # R12.8
     assert found.attrs["PhotometricInterpretation"] == "RGB"
 
 
+def test_a_file_without_file_meta_may_have_a_palette_and_a_planar_configuration_of_no_meaning(tmp_path):
+    dataset = palette(np.array([[0, 1, 2, 9]], np.uint8), PlanarConfiguration=1)
+    path = tmp_path / "bare.dcm"
+    dataset.save_as(path, implicit_vr=True, little_endian=True)
+    assert path.read_bytes()[128:132] != b"DICM"
+    assert load(path).values.tolist() == [[*COLOURS, COLOURS[2]]]
+
+
 def test_a_palette_begins_at_the_first_value_it_maps(tmp_path):  # PS3.3 C.7.6.3.1.5
     found = load(slices.write(tmp_path, [palette(np.array([[0, 10, 11, 12]], np.uint16), first=10)]))
     assert found.values.tolist() == [[COLOURS[0], *COLOURS]]
@@ -165,3 +173,21 @@ def test_fragments_under_a_native_transfer_syntax_are_not_read_as_pixels(tmp_pat
     path.write_bytes(data)
     with pytest.raises(BadFile, match="encapsulated pixel data, but the transfer syntax is Explicit VR Little Endian"):
         load(path)
+
+
+def test_colour_that_two_pixels_share_is_undone_in_native_pixels_too(tmp_path):  # PS3.3 C.7.6.3.1.2
+    from pydicom.pixels import convert_color_space
+
+    dataset = picture(np.zeros((2, 4, 3), np.uint8), SOPClassUID="1.2.840.10008.5.1.4.1.1.7.4", NumberOfFrames=2)
+    dataset.Rows, dataset.SamplesPerPixel, dataset.PlanarConfiguration = 1, 3, 0
+    dataset.PhotometricInterpretation = "YBR_FULL_422"
+    # Y1 Y2 Cb Cr for each two pixels
+    dataset.PixelData = bytes([10, 20, 130, 140, 30, 40, 120, 110, 50, 60, 100, 128, 70, 80, 128, 128])
+    whole = [[[10, 130, 140], [20, 130, 140], [30, 120, 110], [40, 120, 110]]]
+    whole += [[[50, 100, 128], [60, 100, 128], [70, 128, 128], [80, 128, 128]]]
+    found = load(slices.write(tmp_path, [dataset]))
+    expected = convert_color_space(np.array(whole, np.uint8), "YBR_FULL", "RGB")
+    np.testing.assert_array_equal(found.values[:, 0], expected)
+    dataset.PixelData = dataset.PixelData[:-2]
+    with pytest.raises(BadFile, match="pixel data of 14 bytes"):
+        load(slices.write(tmp_path, [dataset]))
