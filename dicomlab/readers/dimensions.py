@@ -49,6 +49,7 @@ KNOWN = (
     _known("echo", _CONVERTED, "EchoTime", "ms"),
     _known("inversion_time", "MRModifierSequence", "InversionTimes", "ms"),
     _known("flip_angle", "MRTimingAndRelatedParametersSequence", "FlipAngle", "deg"),
+    _known("repetition_time", "MRTimingAndRelatedParametersSequence", "RepetitionTime", "ms"),
     _known("label", "MRArterialSpinLabelingSequence", "ASLContext"),
     _known("kvp", "CTXRayDetailsSequence", "KVP", "kV"),
     _known("kernel", "CTReconstructionSequence", "ConvolutionKernel"),

@@ -196,11 +196,13 @@ def _thing(slices: list[Slice], why: str, telling: Telling) -> Thing:
     assert first.orientation is not None
     points = np.array([one.position for one in slices], np.float64)
     place = geometry.distinct(points @ geometry.normal(first.orientation))
-    layout = lay_out(place, telling(slices, place))
+    columns = telling(slices, place)
+    layout = lay_out(place, columns)
+    alike = {column.long_name: column.values[0] for column in columns if _said_of_all(column)}
     grid = _grid(slices, points, layout)
 
     def make(chunks: Any) -> xr.DataArray:
-        return _volume(slices, layout, grid, chunks)
+        return _volume(slices, layout, grid, chunks).assign_attrs(alike)
 
     left = [
         (said, [f"frame {slices[i].index + 1} of {slices[i].instance.name}" for i in out]) for said, out in layout.left
@@ -208,6 +210,12 @@ def _thing(slices: list[Slice], why: str, telling: Telling) -> Thing:
     made = Thing(title(first.instance.header), _line(slices, why), _instances(slices), make, why, left=left)
     made.warnings += grid.problems
     return made
+
+
+def _said_of_all(column: Column) -> bool:
+    """Whether all frames have one value, which is that of the attribute it names (the echo time, the flip angle)."""
+    counted = column.name in ("time", "acquisition", "cardiac_phase", "respiratory_phase")
+    return bool(column.long_name) and not counted and not column.ranks.any() and column.values[0] is not None
 
 
 def _grid(slices: Sequence[Slice], points: geometry.Floats, layout: Layout) -> geometry.Grid:

@@ -142,6 +142,18 @@ def test_a_missing_part_of_a_concatenation_is_said(tmp_path):
         load(slices.write(tmp_path, [part]))
 
 
+def test_what_all_frames_say_is_an_attribute(tmp_path):
+    frames = [at(h, EffectiveEchoTime=2.5, TemporalPositionIndex=1, ComplexImageComponent="PHASE") for h in (0, 2)]
+    volume = load(slices.write(tmp_path, [instance(frames)]))
+    assert volume.attrs["EffectiveEchoTime"] == 2.5 and volume.attrs["ComplexImageComponent"] == "phase"
+    assert "TemporalPositionIndex" not in volume.attrs and "since the first" not in volume.attrs
+
+
+def test_one_frame_is_a_volume_of_one_plane(tmp_path):
+    volume = load(slices.write(tmp_path, [instance([at(5)])]))
+    assert volume.shape == (1, 4, 3) and volume.dicom.spacing == (2, 0.5, 0.25)
+
+
 def test_frames_of_different_units_are_not_one_array(tmp_path):  # R12.7
     hertz = {
         "RescaleSlope": 0.5,
