@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .net.node import Node
     from .net.peer import Peer, connect
     from .net.tls import TLS
+    from .net.useridentity import UserIdentity
     from .readtable import read_table
     from .scanning import scan
     from .series import load, load_all
@@ -30,6 +31,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
     "Node",
     "Peer",
     "TLS",
+    "UserIdentity",
     "connect",
     "demo_pacs",
     "errors",
@@ -48,6 +50,7 @@ _HOMES = {
     "Node": ".net.node",
     "Peer": ".net.peer",
     "TLS": ".net.tls",
+    "UserIdentity": ".net.useridentity",
     "connect": ".net.peer",
     "demo_pacs": ".demo",
     "load": ".series",

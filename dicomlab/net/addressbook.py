@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import InvalidRequest, did_you_mean
 from .node import Node, Quirks, Timeouts
 from .tls import TLS
+from .useridentity import UserIdentity
 
 
 def nodes_file() -> Path:
@@ -115,9 +116,16 @@ _KEYS: dict[str, type] = {
     "quirks": Quirks,
     "tls": TLS,
     "listen_tls": TLS,
+    "user": UserIdentity,
 }
-_TLS: dict[str, type] = {
-    item.name: list if item.name == "ciphers" else type(item.default) for item in fields(TLS) if item.name != "password"
+_SECRETS = ("password", "passcode")
+_SECURITY: dict[type, dict[str, type]] = {
+    table: {
+        item.name: {"ciphers": list, "name": str}.get(item.name, type(item.default))
+        for item in fields(table)
+        if item.name not in _SECRETS
+    }
+    for table in (TLS, UserIdentity)
 }
 
 
@@ -129,14 +137,15 @@ def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
     def typed(key: str, value: Any, kind: type) -> Any:
         if kind is TLS and isinstance(value, bool):
             return value
-        if kind in (Timeouts, Quirks, TLS):
+        if kind in (Timeouts, Quirks, TLS, UserIdentity):
             if not isinstance(value, dict):
                 raise wrong(key, "takes a table")
             kinds = {item.name: type(item.default) if kind is Quirks else float for item in fields(kind)}
-            if kind is TLS:
-                if "password" in value:
-                    raise wrong(key, "a password is never in this file", "Write password_variable = its variable.")
-                kinds = _TLS
+            for secret in set(_SECRETS) & set(value):
+                raise wrong(key, f"a {secret} is never in this file", f"Write {secret}_variable = its variable.")
+            kinds = _SECURITY.get(kind, kinds)
+            if kind is UserIdentity:
+                value = {"name": "", **value}
             return kind(**{inner: known(f"{key}.{inner}", item, kinds) for inner, item in value.items()})
         if kind in (list, tuple):
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -203,15 +212,15 @@ def _toml(name: str, node: Node) -> str:
     plain = replace(Node(node.ae_title, node.host, node.port), move_ae=node.calling)
     for key in _KEYS:
         item = getattr(node, key)
-        if isinstance(item, TLS) and item.password is not None:
+        if any(getattr(item, secret, None) is not None for secret in _SECRETS):
             raise InvalidRequest(
-                f"node {name!r}: the function that gives the password of its key cannot be kept in a file",
-                advice="Give password_variable= with the name of an environment variable instead.",
+                f"node {name!r}, {key}: a function that gives a secret cannot be kept in a file",
+                advice="Give password_variable= or passcode_variable= with the name of an environment variable.",
             )
         if item == TLS():
             lines.append(f"{key} = true")
-        elif isinstance(item, Timeouts | Quirks | TLS):
-            base = type(item)()
+        elif isinstance(item, Timeouts | Quirks | TLS | UserIdentity):
+            base = UserIdentity(item.name + "-") if isinstance(item, UserIdentity) else type(item)()
             inner = [
                 f"{part.name} = {value(getattr(item, part.name))}"
                 for part in fields(item)

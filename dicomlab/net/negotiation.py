@@ -72,6 +72,7 @@ class Accepted:
     roles: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # class -> (SCU, SCP) as answered
     extended: dict[str, bytes] = field(default_factory=dict)  # class -> application information as answered
     answers: dict[int, int] = field(default_factory=dict)  # context id -> its result, 0 accepted
+    user_confirmed: bool = False  # whether the peer answered the user identity
 
     def agreed(self, sop_class: str, byte: int) -> bool:
         """Whether that option of SOP Class Extended Negotiation was agreed; a byte that did not come is 0 (R1.10).
@@ -96,6 +97,7 @@ def request(
     contexts: Sequence[Context],
     scp_roles: Sequence[str] = (),
     extended: Mapping[str, bytes] = MappingProxyType({}),
+    user: Any = None,
 ) -> bytes:
     """A whole A-ASSOCIATE-RQ.
 
@@ -107,8 +109,11 @@ def request(
         Abstract syntaxes for which we want to be the SCP: the storage classes of a C-GET (R1.9).
     extended
         SOP class to the service class application information that is proposed for it (R1.10).
+    user
+        The item of a user identity, as pynetdicom's primitive (R1.11); a request with one is not kept.
     """
-    return _request(calling, called, tuple(contexts), tuple(scp_roles), tuple(extended.items()))
+    values = (calling, called, tuple(contexts), tuple(scp_roles), tuple(extended.items()))
+    return _request(*values) if user is None else _made(*values, user)
 
 
 @lru_cache(maxsize=64)  # a peer is asked for the same again and again
@@ -118,6 +123,17 @@ def _request(
     contexts: tuple[Context, ...],
     scp_roles: tuple[str, ...],
     extended: tuple[tuple[str, bytes], ...],
+) -> bytes:
+    return _made(calling, called, contexts, scp_roles, extended)
+
+
+def _made(
+    calling: str,
+    called: str,
+    contexts: tuple[Context, ...],
+    scp_roles: tuple[str, ...],
+    extended: tuple[tuple[str, bytes], ...],
+    user: Any = None,
 ) -> bytes:
     from pynetdicom.pdu import A_ASSOCIATE_RQ
     from pynetdicom.pdu_primitives import A_ASSOCIATE
@@ -133,7 +149,8 @@ def _request(
         proposed.append(item)
     primitive.presentation_context_definition_list = proposed
     roles = dict.fromkeys(scp_roles, (False, True))
-    primitive.user_information = user_information(MAXIMUM_LENGTH, roles, dict(extended))
+    items = user_information(MAXIMUM_LENGTH, roles, dict(extended))
+    primitive.user_information = items if user is None else [*items, user]
     return A_ASSOCIATE_RQ(primitive).encode()
 
 
@@ -210,6 +227,7 @@ def _accepted(body: bytes, contexts: tuple[Context, ...], extended: tuple[tuple[
         roles,
         _agreed(information.ext_neg if information else (), dict(extended)),
         each,
+        bool(information and information.user_identity is not None),
     )
 
 

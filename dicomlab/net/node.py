@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InvalidRequest, did_you_mean
 from .tls import TLS
+from .useridentity import UserIdentity
 
 WRITING = ("commit", "create_media", "perform", "print", "store", "update_patient")
 _ADDRESS = re.compile(r"(?P<title>[^@]+)@(?P<host>\[[^\]]+\]|[^:@\s]+):(?P<port>[^:@]+)")
@@ -76,6 +77,7 @@ class Node:
     timeouts: Timeouts = field(default_factory=Timeouts)
     quirks: Quirks = field(default_factory=Quirks)
     tls: TLS | None = None  # of connections that we make; also given as True or a dict
+    user: UserIdentity | None = None  # who asks; also given as a user name or a dict
     listen_tls: TLS | bool | None = None  # of those to our listener; None is the same as `tls`, False is without
 
     def __post_init__(self) -> None:
@@ -100,6 +102,7 @@ class Node:
                 )
         object.__setattr__(self, "allow", frozenset(self.allow))
         object.__setattr__(self, "tls", TLS.of(self.tls))
+        object.__setattr__(self, "user", UserIdentity.of(self.user))
         if self.listen_tls is True:
             object.__setattr__(self, "listen_tls", None if self.tls else TLS())
         elif self.listen_tls is not False:

@@ -103,6 +103,7 @@ def _attempt(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, 
 
 def _negotiated(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Negotiated]:
     context = None if node.tls is None else node.tls.client()  # what is wrong there is said before anything is sent
+    user = None if node.user is None else node.user.item(tls=context is not None)
     sock = _connected(node, deadline)
     patience = deadline.grace(node.timeouts.association)  # within the total, and with one abort flag
     sealed = wire = None
@@ -114,9 +115,19 @@ def _negotiated(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wir
         wire = Wire(sealed or sock, node.identity)
         wire.deadline = patience
         wire.send(
-            negotiation.request(node.calling, node.ae_title, proposal.contexts, proposal.scp_roles, proposal.extended)
+            negotiation.request(
+                node.calling, node.ae_title, proposal.contexts, proposal.scp_roles, proposal.extended, user
+            )
         )
         accepted = _answer(wire, node, proposal, deadline)
+        if node.user is not None and node.user.confirm and not accepted.user_confirmed:
+            raise ProtocolError(
+                f"the peer did not confirm the user {node.user.name!r}",
+                peer=node.identity,
+                phase="association",
+                elapsed=deadline.elapsed,
+                advice="It may not know user identities: connect without confirm=True if it need not.",
+            )
     except BaseException as error:
         if wire is not None and isinstance(error, ProtocolError):
             with contextlib.suppress(DicomlabError, Cancelled):

@@ -21,6 +21,7 @@ from .negotiated import Negotiated
 from .node import Node, Timeouts
 from .retrieve import retrieve
 from .tls import TLS
+from .useridentity import UserIdentity
 from .whereabouts import whereabouts
 
 if TYPE_CHECKING:
@@ -353,6 +354,7 @@ def connect(
     timeout: float | Timeouts | None = None,
     tls: TLS | dict[str, Any] | bool | None = None,
     listen_tls: TLS | dict[str, Any] | bool | None = None,
+    user: UserIdentity | dict[str, Any] | str | None = None,
     owner: Owner | None = None,
 ) -> Peer:
     """A peer to ask; opens nothing yet.
@@ -376,6 +378,8 @@ def connect(
         True (as the system trusts), a `TLS`, or a dict of its fields; False for none although the node has it.
     listen_tls
         The same for what C-MOVE sends to us; default what `tls` says, and False for none.
+    user
+        User identity for archives that ask for one: a user name, a `UserIdentity`, or a dict of its fields.
     owner
         Something with ``stop()`` that ends with the peer.
 
@@ -395,6 +399,8 @@ def connect(
     changes: dict[str, Any] = {}
     if tls is not None:
         changes["tls"] = TLS.of(tls)
+    if user is not None:
+        changes["user"] = user
     if listen_tls is not None:
         changes["listen_tls"] = listen_tls
     if calling is not None:
