@@ -53,6 +53,8 @@ KNOWN = (
     _known("label", "MRArterialSpinLabelingSequence", "ASLContext"),
     _known("kvp", "CTXRayDetailsSequence", "KVP", "kV"),
     _known("kernel", "CTReconstructionSequence", "ConvolutionKernel"),
+    _known("time", _CONTENT, "FrameReferenceDateTime", by_rank=True),
+    _known("time", _CONTENT, "FrameAcquisitionDateTime", by_rank=True),
     _known("acquisition", _CONTENT, "FrameAcquisitionNumber"),
     _known("acquisition", _CONVERTED, "AcquisitionNumber"),
 )
@@ -87,6 +89,7 @@ def pointers(header: Elements) -> tuple[Pointer, ...]:
     found: list[Pointer] = []
     for item in header.items("DimensionIndexSequence"):
         attribute, group = item.get("DimensionIndexPointer", 0), item.get("FunctionalGroupPointer", 0)
+        group = group or next((known.group for known in KNOWN if known.attribute == attribute), 0)
         label = item.text("DimensionDescriptionLabel") or _keyword(attribute)
         found.append(Pointer(attribute, group, _snake(label) or f"dimension_{len(found) + 1}"))
     return tuple(found)

@@ -94,6 +94,13 @@ def test_seconds_of_acquisition_are_the_coordinate_of_time_where_they_are_known(
     assert volume.time.values.tolist() == [0, 2, 4] and volume.time.attrs["units"] == "s"
 
 
+def test_repetitions_that_only_their_times_tell_apart_are_ordered_by_them(tmp_path):  # R12.11
+    frames = [at(h, FrameAcquisitionDateTime=f"202001010000{10 * t + 3 * h:02d}.5") for t in (3, 1, 2) for h in (0, 1)]
+    volume = load(slices.write(tmp_path, [instance(frames)]))
+    assert volume.dims[0] == "time" and volume.time.values.tolist() == [0, 10, 20]
+    assert frame_of(volume) == [[2, 3], [4, 5], [0, 1]]
+
+
 def test_two_dimensions_that_fill_a_grid_are_two_axes_in_the_order_of_the_index(tmp_path):
     frames = [
         at(h, EffectiveEchoTime=te, TemporalPositionIndex=t, DimensionIndexValues=[1, h + 1, int(te // 5), t])
