@@ -41,7 +41,14 @@ def slices_of(volume: xr.DataArray, axis: str, slices: int) -> tuple[list[int], 
         if name not in (*AXES, "channel"):
             volume = volume.isel({name: 0})
     if volume.ndim - ("channel" in volume.dims) != 3:
-        raise GeometryError("a montage needs a volume of three dimensions")
+        gone = ", ".join(name for name in AXES if name not in volume.dims)
+        raise GeometryError(
+            f"slices across {axis} need the dimensions z, y and x, {gone} is gone",
+            advice="Keep a dimension of length 1, isel(x=[k]) instead of isel(x=k), and name it: axis='x'.",
+        )
+    if not volume.size:
+        sizes = ", ".join(f"{name} {length}" for name, length in volume.sizes.items())
+        raise InvalidRequest(f"nothing is selected: the array is empty ({sizes})", advice="Look at its coordinates.")
     rest = [name for name in volume.dims if name != axis]
     if not isinstance(slices, Integral) or slices < 1:
         raise InvalidRequest(f"{slices!r} slices cannot be shown", advice="Give a whole number from 1 upwards.")

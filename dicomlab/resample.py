@@ -61,6 +61,19 @@ def like(array: xr.DataArray, other: xr.DataArray, method: str | None = None, fi
     return made.transpose(*array.dims)
 
 
+def must_be_volume(thing: Any) -> None:
+    """Refuse what is no array of xarray, such as its bare values.
+
+    Raises
+    ------
+    InvalidRequest
+        It is none.
+    """
+    if not isinstance(thing, xr.DataArray):
+        name = type(thing).__name__
+        raise InvalidRequest(f"a volume is needed, not {name}", advice="Give the array of load, not its values.")
+
+
 def same_frame(one: str, other: str, what: str) -> None:
     """Refuse to relate what lies in two frames of reference.
 

@@ -140,7 +140,8 @@ def _paths(instances: Any) -> list[str]:
     paths = []
     for path in found:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-            raise InvalidRequest(f"{path!r} is no path", advice=_TAKES)
+            said = repr(path) if isinstance(path, str | int | float | None) else f"a {type(path).__name__} in a list"
+            raise InvalidRequest(f"{said} is no path", advice=_TAKES)
         paths.append(os.fspath(path))
     if not paths:
         raise InvalidRequest("nothing is selected", advice="Choose at least one instance.")

@@ -200,7 +200,16 @@ class DicomAccessor(Exports):
         return np.stack(points, axis=-1) @ self.matrix.T
 
     def same_grid(self, other: xr.DataArray) -> bool:
-        """Whether the voxels of both lie at the same places in one frame of reference."""
+        """Whether the voxels of both lie at the same places in one frame of reference.
+
+        Raises
+        ------
+        InvalidRequest
+            The other is no volume.
+        """
+        from .resample import must_be_volume
+
+        must_be_volume(other)
         try:
             mine, theirs = str(self._geometry().values), str(other.dicom._geometry().values)
         except GeometryError:
@@ -245,6 +254,8 @@ class DicomAccessor(Exports):
 
         Raises
         ------
+        InvalidRequest
+            The other is no volume.
         GeometryError
             The two are not in one frame of reference, or a spatial dimension is gone.
 
@@ -355,11 +366,15 @@ class DicomAccessor(Exports):
         if centre.size and width.size and float(width[0]) > 0:
             return float(centre[0]), float(width[0])
         values = np.asarray(self._array.values)
+        if values.dtype == np.bool_:
+            return 0.5, 1.0
         sample = values.ravel()[:: max(1, values.size // 200_000)].astype(np.float64)
         sample = sample[np.isfinite(sample)]
         low, high = np.percentile(sample, [1, 99.5]) if sample.size else (0.0, 1.0)
         if attributes.get("Modality") == "CT" and self.units == "HU" and low < 240 and high > -160:
             return 40.0, 400.0
+        if low == high and np.isfinite(values).any():  # nearly all alike: what is not must be seen
+            low, high = (float(limit) for limit in (np.nanmin(values), np.nanmax(values)))
         return float(low + high) / 2, float(max(high - low, 1e-9))
 
     def montage(self, axis: str = "z", **choices: Any) -> Image:

@@ -11,12 +11,13 @@ import sys
 
 import pytest
 import slices
+from pydicom.data import get_testdata_file
 from support import ROOT
 
 import dicomlab.montage
 import dicomlab.windows
-from dicomlab import load
-from dicomlab.errors import InvalidRequest
+from dicomlab import load, load_all
+from dicomlab.errors import GeometryError, InvalidRequest
 from dicomlab.montage import montage
 from dicomlab.widgets.figure import view
 from dicomlab.windows import PRESETS, checked_window
@@ -91,6 +92,24 @@ def test_the_slices_shown_are_the_same_step_apart_and_centred(tmp_path, most, sh
     places = [float(word[2:]) for word in said]
     assert len(places) == shown and len({b - a for a, b in itertools.pairwise(places)}) <= 1
     assert abs((places[0] - 0) - (12 - places[-1])) <= 2  # what is left over is shared between both ends
+
+
+def test_three_slices_lie_side_by_side(tmp_path):
+    figure = view(load(slices.write(tmp_path, slices.stack([0, 2, 4], rows=8, columns=8))))
+    assert len({round(axes.get_position().y0, 3) for axes in figure.axes}) == 1
+
+
+def test_what_cannot_be_shown_is_refused_with_what_to_do_instead(tmp_path):  # R0.4
+    paths = slices.write(tmp_path, slices.stack([0, 2]))
+    volume = load(paths)
+    with pytest.raises(InvalidRequest, match=r"nothing is selected.*z 0"):
+        view(volume.sel(z=slice(9000, 9001)))
+    with pytest.raises(GeometryError, match=r"x is gone.*isel\(x=\[k\]\)"):
+        view(volume.isel(x=0))
+    with pytest.raises(InvalidRequest, match=r"not Volumes\. Take one of them by its name, such as 'CT 4'"):
+        view(load_all(paths))
+    with pytest.raises(InvalidRequest, match=r"not Structures\. It is no image; print it"):
+        view(load(get_testdata_file("rtstruct.dcm")))
 
 
 @pytest.mark.parametrize("choice", [{"slices": 0}, {"slices": 2.5}, {"slices": "4"}, {"width": 0}, {"width": "10"}])

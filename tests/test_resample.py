@@ -103,6 +103,9 @@ def test_what_is_no_volume_or_method_is_refused_and_an_equal_grid_copied():
         volume.isel(z=2).dicom.like(grid(OBLIQUE))
     with pytest.raises(InvalidRequest, match="cubic"):
         volume.dicom.like(grid(OBLIQUE), "cubic")
+    for other in (None, volume.values):
+        with pytest.raises(InvalidRequest, match="a volume is needed, not"):
+            volume.dicom.like(other)
     same = volume.dicom.like(volume)
     assert same.identical(volume) and same is not volume
 

@@ -172,6 +172,14 @@ def test_the_window_is_that_of_the_images_or_fits_the_values(tmp_path):
     assert load(slices.write(tmp_path / "b", slices.stack([0, 1], Modality="MR"))).dicom.window[1] > 10
 
 
+def test_what_is_rare_among_equal_values_is_seen_in_the_window(tmp_path):
+    volume = load(slices.write(tmp_path, slices.stack([0, 1], rows=40, columns=40, Modality="MR")))
+    lesion = volume.copy(data=np.zeros(volume.shape, np.float32))
+    lesion[0, 3, 3], lesion[0, 3, 4] = 4, np.nan
+    assert lesion.dicom.window == (2, 4)
+    assert (lesion > 0).dicom.window == (0.5, 1)  # a mask is black and white however little it holds
+
+
 def test_three_sides_name_the_nearest_voxel_of_an_oblique_volume():
     volume = oblique()
     left, back, up = volume.dicom.position(2, 3, 4)

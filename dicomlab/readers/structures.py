@@ -16,7 +16,7 @@ from ..errors import BadData, BadFile, InvalidRequest, did_you_mean
 from ..geometry import Floats
 from ..headers import Headers
 from ..pixels import check_size
-from ..resample import same_frame
+from ..resample import must_be_volume, same_frame
 from .instance import WANTED, Instance, blamed, thing, whole
 from .reader import Found
 
@@ -112,7 +112,8 @@ class Structures(Instance):
         Raises
         ------
         InvalidRequest
-            There is no such region of interest, or it has no closed contours: points and lines have no inside.
+            There is no such region of interest, or it has no closed contours: points and lines have no inside; or
+            it is no volume.
         GeometryError
             The frames of reference differ, or the contours lie in no parallel planes.
         BadFile
@@ -122,6 +123,7 @@ class Structures(Instance):
         ----------
         PS3.3 C.8.8.6
         """
+        must_be_volume(volume)
         chosen: list[Any]
         if roi is None:
             lines: list[Any] = list(self.rois.itertuples())
@@ -168,8 +170,10 @@ class Structures(Instance):
         if lines:
             numbers = ", ".join(str(line.ROINumber) for line in lines)
             raise InvalidRequest(f"several regions of interest are named {roi!r}", advice=f"Take a number: {numbers}.")
-        near = did_you_mean(roi, [str(name) for name in self.rois.ROIName]) if isinstance(roi, str) else ""
-        raise InvalidRequest(f"there is no region of interest {roi!r}{near}", advice="The table is .rois.")
+        names = [str(name) for name in self.rois.ROIName]
+        near = did_you_mean(roi, names) if isinstance(roi, str) else ""
+        some = f"{', '.join(map(repr, names[:8]))}{', ...' if len(names) > 8 else ''}" if names else "empty"
+        raise InvalidRequest(f"there is no region of interest {roi!r}{near}", advice=f"The table .rois is {some}.")
 
     def facts(self) -> Iterable[tuple[str, str]]:
         count = len(self.rois)

@@ -10,8 +10,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from ..errors import GeometryError, InvalidRequest
+from ..facts import Facts
 from ..geometry import axis_letters
 from ..montage import aspect, grey, slices_of
+from ..report import Volumes
 from ..windows import checked_window
 
 _BACK, _INK, _FAINT = "#101418", "#e8eef2", "#93a4b1"
@@ -64,7 +66,7 @@ def view(
         It is no array of a volume, has no such dimension, or there is no such window.
     """
     if not isinstance(volume, xr.DataArray):
-        raise InvalidRequest(f"view takes a volume, not {type(volume).__name__}", advice="Write dl.view(dl.load(...)).")
+        raise InvalidRequest(f"view takes a volume, not {type(volume).__name__}", advice=_instead(volume))
     if "z" not in volume.dims and {"y", "x"} <= set(volume.dims) and axis == "z":
         volume = volume.expand_dims("z")
     chosen, ordered = slices_of(volume, axis, slices)
@@ -78,7 +80,7 @@ def view(
     tall = stretch * ordered.shape[1] / ordered.shape[2]
     wanted = max(1, min(len(chosen), round(np.sqrt(len(chosen) * 1.7 * tall))))
     near = range(max(1, wanted - 1), min(len(chosen), wanted + 2) + 1)
-    across = min(near, key=lambda count: (-len(chosen) % count, abs(count - wanted)))  # few empty places
+    across = min(near, key=lambda count: (-len(chosen) % count, abs(count - wanted), -count))  # few empty places
     down = -(-len(chosen) // across)
     tile = width / across
     head, foot = 0.62, 0.34
@@ -110,6 +112,14 @@ def view(
     figure.text(0.988, top_line, said, color=_INK, fontsize=9.5, va="center", ha="right", parse_math=False)
     figure.text(0.5, 0.17 / high, FOOTER, color=_FAINT, fontsize=8, va="center", ha="center")
     return figure
+
+
+def _instead(thing: object) -> str:
+    if isinstance(thing, Volumes):
+        return f"Take one of them by its name, such as {next(iter(thing), 'a name')!r}."
+    if isinstance(thing, Facts):
+        return "It is no image; print it to see what it has."
+    return "Write dl.view(dl.load(...))."
 
 
 def _write(axes: object, x: float, y: float, text: str, size: float, *, color: str = "#ffd479", **places: str) -> None:

@@ -188,6 +188,10 @@ def test_what_has_no_inside_and_what_is_not_there_is_refused(tmp_path):
         found.mask(grid(), "GTV")
     with pytest.raises(InvalidRequest, match="did you mean 'path'"):
         found.mask(grid(), "paht")
+    with pytest.raises(InvalidRequest, match=r"no region of interest 'heart'\. The table \.rois is 'iso', 'path'"):
+        found.mask(grid(), "heart")
+    with pytest.raises(InvalidRequest, match="a volume is needed, not ndarray"):
+        found.mask(grid().values)
     with pytest.raises(InvalidRequest, match="no region of interest 9"):
         found.contours(9)
     with pytest.raises(InvalidRequest, match="no region of interest has closed contours"):
