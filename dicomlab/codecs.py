@@ -99,6 +99,8 @@ def decoders(path: str, transfer_syntax: str, form: Format) -> Iterator[tuple[st
         none = False
         yield "imagecodecs", fast
     for plugin in codec.plugins:
+        if plugin == "gdcm" and not none:
+            continue  # what the others refuse is damaged, and can end the process in gdcm
         if _can(plugin, transfer_syntax, form):
             none = False
             yield plugin, _by_pydicom(plugin, transfer_syntax)
@@ -111,7 +113,7 @@ def decoders(path: str, transfer_syntax: str, form: Format) -> Iterator[tuple[st
 
 
 def size(transfer_syntax: str, data: bytes) -> codestream.Size | None:
-    """Rows, columns and samples (0: not said) that a codestream says it has; None where it says nothing.
+    """Rows, columns, samples and bits (0: not said) that a codestream says it has; None where it says nothing.
 
     Raises
     ------
@@ -194,6 +196,8 @@ def _by_pydicom(plugin: str, transfer_syntax: str) -> Decoder:
         from pydicom.pixels import get_decoder
         from pydicom.uid import UID
 
+        if plugin == "gdcm" and CODECS[transfer_syntax] in (_LOSSLESS, _LOSSY):
+            codestream.sound(data)
         options: dict[str, Any] = {
             "rows": form.rows,
             "columns": form.columns,

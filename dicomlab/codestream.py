@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .errors import BadData
 
-Size = tuple[int, int, int]  # rows, columns, samples
+Size = tuple[int, int, int, int]  # rows, columns, samples, bits of the widest sample; 0 where it is not said
 
 _END = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000
 _NO_LENGTH = {0x01, *range(0xD0, 0xD8)}  # markers that stand alone
@@ -26,12 +26,39 @@ def jpeg(data: bytes) -> Size:
         if marker == 0xFF or marker in _NO_LENGTH:
             at += 1 if marker == 0xFF else 2
             continue
-        if marker in _FRAME:
+        if marker in _FRAME and at + 10 <= len(data):
             rows, columns = (int.from_bytes(data[at + i : at + i + 2], "big") for i in (5, 7))
             _whole(data, at, "JPEG")
-            return rows, columns, data[at + 9] if at + 9 < len(data) else 0
+            return rows, columns, data[at + 9], data[at + 4]
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     raise BadData("the frame is no JPEG codestream")
+
+
+def sound(data: bytes) -> None:
+    """Check the markers of a JPEG codestream up to its scan: where they are damaged, gdcm ends the whole process.
+
+    Raises
+    ------
+    BadData
+        A marker is none, or JFIF is of a version that gdcm gives up at.
+    """
+    at, frame = 2, False
+    while data[at : at + 1] == b"\xff" and at + 4 <= len(data):
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker < 0xC0 or marker == 0xFF or marker in _NO_LENGTH or length < 2:
+            break
+        if data[at + 4 : at + 9] == b"JFIF\0" and data[at + 9] != 1:
+            break
+        if marker in _FRAME and marker != 0xF7:
+            if frame or data[at + 4] < 2:
+                break
+            frame = True
+        if marker == 0xDA:
+            if frame:
+                return
+            break
+        at += 2 + length
+    raise BadData("the markers of the JPEG codestream are damaged", offset=at)
 
 
 def jpeg_2000(data: bytes) -> Size:
@@ -48,7 +75,9 @@ def jpeg_2000(data: bytes) -> Size:
     right, bottom, left, top = (int.from_bytes(data[at + i : at + i + 4], "big") for i in (8, 12, 16, 20))
     if not _tiles_whole(data, at):
         _whole(data, at, "JPEG 2000")
-    return bottom - top, right - left, int.from_bytes(data[at + 40 : at + 42], "big")
+    samples = int.from_bytes(data[at + 40 : at + 42], "big")
+    bits = max((data[at + 42 : at + 42 + 3 * samples : 3]), default=0) % 128 + 1  # the highest bit says: signed
+    return bottom - top, right - left, samples, bits
 
 
 def _tiles_whole(data: bytes, at: int) -> bool:
@@ -69,8 +98,8 @@ def _whole(data: bytes, at: int, what: str) -> None:
         raise BadData(f"the {what} codestream is cut off")
 
 
-def jpeg_xl(data: bytes) -> Size | None:
-    """Rows, columns and 0 (not said in front) of a JPEG XL codestream (ISO/IEC 18181-1 D.2).
+def jpeg_xl(data: bytes) -> Size:
+    """Rows, columns, 0 and 0 (not said in front) of a JPEG XL codestream (ISO/IEC 18181-1 D.2).
 
     Raises
     ------
@@ -97,4 +126,4 @@ def jpeg_xl(data: bytes) -> Size | None:
     rows = side()
     ratio = take(3)
     over, under = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio]
-    return rows, rows * over // under if ratio else side(), 0
+    return rows, rows * over // under if ratio else side(), 0, 0

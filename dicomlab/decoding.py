@@ -70,8 +70,10 @@ def decode(
     except BadData as error:
         raise _bad(path, index, count, error.why) from None
     if said is not None and (said[:2] != (form.rows, form.columns) or said[2] not in (0, form.samples)):
-        why = f"the codestream is of {_text(*said)}, the header says {_text(form.rows, form.columns, form.samples)}"
+        why = f"the codestream is of {_text(*said[:3])}, the header says {_text(form.rows, form.columns, form.samples)}"
         raise _bad(path, index, count, why)
+    if said is not None and said[3] > form.allocated:
+        raise _bad(path, index, count, f"the codestream is of {said[3]} bits, the header says {form.allocated}")
     failures = []
     for name, decoder in codecs.decoders(path, transfer_syntax, form):
         try:
