@@ -32,7 +32,7 @@ peers:
 	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -qq && \
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	    dcmtk orthanc chromium fonts-dejavu-core
+	    dcmtk orthanc openssl chromium fonts-dejavu-core
 
 benchmarks: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(ROWS),,--markdown docs/benchmarks.md)

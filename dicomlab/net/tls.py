@@ -27,8 +27,11 @@ class TLS:
 
     Examples
     --------
-    >>> TLS(ca="hospital-ca.pem", certificate="lab.pem", key="lab.key", password_variable="LAB_KEY_PASSWORD")
-    TLS(ca='hospital-ca.pem', certificate='lab.pem', key='lab.key')
+    >>> tls = TLS(ca="hospital-ca.pem", certificate="lab.pem", key="lab.key", password_variable="LAB_KEY_PASSWORD")
+    >>> tls.minimum, tls.check_host
+    ('1.2', True)
+    >>> "LAB_KEY_PASSWORD" in repr(tls)
+    False
     """
 
     ca: str = ""  # PEM file of trusted certificates; "" trusts what the system trusts
