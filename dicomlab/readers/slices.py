@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -96,6 +97,12 @@ def instance_of(headers: Headers, row: int) -> Instance:
     wrong = length_fits(place[1], form, count, meta.transfer_syntax)
     if wrong:
         raise BadData(wrong, tag="7FE00010")
+    try:
+        size = os.path.getsize(headers.paths[row])
+    except OSError as error:
+        raise BadData(f"cannot be read: {error.strerror}") from error
+    if place[1] == 0xFFFFFFFF and 8 * count > size:  # each frame is a fragment at least, with a header of 8 bytes
+        raise BadData(f"NumberOfFrames is {count} in a file of {size} bytes", tag="00280008")
     name = header.text("SOPInstanceUID") or headers.paths[row]
     return Instance(headers.paths[row], header, name, meta.transfer_syntax, form, place, count)
 

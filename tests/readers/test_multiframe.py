@@ -98,6 +98,18 @@ def test_each_file_is_a_thing_of_its_own_and_a_bad_one_costs_itself(tmp_path):  
         load(paths[2])
 
 
+def test_a_number_of_frames_that_no_file_holds_is_refused_before_anything_is_made_of_them(tmp_path):  # R0.8
+    from pydicom.uid import RLELossless
+
+    dataset = cine(2)
+    (path,) = slices.write(tmp_path, [dataset])
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    dataset.NumberOfFrames = 2_000_000_000
+    dataset.save_as(path, enforce_file_format=True)
+    with pytest.raises(BadFile, match="NumberOfFrames is 2000000000 in a file of"):
+        load(path)
+
+
 def test_an_ultrasound_loop_of_another_vendor_is_frames_of_colour_with_times():
     """30 frames of JPEG in YBR_FULL_422, whose decoded pixels other programs give as RGB."""
     found = load(shared("data/codecs_pydicom/test_files/examples_ybr_color.dcm"))
