@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import slices
 from coded import JPEG, JPEG_2000, JPEG_LS, RLE
-from support import shared
+from support import ROOT, shared
 
 from dicomlab import codecs, codestream, decoding, encapsulated, headers, load, load_all, readers
 from dicomlab.errors import BadData, BadFile, InvalidRequest, MissingCodec
@@ -331,3 +331,9 @@ def test_stored_values_equal_those_of_independent_decoders(decoders):  # R12.13
         assert hashlib.sha256(values.tobytes()).hexdigest() in wanted, name
         checked[facts["transfer_syntax"]] = checked.get(facts["transfer_syntax"], 0) + 1
     assert len(checked) == (12 if decoders == "fast" else 11) and sum(checked.values()) > 140
+
+
+def test_the_page_of_transfer_syntaxes_names_each_that_is_decoded():
+    page = (ROOT / "docs/codecs.md").read_text(encoding="utf-8")
+    for syntax in codecs.CODECS:
+        assert re.search(rf"(?<=[ ]){re.escape(syntax.removeprefix('1.2.840.10008.1.2'))}(?=[, ])", page), syntax
