@@ -17,7 +17,8 @@ from ..realworld import RealWorld
 from .dimensions import GROUPS, Said, columns
 from .layout import Column, Integers
 from .reader import Found
-from .slices import Instance, Slice, arrange, instance_of
+from .slices import Instance, Slice, instance_of
+from .stacking import arrange
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 ENHANCED = frozenset(

@@ -17,10 +17,11 @@ from ..headers import Headers
 from ..imageheader import IMAGES, WANTED
 from ..pixels import Rescale
 from ..stacks import line
+from .arrays import attributes, labelled, per_frame, read_frames
 from .enhanced import Enhanced
 from .images import frames_of
 from .reader import Found, Thing, title
-from .slices import Instance, Slice, attributes, instance_of, labelled, per_frame, read_frames
+from .slices import Instance, Slice, instance_of
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 #: Classes whose images are multi-frame, one frame or many.

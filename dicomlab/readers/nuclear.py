@@ -18,7 +18,8 @@ from .images import frames_of
 from .layout import Column, Integers, Layout, lay_out, ranked
 from .multiframe import frames_array, rescale_of, units_of
 from .reader import Found, Thing, title
-from .slices import Instance, Slice, arrange, instance_of, whole
+from .slices import Instance, Slice, instance_of, whole
+from .stacking import arrange
 
 NUCLEAR = "1.2.840.10008.5.1.4.1.1.20"
 #: The vectors that Frame Increment Pointer may name, and the axis each makes (PS3.3 C.8.4.8.1.1).
