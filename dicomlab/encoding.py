@@ -126,7 +126,7 @@ def walk(
         if tag in PIXELS and top:
             if length != UNDEFINED and value + length > total:
                 raise BadData(
-                    f"pixel data of {length} bytes, {total - value} are there",
+                    f"it ends too early: pixel data of {length} bytes, {total - value} are there",
                     tag=hexadecimal(tag),
                     offset=at,
                 )
@@ -141,7 +141,7 @@ def walk(
             if after > size:
                 if after > total:
                     raise BadData(
-                        f"a value of {length} bytes, {total - value} are left",
+                        f"it ends too early: a value of {length} bytes, {total - value} are left",
                         tag=hexadecimal(tag),
                         offset=at,
                     )

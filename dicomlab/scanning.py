@@ -139,7 +139,7 @@ def gather(
         )
     order = in_order(headers)
     for path, first in twice(headers, order):
-        files.problem(path, f"has the SOP Instance UID of {first!r}")
+        files.problem(path, f"has the same SOPInstanceUID as {first!r}")
     return Found(headers, order, skipped, files.problems, len(files.paths))
 
 

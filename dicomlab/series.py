@@ -260,14 +260,19 @@ def _refuse_many(found: Found, bad: list[tuple[str, DicomlabError]], seen: pd.Da
         raise failed[0].error
     reasons = "; ".join(dict.fromkeys(str(why) for why in seen["why"] if why))
     if bad:
-        reasons += f"{'; ' if reasons else ''}{len(bad)} files cannot be used: {bad[0][1].message}"
+        count = "1 file" if len(bad) == 1 else f"{len(bad)} files"
+        reasons += f"{'; ' if reasons else ''}{count} cannot be used: {bad[0][1].message}"
     series = seen["SeriesInstanceUID"].nunique()
     images = failed or things[0].image
     what = f"{len(seen)} {'stacks' if images else 'objects'}" + (f" of {series} series" if series > 1 else "")
+    whose = [uid for part in things for uid in part.instances] + [uid for part in failed for uid in part.instances]
+    apart = len(set(whose)) == len(whose)
     raise GeometryError(
         f"the instances are {what}, not one{' volume' if images else ''}" + (f" ({reasons})" if reasons else ""),
         stacks=seen,
-        advice="Filter the table to one of them (error.stacks lists them), or use load_all.",
+        advice="Filter the table to one of them (error.stacks lists them), or use load_all."
+        if apart
+        else "Use load_all, which gives each: one file holds several of them, and no filter tells them apart.",
     )
 
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import slices
 from pydicom.data import get_testdata_file
@@ -92,6 +93,11 @@ def test_the_slices_shown_are_the_same_step_apart_and_centred(tmp_path, most, sh
     places = [float(word[2:]) for word in said]
     assert len(places) == shown and len({b - a for a, b in itertools.pairwise(places)}) <= 1
     assert abs((places[0] - 0) - (12 - places[-1])) <= 2  # what is left over is shared between both ends
+
+
+def test_an_image_without_a_position_says_so(tmp_path):
+    alone = slices.image(np.zeros((4, 3), np.int16), None, 1, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
+    assert "4 y × 3 x   ·   no position in the patient" in words(view(load(slices.write(tmp_path, [alone]))))
 
 
 def test_three_slices_lie_side_by_side(tmp_path):

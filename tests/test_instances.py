@@ -228,7 +228,7 @@ def test_names_that_are_not_utf8_survive(tmp_path):  # B6
 def test_the_same_instance_in_two_files_is_reported(tmp_path):  # R14.9
     for name in ("a", "b"):
         shutil.copy(FILES / "CT_small.dcm", tmp_path / name)
-    with pytest.warns(ResultWarning, match="SOP Instance UID"):
+    with pytest.warns(ResultWarning, match="same SOPInstanceUID"):
         assert len(scan(tmp_path)) == 2
 
 

@@ -84,7 +84,7 @@ def one_by_one(folder):
     for _, path, elements in found:
         uid = elements.text("SOPInstanceUID")
         if uid and seen.setdefault(uid, path) != path:
-            files.problem(path, f"has the SOP Instance UID of {seen[uid]!r}")
+            files.problem(path, f"has the same SOPInstanceUID as {seen[uid]!r}")
     frame = instances([path for _, path, _ in found], [elements for _, _, elements in found])
     for odd in frame.attrs.pop("problems", []):
         files.problem(frame.path[odd["row"]], f"{odd['column']} {odd['text']!r} cannot be read")
@@ -188,6 +188,6 @@ def test_one_file_is_one_row_by_whatever_name_it_is_found(tmp_path):  # R14.3
     os.link(tmp_path / "below" / "ct", tmp_path / "other")
     (tmp_path / "link").symlink_to(tmp_path / "below" / "ct")
     (tmp_path / "copy").write_bytes(data)
-    with pytest.warns(ResultWarning, match="SOP Instance UID"):
+    with pytest.warns(ResultWarning, match="same SOPInstanceUID"):
         frame = scan(tmp_path, tmp_path / "below", tmp_path / "below" / "ct", tmp_path / "link", [tmp_path])
     assert len(frame) == 2

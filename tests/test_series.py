@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import slices
+from pydicom.data import get_testdata_file
 
 from dicomlab import geometry, load, load_all, pixels, series
 from dicomlab.errors import BadFile, GeometryError, InvalidRequest, ResultWarning
@@ -221,6 +222,11 @@ def test_what_is_no_single_frame_image_is_refused_by_its_class(tmp_path, uid, ex
     assert not found and word in found.report.why[0] and found.report.instances[0] == [str(paths[0])]
 
 
+def test_an_instance_without_a_class_is_refused_for_that():
+    with pytest.raises(InvalidRequest, match="it lacks SOPClassUID, which says what it is"):
+        load(get_testdata_file("nested_priv_SQ.dcm"))
+
+
 def test_an_empty_choice_is_an_error_and_a_table_needs_only_its_paths(tmp_path):
     paths = slices.write(tmp_path, slices.stack([0, 2]))
     for nothing in ([], pd.DataFrame({"path": []}), pd.DataFrame({"path": [None]}), pd.DataFrame({"PatientID": ["1"]})):
@@ -228,6 +234,8 @@ def test_an_empty_choice_is_an_error_and_a_table_needs_only_its_paths(tmp_path):
             load(nothing)
     with pytest.raises(InvalidRequest, match="folder"):
         load(tmp_path)
+    with pytest.raises(InvalidRequest, match="a DataFrame in a list is no path"):  # an item of groupby
+        load(("1.2.3", pd.DataFrame({"path": ["a"]}))[1:])
     table = pd.DataFrame({"path": [str(path) for path in paths]})
     assert load(table).sizes["z"] == 2 and load(table.iloc[0]).sizes["z"] == 1
 

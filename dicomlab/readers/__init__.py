@@ -102,7 +102,9 @@ def refusal(sop_class: str, header: Elements) -> InvalidRequest:
     BadData
         NumberOfFrames is no number.
     """
-    name = name_of(sop_class) if sop_class else "no SOP class"
+    if not sop_class:
+        return InvalidRequest("it lacks SOPClassUID, which says what it is", advice="pydicom.dcmread reads it.")
+    name = name_of(sop_class)
     if sop_class == DIRECTORY:
         return InvalidRequest("a DICOMDIR, which lists instances and is none", advice="load takes scan(DICOMDIR).")
     if " Image " in name and header.pixels is None:
@@ -118,7 +120,7 @@ def refusal(sop_class: str, header: Elements) -> InvalidRequest:
             return InvalidRequest(f"{name} of {frames} frames, a class that is not multi-frame; it is not loaded")
         if tiled(header):
             return InvalidRequest(f"{name}, many planes tiled into one image (mosaic); it is not loaded")
-    return InvalidRequest(f"{name} is not a series of single-frame images; it is not loaded")
+    return InvalidRequest(f"nothing here reads {name}")
 
 
 __all__ = ["READERS", "Reader", "choose", "refusal", "register", "wanted"]

@@ -172,6 +172,9 @@ def _title(volume: xr.DataArray) -> str:
 
 
 def _facts(volume: xr.DataArray) -> str:
+    if "geometry" not in volume.coords:
+        sizes = [f"{length} {name}" for name, length in volume.sizes.items() if name != "z" or "z" in volume.coords]
+        return f"{' × '.join(sizes)}   ·   no position in the patient"
     size = " × ".join(f"{length} {name}" for name, length in volume.sizes.items())
     try:
         spacing = " × ".join(f"{step:.3g}" for step in volume.dicom.spacing) + " mm"
