@@ -84,13 +84,15 @@ class Exports:
         Raises
         ------
         InvalidRequest
-            The name ends in neither; or as for `to_nibabel`.
+            The name ends in neither, its folder does not exist; or as for `to_nibabel`.
         GeometryError, MissingCodec
             As for `to_nibabel`.
         """
-        place = Path(path)
+        place = Path(path).expanduser()
         if not place.name.lower().endswith((".nii", ".nii.gz")):
             raise InvalidRequest(f"{place.name} is no name of a NIfTI file", advice="Let it end in .nii or .nii.gz.")
+        if not place.parent.is_dir():
+            raise InvalidRequest(f"there is no folder {str(place.parent)!r}", advice="Make it first.")
         _library("nibabel", "nifti").save(self.to_nibabel(), place)
         return place
 

@@ -142,7 +142,7 @@ def _paths(instances: Any) -> list[str]:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             said = repr(path) if isinstance(path, str | int | float | None) else f"a {type(path).__name__} in a list"
             raise InvalidRequest(f"{said} is no path", advice=_TAKES)
-        paths.append(os.fspath(path))
+        paths.append(os.path.expanduser(path))
     if not paths:
         raise InvalidRequest("nothing is selected", advice="Choose at least one instance.")
     return [str(path) for path in dict.fromkeys(paths)]

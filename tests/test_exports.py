@@ -101,6 +101,8 @@ def test_a_nifti_file_has_it_too(volume, tmp_path):
         assert nibabel.load(path).get_data_dtype() == volume.dtype
     with pytest.raises(InvalidRequest, match=r"a\.img is no name of a NIfTI file"):
         volume.dicom.to_nifti(tmp_path / "a.img")
+    with pytest.raises(InvalidRequest, match="there is no folder"):
+        volume.dicom.to_nifti(tmp_path / "none" / "a.nii")
 
 
 def test_simpleitk_has_every_voxel_where_it_is_in_the_patient(volume):

@@ -12,6 +12,12 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
+from dicomlab.readers.instance import Instance
+from dicomlab.readers.structured import Report
+from dicomlab.readers.structures import Structures
+from dicomlab.readers.waveform import Waveform
+from dicomlab.volume import DicomAccessor
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -35,6 +41,20 @@ def test_its_python_runs_as_it_stands(tmp_path):
         told = "print(type(volume).__name__, volume.dims, volume.attrs['units'], len(series), len(ct))"
         shown = run(code + told, tmp_path)
         assert re.fullmatch(r"DataArray \('z', 'y', 'x'\) HU [1-9]\d* [1-9]\d*\n", shown)
+
+
+def test_what_it_says_an_object_has_is_there():
+    said = {
+        DicomAccessor: [*re.findall(r"\.dicom\.(\w+)", README), "spacing", "orientation", "sel", "instances"],
+        Structures: ["rois", "contours", "mask"],
+        Report: ["measurements", "content", "text"],
+        Waveform: ["annotations", "__getitem__"],
+        Instance: ["dataset"],
+    }
+    for kind, names in said.items():
+        assert {"suv", "like", "to_nifti"} <= set(names) or kind is not DicomAccessor
+        for name in names:
+            assert (name in README or name[0] == "_") and (hasattr(kind, name) or name in kind.__annotations__), name
 
 
 def test_its_nodes_toml_is_read(tmp_path):

@@ -227,7 +227,7 @@ def test_an_instance_without_a_class_is_refused_for_that():
         load(get_testdata_file("nested_priv_SQ.dcm"))
 
 
-def test_an_empty_choice_is_an_error_and_a_table_needs_only_its_paths(tmp_path):
+def test_an_empty_choice_is_an_error_and_a_table_needs_only_its_paths(tmp_path, monkeypatch):
     paths = slices.write(tmp_path, slices.stack([0, 2]))
     for nothing in ([], pd.DataFrame({"path": []}), pd.DataFrame({"path": [None]}), pd.DataFrame({"PatientID": ["1"]})):
         with pytest.raises(InvalidRequest):
@@ -236,6 +236,8 @@ def test_an_empty_choice_is_an_error_and_a_table_needs_only_its_paths(tmp_path):
         load(tmp_path)
     with pytest.raises(InvalidRequest, match="a DataFrame in a list is no path"):  # an item of groupby
         load(("1.2.3", pd.DataFrame({"path": ["a"]}))[1:])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load(f"~/{paths[0].name}").sizes["z"] == 1  # as scan takes it
     table = pd.DataFrame({"path": [str(path) for path in paths]})
     assert load(table).sizes["z"] == 2 and load(table.iloc[0]).sizes["z"] == 1
 
