@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import IO
 
 from .errors import BadData, BadFile
 
@@ -36,46 +37,43 @@ def frame(path: str, place: tuple[int, int], index: int = 0, count: int = 1) -> 
         The file cannot be read, or its fragments are not those of so many frames.
     """
     try:
-        if count == 1:
-            return _alone(path, *place)
-        fragments = _fragments(path, os.stat(path).st_mtime_ns, place, count)[index]
-        with open(path, "rb") as file:
-            parts = []
-            for offset, length in fragments:
-                file.seek(offset)
-                parts.append(file.read(length))
-            return b"".join(parts)
+        with open(path, "rb", 0) as file:
+            read = _reader(file)
+            if count == 1:  # all of them
+                fragments: Fragments = _items(read, place[0], _end(file, place))[1]
+            else:
+                fragments = _fragments(path, os.stat(path).st_mtime_ns, place, count)[index]
+            parts = [read(at, size) for at, size in fragments]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
     except BadData as error:
         raise BadFile(path, error.why, tag="7FE00010") from None
     except OSError as error:
         raise BadFile(path, f"cannot be read: {error.strerror}") from error
 
 
-def _alone(path: str, offset: int, length: int) -> bytes:
-    """All fragments of the value, joined; read in one go."""
-    with open(path, "rb", 0) as file:
-        file.seek(offset)
-        data = file.read() if length == _UNDEFINED else file.read(length)
-    _, fragments = _items(lambda at, size: data[at : at + size], 0, len(data))
-    if len(fragments) == 1:
-        ((at, size),) = fragments
-        return data[at : at + size]
-    return b"".join(data[at : at + size] for at, size in fragments)
+def _reader(file: IO[bytes]) -> Callable[[int, int], bytes]:
+    def read(at: int, size: int) -> bytes:
+        file.seek(at)
+        data = file.read(size)
+        if len(data) != size:
+            raise BadData("the file became shorter")
+        return data
+
+    return read
+
+
+def _end(file: IO[bytes], place: tuple[int, int]) -> int:
+    """Where the value of Pixel Data ends at the latest."""
+    held = os.fstat(file.fileno()).st_size
+    return held if place[1] == _UNDEFINED else min(held, sum(place))
 
 
 @lru_cache(maxsize=4)
 def _fragments(path: str, changed: int, place: tuple[int, int], count: int) -> list[Fragments]:
     """For each frame its fragments; `changed` only says which state of the file this is known of."""
     with open(path, "rb") as file:
-
-        def read(at: int, size: int) -> bytes:
-            file.seek(at)
-            return file.read(size)
-
-        end = os.fstat(file.fileno()).st_size
-        if place[1] != _UNDEFINED:
-            end = min(end, place[0] + place[1])
-        table, fragments = _items(read, place[0], end)
+        read = _reader(file)
+        table, fragments = _items(read, place[0], _end(file, place))
         return _by_table(table, fragments, count) or _by_content(read, fragments, count)
 
 
@@ -117,7 +115,7 @@ def _by_content(read: Callable[[int, int], bytes], fragments: Fragments, count: 
     """One frame a fragment (always so with an Extended Offset Table), or from one start of a codestream to the next."""
     if len(fragments) == count:
         return [[fragment] for fragment in fragments]
-    firsts = [number for number, (at, _) in enumerate(fragments) if read(at, 4).startswith(_STARTS)]
+    firsts = [number for number, (at, size) in enumerate(fragments) if read(at, min(size, 4)).startswith(_STARTS)]
     if len(firsts) != count or firsts[0] != 0:
         raise BadData(f"the pixel data has {len(fragments)} fragments for {count} frames, nothing says which is whose")
     return [fragments[first:last] for first, last in pairwise([*firsts, len(fragments)])]
