@@ -6,7 +6,10 @@ import contextlib
 import copy
 import functools
 import logging
+import os
 import pickle
+import random
+import signal
 import socket
 import ssl
 import threading
@@ -18,6 +21,7 @@ from contextlib import contextmanager
 import pytest
 from certificates import PASSWORD, Certificates
 from support import free_port
+from wires import both_sides, collect, connected, meanwhile
 
 import dicomlab as dl
 from dicomlab.demo import DemoServer, Holdings
@@ -32,6 +36,8 @@ from dicomlab.net.addressbook import nodes
 from dicomlab.net.contexts import Context
 from dicomlab.net.doorway import Doorway
 from dicomlab.net.negotiation import request
+from dicomlab.net.pdu import Wire, p_data
+from dicomlab.net.sealed import Sealed
 from dicomlab.net.tls import TLS
 
 STUDY = "1.3.6.1.4.1.5962.1.1.0.0.0.1196530851.28319.0.1"  # 4 instances
@@ -440,3 +446,47 @@ def test_a_password_is_never_in_the_file(made):  # R1.3
     book.path.write_text('[a]\nae_title = "A"\nhost = "h"\nport = 1\ntls = "ca.pem"\n')
     with pytest.raises(InvalidRequest, match=r"line 5.*takes a table"):
         nodes()
+
+
+# -- threads and signals ---------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_in_the_handshake_comes_back_within_a_second(client):  # R1.19, F7
+    with bare(lambda peer: None) as address:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            dl.connect(address, tls=client).echo()
+        assert time.monotonic() - began < 1.3
+
+
+def test_one_thread_may_send_while_another_receives():  # R1.17: C-CANCEL in the middle of a C-GET
+    ours, theirs = both_sides()
+    near, far = connected()
+    client = Sealed(near, ours.client(), server_name="localhost")
+    server = Sealed(far, theirs.server(), inbound=True)
+    with meanwhile(lambda: server.shake_hands(lambda: None)):
+        client.shake_hands(lambda: None)
+    ends = Wire(client, "CLIENT"), Wire(server, "SERVER")
+    data, small = random.Random(1).randbytes(1 << 20), p_data(1, 2, b"cancel")
+    many = 2_000
+
+    def send() -> None:
+        for _ in range(40):
+            ends[1].send(p_data(1, 2, data[: (1 << 20) - 6]))
+
+    def interrupt() -> None:
+        for _ in range(many):
+            ends[0].send(small)
+
+    def heed() -> None:
+        for _ in range(many):
+            assert collect(ends[1])[1] == b"cancel"
+
+    try:
+        with meanwhile(send), meanwhile(interrupt), meanwhile(heed):
+            for _ in range(40):
+                assert collect(ends[0])[1] == data[: (1 << 20) - 6]
+    finally:
+        for end in ends:
+            end.close()
