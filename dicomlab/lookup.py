@@ -93,7 +93,7 @@ def _segmented(header: Elements, count: int) -> Array:
         dataset = alone.dataset()
         dataset.PhotometricInterpretation, dataset.PixelRepresentation = "PALETTE COLOR", 0
         for keyword in PALETTE[:3]:
-            dataset[keyword].value = [count, 0, dataset[keyword].value[2]]
+            dataset[keyword].value = [count & 0xFFFF, 0, dataset[keyword].value[2]]
         return np.asarray(apply_color_lut(np.arange(count, dtype=np.uint32), dataset))
     except Exception as error:  # pydicom raises what it meets
         raise BadData(f"the palette cannot be read: {error}", tag="00281101") from error

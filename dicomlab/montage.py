@@ -37,6 +37,11 @@ def slices_of(volume: xr.DataArray, axis: str, slices: int) -> tuple[list[int], 
     """Which slices are shown, the same step apart, and the volume with that axis in front (of 4-D the first)."""
     if axis not in volume.dims:
         raise InvalidRequest(f"the array has no dimension {axis!r}, it has {', '.join(map(str, volume.dims))}")
+    if axis not in AXES:
+        choose = f"volume.isel({axis}=0)" if axis.isidentifier() else "one with isel"
+        raise InvalidRequest(
+            f"slices lie side by side along z, y or x, not {axis}", advice=f"Choose one volume first: {choose}."
+        )
     for name in volume.dims:
         if name not in (*AXES, "channel"):
             volume = volume.isel({name: 0})

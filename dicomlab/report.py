@@ -34,6 +34,9 @@ class Volumes(Mapping[str, xr.DataArray]):
         self.stacks = stacks if stacks is not None else pd.DataFrame()
 
     def __getitem__(self, name: str) -> xr.DataArray:
+        if name not in self._volumes:
+            some = ", ".join(map(repr, list(self._volumes)[:8])) + (", ..." if len(self) > 8 else "")
+            raise KeyError(f"there is nothing named {name!r}; here are {some or 'none'}")
         return self._volumes[name]
 
     def __iter__(self) -> Iterator[str]:

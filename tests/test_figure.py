@@ -112,6 +112,8 @@ def test_what_cannot_be_shown_is_refused_with_what_to_do_instead(tmp_path):  # R
         view(volume.sel(z=slice(9000, 9001)))
     with pytest.raises(GeometryError, match=r"x is gone.*isel\(x=\[k\]\)"):
         view(volume.isel(x=0))
+    with pytest.raises(InvalidRequest, match=r"not time.*isel\(time=0\)"):
+        view(volume.expand_dims("time"), axis="time")
     with pytest.raises(InvalidRequest, match=r"not Volumes\. Take one of them by its name, such as 'CT 4'"):
         view(load_all(paths))
     with pytest.raises(InvalidRequest, match=r"not Structures\. It is no image; print it"):

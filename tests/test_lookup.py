@@ -79,6 +79,16 @@ def test_a_segmented_palette_is_expanded(tmp_path):  # PS3.3 C.7.9.2
     assert load(slices.write(tmp_path, [dataset])).values[0, :, 1].tolist() == [0, 100, 400]
 
 
+def test_a_segmented_palette_of_65536_entries_is_expanded(tmp_path):  # PS3.3 C.7.9.2: 0 stands for 2**16
+    dataset = palette(np.array([[0, 1, 65535]], np.uint16))
+    for colour in ("Red", "Green", "Blue"):
+        delattr(dataset, f"{colour}PaletteColorLookupTableData")
+        setattr(dataset, f"{colour}PaletteColorLookupTableDescriptor", [0, 0, 16])
+        segments = np.array([0, 1, 0, 1, 65535, 65535], "<u2").tobytes()
+        setattr(dataset, f"Segmented{colour}PaletteColorLookupTableData", segments)
+    assert load(slices.write(tmp_path, [dataset])).values[0, :, 1].tolist() == [0, 1, 65535]
+
+
 def test_a_damaged_palette_is_a_bad_file(tmp_path):  # R12.9
     dataset = palette(np.array([[0, 1]], np.uint8))
     del dataset.GreenPaletteColorLookupTableData

@@ -222,6 +222,13 @@ def test_what_is_no_single_frame_image_is_refused_by_its_class(tmp_path, uid, ex
     assert not found and word in found.report.why[0] and found.report.instances[0] == [str(paths[0])]
 
 
+def test_a_name_that_is_not_there_is_answered_with_those_that_are(tmp_path):
+    found = load_all(slices.write(tmp_path, slices.stack([0, 2])))
+    with pytest.raises(KeyError, match="nothing named 'CT'; here are 'CT 4'"):
+        found["CT"]
+    assert found.get("CT") is None and "CT 4" in found
+
+
 def test_an_instance_without_a_class_is_refused_for_that():
     with pytest.raises(InvalidRequest, match="it lacks SOPClassUID, which says what it is"):
         load(get_testdata_file("nested_priv_SQ.dcm"))
