@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..cache import Cache
-from ..errors import CacheError, InvalidRequest
+from ..errors import CacheError, ConnectError, InvalidRequest
 from ..level import QueryLevel
 from ..options import options
 from ..tables import addresses
 from . import query, verification
-from .deadline import Deadline
+from .deadline import Cancelled, Deadline
 from .hooks import Hooks
 from .negotiated import Negotiated
 from .node import Node, Timeouts
@@ -326,6 +326,12 @@ class _Call:
         failed = None if self.clock.hooks is None else self.clock.hooks.error
         if failed is not None and failed is not error and not isinstance(error, KeyboardInterrupt):
             raise failed  # of a hook: in another thread, or what became of it on the way
+        if isinstance(error, Cancelled):  # where there is no result to give back
+            raise ConnectError(
+                "stopped by cancel() or close() before it was answered",
+                peer=self._peer.node.identity,
+                elapsed=self.clock.elapsed,
+            ) from None
 
 
 def _limit(limit: int | None) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,3 +59,16 @@ def test_a_cache_that_may_not_be_written_is_refused_at_connect(tmp_path: Path) -
 def test_connect_makes_no_folder(tmp_path: Path) -> None:  # DESIGN 1: it opens nothing yet
     dl.connect("ARCHIVE@127.0.0.1:4242", cache=tmp_path / "deep" / "cache")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "call", [dl.Peer.echo, lambda peer: list(peer.each("STUDY", PatientID=""))], ids=["echo", "each"]
+)
+@pytest.mark.parametrize("stop", [dl.Peer.cancel, dl.Peer.close])
+def test_a_call_without_a_partial_result_that_is_stopped_says_so(call: Any, stop: Any) -> None:  # R0.4, R1.17
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        peer = dl.connect(f"SILENT@127.0.0.1:{silent.getsockname()[1]}")
+        threading.Timer(0.2, stop, (peer,)).start()
+        with pytest.raises(errors.ConnectError, match="stopped by cancel") as caught:
+            call(peer)
+        assert caught.value.elapsed is not None and caught.value.elapsed < 1.2
