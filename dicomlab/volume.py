@@ -373,8 +373,11 @@ class DicomAccessor(Exports):
         low, high = np.percentile(sample, [1, 99.5]) if sample.size else (0.0, 1.0)
         if attributes.get("Modality") == "CT" and self.units == "HU" and low < 240 and high > -160:
             return 40.0, 400.0
-        if low == high and np.isfinite(values).any():  # nearly all alike: what is not must be seen
-            low, high = (float(limit) for limit in (np.nanmin(values), np.nanmax(values)))
+        if low == high and sample.size:  # nearly all alike: what is not must be seen
+            finite = values[np.isfinite(values)]
+            low, high = float(finite.min()), float(finite.max())
+        elif attributes.get("Modality") == "PT" and sample.size:  # what is hot is small: let it stand out
+            low, high = 0.0, min(4 * high, float(np.nanmax(values)))
         return float(low + high) / 2, float(max(high - low, 1e-9))
 
     def montage(self, axis: str = "z", **choices: Any) -> Image:
