@@ -175,7 +175,7 @@ def test_the_window_is_that_of_the_images_or_fits_the_values(tmp_path):
 def test_what_is_rare_among_equal_values_is_seen_in_the_window(tmp_path):
     volume = load(slices.write(tmp_path, slices.stack([0, 1], rows=40, columns=40, Modality="MR")))
     lesion = volume.copy(data=np.zeros(volume.shape, np.float32))
-    lesion[0, 3, 3:6] = 4, np.nan, np.inf
+    lesion[0, 3, 3:6] = [4, np.nan, np.inf]
     assert lesion.dicom.window == (2, 4)
     body = volume.copy(data=np.ones(volume.shape, np.float32)).assign_attrs(Modality="PT", units="g/ml")
     body[0, :, :20], body[0, 3, 3] = 0, 3
