@@ -23,7 +23,8 @@ from .negotiated import Negotiated
 from .negotiation import Accepted, Proposal
 from .node import Node
 from .pdu import PduType, Wire, abort_pdu
-from .sealed import EXPECTED, Sealed, expects_tls
+from .sealed import Sealed, expects_tls
+from .tlsreasons import EXPECTED
 
 BACK_OFF = (0.3, 0.6, 1.2)  # seconds before each new try after a transient rejection
 

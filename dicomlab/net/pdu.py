@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from ..errors import AssociationAborted, ConnectionLost, DicomlabError, ProtocolError, TLSVerificationError
 from .deadline import Deadline, no_answer
-from .sealed import EXPECTED, Sealed
+from .sealed import Sealed
 from .ticking import tick
+from .tlsreasons import EXPECTED
 
 MAXIMUM_LENGTH = 1 << 20  # what we announce, and the limit of what we take, in bytes
 COMMAND_LIMIT = 1 << 16  # bytes of a command set (R0.8)
