@@ -30,8 +30,9 @@ def arrange(planes: list[Plane], why: str = "") -> list[Stack]:
     planes = sorted(planes, key=lambda plane: (plane.number or 0, plane.sop_instance))  # input order never counts
     if not planes[0].lies:
         if planes[0].sop_class in PLANES:
+            images = "1 image" if len(planes) == 1 else f"{len(planes)} images"
             raise GeometryError(
-                f"{len(planes)} images without ImagePositionPatient, ImageOrientationPatient or PixelSpacing",
+                f"{images} without ImagePositionPatient, ImageOrientationPatient or PixelSpacing",
                 advice="They can be loaded one by one as pictures with pydicom, but not as a volume.",
             )
         return [Stack(array([plane], (1,)), why=why or "image without a position") for plane in planes]

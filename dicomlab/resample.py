@@ -20,6 +20,7 @@ SAME_AXES = 5e-6  # components of M^-1 M' may differ so much from those of 1: 0.
 
 def like(array: xr.DataArray, other: xr.DataArray, method: str | None = None, fill: Any = None) -> xr.DataArray:
     """Values of `array` at the voxels of `other`; documented at ``.dicom.like``."""
+    must_be_volume(other)
     mine, theirs = array.dicom, other.dicom
     if method is None:
         method = "nearest" if array.dtype == np.bool_ else "linear"

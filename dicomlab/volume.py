@@ -186,13 +186,20 @@ class DicomAccessor(Exports):
         Raises
         ------
         InvalidRequest
-            The number of indices is not that of the spatial dimensions.
+            The number of indices is not that of the spatial dimensions, or one lies outside the array.
         """
         dims = self.dims
         if len(index) != len(dims):
             raise InvalidRequest(f"position takes {len(dims)} indices, for {', '.join(dims)}")
         given = dict(zip(dims, np.broadcast_arrays(*index), strict=True))
         shape = next(iter(given.values())).shape if given else ()
+        for name, places in given.items():
+            size = self._array.sizes[name]
+            if places.size and not (places.dtype.kind in "iu" and -size <= places.min() and places.max() < size):
+                raise InvalidRequest(
+                    f"the array has {size} voxels along {name}, and {places.tolist()!r:.60} is no index of one",
+                    advice=f"Give whole numbers below {size}.",
+                )
         points = [
             self._coordinate(name)[given[name]] if name in given else np.full(shape, self._coordinate(name)[0])
             for name in AXES
@@ -275,9 +282,11 @@ class DicomAccessor(Exports):
         >>> found.shape, found.dtype, bool((found.values == dose.values[::2]).all())
         ((8, 10, 10), dtype('float32'), True)
         """
-        from .resample import like
+        from .resample import METHODS, like
 
-        return self._array.copy() if self.same_grid(other) else like(self._array, other, method, fill)
+        if method in (None, *METHODS) and self.same_grid(other):
+            return self._array.copy()
+        return like(self._array, other, method, fill)
 
     # ------------------------------------------------------------------ what it was made of
     @property

@@ -106,6 +106,8 @@ def test_what_is_no_volume_or_method_is_refused_and_an_equal_grid_copied():
     for other in (None, volume.values):
         with pytest.raises(InvalidRequest, match="a volume is needed, not"):
             volume.dicom.like(other)
+    with pytest.raises(InvalidRequest, match="cubic"):
+        volume.dicom.like(volume, "cubic")
     same = volume.dicom.like(volume)
     assert same.identical(volume) and same is not volume
 

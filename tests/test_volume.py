@@ -71,6 +71,9 @@ def test_slicing_keeps_the_place_of_every_voxel_that_is_left(data):
 def test_a_slice_without_its_dimension_still_knows_its_place():
     volume = oblique()
     assert np.allclose(volume.isel(z=2).dicom.position(1, 3), volume.dicom.position(2, 1, 3))
+    for outside in (99, -99, 0.5, [0, 99]):
+        with pytest.raises(InvalidRequest, match="along z"):
+            volume.dicom.position(outside, 0, 0)
     with pytest.raises(GeometryError, match="x, y and z"):
         volume.isel(z=2).dicom.affine
 

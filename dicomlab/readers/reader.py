@@ -70,6 +70,6 @@ class Reader(Protocol):
 
 
 def title(header: Elements) -> str:
-    """Modality, number and description of the series, or its UID."""
+    """Modality, number and description of the series, or its UID, or "unnamed"."""
     parts = (header.text(name) for name in ("Modality", "SeriesNumber", "SeriesDescription"))
-    return " ".join(part for part in parts if part) or header.text("SeriesInstanceUID") or "volume"
+    return " ".join(part for part in parts if part) or header.text("SeriesInstanceUID") or "unnamed"
