@@ -22,7 +22,8 @@ from .errors import BadData, CacheError
 from .index import Row
 from .instances import WANTED
 
-PART = 1 << 18  # bytes that are gathered before they are written
+PART = 1 << 18  # bytes that are gathered before they are written,
+WRITE = 1 << 15  # and bytes of one write: for large ones the system looks for large pages, several times as dear
 _INCOMING, QUARANTINE, ASIDE = "incoming", "quarantine", "aside"
 _FINAL = re.compile(r"[0-9a-f]{32}\.dcm\Z")
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -170,12 +171,12 @@ class Draft:
             if not head:
                 os.lseek(self.handle, self.start, os.SEEK_SET)
             elif hasattr(os, "writev"):
-                done = os.writev(self.handle, (head, data))
+                done = os.writev(self.handle, (head, data[:WRITE]))
             while done < len(head):
                 done += os.write(self.handle, head[done:])
             done -= len(head)
         while done < len(data):
-            done += os.write(self.handle, data[done : done + (1 << 30)])
+            done += os.write(self.handle, data[done : done + WRITE])
 
     def close(self, head: bytes = b"") -> None:
         """Write the head where that is still to be done, and close the file."""
