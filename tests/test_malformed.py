@@ -42,7 +42,8 @@ BROKEN = {
 LIMIT = 3 << 30  # bytes of address space
 
 ONE = """
-import json, resource, sys, time, warnings
+import json, re, resource, sys, time, warnings
+from pathlib import Path
 resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))
 warnings.simplefilter("ignore")
 from dicomlab import load, load_all
@@ -57,7 +58,9 @@ for path in sys.argv[2:]:
     found = load_all([path, sys.argv[1]])
     took = time.process_time() - start
     names = [path in line.instances or path in line.why for line in found.report.itertuples()]
-    print(json.dumps([path, *said, took, len(found), any(names), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+    # not getrusage's maximum: that is at least what the parent held when it forked
+    peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+    print(json.dumps([path, *said, took, len(found), any(names), peak]))
 """
 
 
@@ -83,7 +86,7 @@ def test_each_broken_file_is_named_with_the_reason_and_its_neighbour_loads(tmp_p
         else:
             assert kind in ("ok", "InvalidRequest", "BadFile", "GeometryError"), (path, kind, why)
             assert volumes == (2 if kind == "ok" else 1) and (named or kind in ("ok", "GeometryError"))
-    assert lines[-1][-1] < 600 << 10  # KiB
+    assert lines[-1][-1] < 300 << 10  # KiB; 180 MiB of them are the imports
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian])
