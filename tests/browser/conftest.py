@@ -52,7 +52,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def open_notebook(lab: Server, chromium: Any) -> Iterator[Callable[..., Notebook]]:
-    """``open_notebook(*cells, run=True, dark=False, width=1300, height=1000)``: a notebook of those cells, open and run."""
+    """``open_notebook(*cells, run=True, dark=False)``: a notebook of those cells, open and run."""
     contexts = []
 
     def opened(
