@@ -187,8 +187,8 @@ class Elements:
             return default
         try:
             found = typed(vr, value, self.codecs)
-        except (ValueError, struct.error, OverflowError) as error:
-            raise BadData(f"{vr} value {value[:32]!r} is none: {error}", tag=hexadecimal(tag)) from None
+        except (ValueError, struct.error, OverflowError):
+            raise BadData(f"{_shown(value)} is no value of VR {vr}", tag=hexadecimal(tag)) from None
         return default if found is None or found == "" else found
 
     def text(self, keyword: str | int) -> str:
@@ -241,6 +241,12 @@ class Elements:
         made = Dataset(found)
         made.set_original_encoding(self.implicit, True, list(self.codecs[0]))
         return made
+
+
+def _shown(value: bytes) -> str:
+    """A value for a message: its text where it is some, else its bytes; cut where it is long."""
+    short = value[:32].rstrip(b" \0")
+    return repr(short.decode("ascii")) if short.isascii() and short.decode("ascii").isprintable() else repr(short)
 
 
 def _tag(keyword: str | int) -> int:

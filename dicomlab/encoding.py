@@ -43,9 +43,7 @@ ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 #: Tag to (VR, value); implicit?; where the walk stopped; VR, offset and length of the pixel data there.
 Walked = tuple[dict[int, tuple[str, bytes]], bool, int, tuple[str, int, int] | None]
 
-_heads: dict[
-    bytes, tuple[int, str, bool]
-] = {}  # the first six bytes of an explicit element -> tag, VR, long?
+_heads: dict[bytes, tuple[int, str, bool]] = {}  # the first six bytes of an explicit element -> tag, VR, long?
 _tags: dict[bytes, tuple[int, str]] = {}  # the first four bytes of an implicit element -> tag, VR
 
 
@@ -126,7 +124,7 @@ def walk(
         if tag in PIXELS and top:
             if length != UNDEFINED and value + length > total:
                 raise BadData(
-                    f"it ends too early: pixel data of {length} bytes, {total - value} are there",
+                    f"it ends too early: {total - value:,} of {length:,} bytes of pixel data are there",
                     tag=hexadecimal(tag),
                     offset=at,
                 )
@@ -141,7 +139,7 @@ def walk(
             if after > size:
                 if after > total:
                     raise BadData(
-                        f"it ends too early: a value of {length} bytes, {total - value} are left",
+                        f"it ends too early: a value of {length:,} bytes, and {total - value:,} are left",
                         tag=hexadecimal(tag),
                         offset=at,
                     )

@@ -4,6 +4,7 @@
 
     DicomlabError
     ├── InvalidRequest (ValueError)      refused by us before anything is sent or read
+    │   └── UnknownName (KeyError)       there is nothing of that name; says what there is
     ├── ConnectError                     TCP level, or the association was cut
     │   ├── ConnectionLost               closed or reset by the peer in the middle of something
     │   ├── AssociationTimeout           no answer to the connection, or to A-ASSOCIATE-RQ
@@ -29,7 +30,7 @@ thing to do (``advice``); what had arrived before it is in ``rows`` or ``instanc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -117,6 +118,17 @@ class InvalidRequest(DicomlabError, ValueError):
     """Refused before anything was sent or read; the message says what to write instead."""
 
 
+class UnknownName(InvalidRequest, KeyError):
+    """A mapping has nothing of that name; also a KeyError, so that ``in`` and ``get`` work as for any mapping."""
+
+    def __init__(self, name: object, known: Iterable[str], what: str = "thing") -> None:
+        names = list(known)
+        near = did_you_mean(name, names) if isinstance(name, str) else ""
+        some = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
+        advice = f"There are {some}." if len(names) > 1 else f"There is {some or 'none at all'}."
+        super().__init__(f"there is no {what} named {name!r}{near}", advice=advice)
+
+
 class ConnectError(DicomlabError):
     """The peer could not be reached, or the association was cut."""
 
@@ -199,17 +211,33 @@ class BadData(DicomlabError):
     """Bytes that do not follow PS3.5, with ``tag`` (8 hex digits or ""), ``offset`` in bytes and ``why``."""
 
     def __init__(self, why: str, *, tag: str = "", offset: int | None = None, **context: Any) -> None:
-        place = f" at {tag}" if tag else ""
-        place += f", byte {offset}" if offset is not None else ""
-        super().__init__(f"{why}{place}", **context)
+        super().__init__(f"{why}{_place(tag, offset)}", **context)
         self.why, self.tag, self.offset = why, tag, offset
+
+    @property
+    def said(self) -> str:
+        """What is wrong and where, without the name of a file."""
+        return f"{self.why}{_place(self.tag, self.offset)}"
+
+
+def _place(tag: str, offset: int | None) -> str:
+    """Where in a data set, as a person would say it: the attribute by its keyword, and the byte."""
+    from pydicom.datadict import keyword_for_tag
+
+    places = []
+    if tag:
+        keyword = keyword_for_tag(int(tag, 16))
+        places.append(f"{keyword} ({tag[:4]},{tag[4:]})" if keyword else f"({tag[:4]},{tag[4:]})")
+    if offset is not None:
+        places.append(f"at byte {offset:,}")
+    return f", in {' '.join(places)}" if tag else "".join(f", {place}" for place in places)
 
 
 class BadFile(BadData):
     """A file that cannot be used, with ``path``, ``tag`` and ``why``; ``others`` are found bad in the same step."""
 
-    def __init__(self, path: Any, why: str, *, tag: str = "", **context: Any) -> None:
-        super().__init__(why, tag=tag, **context)
+    def __init__(self, path: Any, why: str, *, tag: str = "", offset: int | None = None, **context: Any) -> None:
+        super().__init__(why, tag=tag, offset=offset, **context)
         self.path = str(path)
         self.others: list[BadFile] = []
         self.args = (f"{self.path}: {self.message}",)

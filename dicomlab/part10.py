@@ -46,15 +46,11 @@ def read_header(
     except BadFile:
         raise
     except BadData as error:
-        raise BadFile(path, _why(error), tag=error.tag, advice=error.advice) from None
+        raise BadFile(path, error.why, tag=error.tag, offset=error.offset, advice=error.advice) from None
     except OSError as error:
         raise BadFile(path, f"cannot be read: {error.strerror or error}") from None
     finally:
         os.close(file)
-
-
-def _why(error: BadData) -> str:
-    return error.why if error.offset is None else f"{error.why}, byte {error.offset}"
 
 
 class _Window:
@@ -77,9 +73,7 @@ class _Window:
         return self.held
 
 
-def _header(
-    window: _Window, wanted: frozenset[int] | None, fallback_charset: str
-) -> tuple[FileMeta, Elements]:
+def _header(window: _Window, wanted: frozenset[int] | None, fallback_charset: str) -> tuple[FileMeta, Elements]:
     head = window(HEAD)
     if head[128:132] == b"DICM":
         at = 132
@@ -180,7 +174,8 @@ def _bare(window: _Window, wanted: frozenset[int] | None, fallback_charset: str)
         else:
             elements = _walked(window, 0, syntax == IMPLICIT, wanted, fallback_charset)
     except BadData as error:
-        raise BadData(f"no DICOM: no preamble, and no data set: {_why(error)}", tag=error.tag) from None
+        why = f"no DICOM: no preamble, and no data set: {error.why}"
+        raise BadData(why, tag=error.tag, offset=error.offset) from None
     if not elements.raw and wanted is None:
         raise BadData("no DICOM: neither a preamble nor a data set")
     return FileMeta(syntax, elements.text(0x00080016), elements.text(0x00080018), 0), elements
@@ -210,15 +205,11 @@ def _deflated(data: bytes, start: int, wanted: frozenset[int] | None, fallback_c
             return Elements(*found, fallback_charset)
         except NeedMore as more:
             if more.size > limit or size >= limit:
-                raise BadData(
-                    f"inflates to more than {limit} bytes (at most {RATIO} times the file)"
-                ) from None
+                raise BadData(f"inflates to more than {limit} bytes (at most {RATIO} times the file)") from None
             size = max(4 * size, more.size + 1024)
 
 
-def _big_endian(
-    window: _Window, start: int, wanted: frozenset[int] | None, fallback_charset: str
-) -> Elements:
+def _big_endian(window: _Window, start: int, wanted: frozenset[int] | None, fallback_charset: str) -> Elements:
     """Explicit VR Big Endian (retired), by pydicom; the values are given in little endian."""
     from pydicom.filebase import DicomBytesIO
     from pydicom.filereader import read_dataset

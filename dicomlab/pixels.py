@@ -221,6 +221,27 @@ _NEWER = {  # than pydicom's dictionary
 }
 
 
+#: Under which roots makers number their private SOP classes.
+_MAKERS = {
+    "1.2.840.113619.": "GE", "1.3.12.2.1107.": "Siemens", "1.3.46.670589.": "Philips", "1.2.392.200036.9116.": "Canon",
+}  # fmt: skip
+
+
+def class_name(sop_class: str) -> str:
+    """Name of an SOP class with its UID; of one that is not the standard's, whose it is.
+
+    Examples
+    --------
+    >>> class_name("1.2.840.10008.5.1.4.1.1.2"), class_name("1.3.46.670589.11.0.0.12.1")
+    ('CT Image Storage (1.2.840.10008.5.1.4.1.1.2)', 'private SOP class of Philips (1.3.46.670589.11.0.0.12.1)')
+    """
+    name = name_of(sop_class)
+    if name != sop_class or sop_class.startswith("1.2.840.10008."):
+        return name
+    maker = next((f" of {maker}" for root, maker in _MAKERS.items() if sop_class.startswith(root)), "")
+    return f"private SOP class{maker} ({sop_class})"
+
+
 @lru_cache(maxsize=256)
 def name_of(uid: str) -> str:
     """Name of a UID in PS3.6 Annex A, with the UID; the UID alone if it has none.

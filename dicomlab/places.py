@@ -18,12 +18,12 @@ class Files:
     def __init__(self) -> None:
         self.paths: list[str] = []
         self.named: set[str] = set()  # by the caller or a DICOMDIR, not found in a folder
-        self.problems: list[dict[str, str]] = []
+        self.problems: list[dict[str, str]] = []  # path, why, and the severity: "error" where it is not used
         self._seen: dict[tuple[int, int], str] = {}  # device and inode: the first file with these
 
-    def problem(self, path: str, why: str) -> None:
-        """Note what is odd about a file."""
-        self.problems.append({"path": path, "why": why})
+    def problem(self, path: str, why: str, severity: str = "error") -> None:
+        """Note what is wrong with a file, or only odd about it."""
+        self.problems.append({"severity": severity, "path": path, "why": why})
 
     def add(self, place: Place) -> None:
         """Take the files of one place."""
@@ -76,7 +76,7 @@ class Files:
                     elif entry.is_dir(follow_symlinks=False):
                         below.append(entry.path)
                     else:
-                        self.problem(entry.path, "neither a file nor a folder, not opened")
+                        self.problem(entry.path, "neither a file nor a folder, not opened", "warning")
                 except OSError as error:
                     self.problem(entry.path, f"cannot be read ({error.strerror})")
             waiting += reversed(below)
@@ -85,12 +85,12 @@ class Files:
         """A link to a file inside the root is taken; one to a folder inside is found there anyway."""
         target = os.path.realpath(path)
         if not inside(target, root):
-            self.problem(path, "a link that leads out of the folder, not followed")
+            self.problem(path, "a link that leads out of the folder, not followed", "warning")
             return
         try:
             status = os.stat(target)
         except OSError:
-            self.problem(path, "a link that leads nowhere")
+            self.problem(path, "a link that leads nowhere", "warning")
             return
         if stat.S_ISREG(status.st_mode):
             self._file(path, status.st_dev, status.st_ino)

@@ -1,18 +1,49 @@
-"""What came of a load: the volumes, and a table of what is none, or is one with a reservation."""
+"""What came of a load: the volumes, and a table of what is none, or is one with a reservation.
+
+pandas cuts a long cell, so what went wrong is told in full by the text and HTML of the volumes themselves.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from typing import Any
 
 import pandas as pd
 import xarray as xr
 
+from .errors import UnknownName
+from .status import printable
+
 COLUMNS = ("severity", "what", "why", "instances")
+SEVERITIES = ("error", "warning", "note")
+SHOWN = 8  # lines of the report that are told at once
+
+
+def line(severity: str, what: str, why: str, instances: list[str]) -> dict[str, Any]:
+    """One line of a report."""
+    return {"severity": severity, "what": what, "why": why, "instances": instances}
+
+
+def dropped(instances: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Lines of the report for what the scan that made a table left out of it."""
+    attributes = getattr(instances, "attrs", {}) if isinstance(instances, pd.DataFrame | pd.Series) else {}
+    here, found = set(paths), []
+    for one in attributes.get("problems") or []:
+        severity, path = one.get("severity", ""), one.get("path", "")
+        if severity in ("error", "warning") and path not in here:
+            found.append(line(severity, path, f"left out by the scan: {one['why']}", [path]))
+    if skipped := attributes.get("skipped"):
+        files = "1 file is" if skipped == 1 else f"{skipped} files are"
+        found.append(line("note", "scan", f"{files} no DICOM and passed over", []))
+    return found
 
 
 class Volumes(Mapping[str, xr.DataArray]):
     """A volume for each thing found, by name, and ``report``: what is not a volume, and why.
+
+    Print it: the first errors and warnings are told in full, the others counted by severity.
 
     Attributes
     ----------
@@ -35,8 +66,7 @@ class Volumes(Mapping[str, xr.DataArray]):
 
     def __getitem__(self, name: str) -> xr.DataArray:
         if name not in self._volumes:
-            some = ", ".join(map(repr, list(self._volumes)[:8])) + (", ..." if len(self) > 8 else "")
-            raise KeyError(f"there is nothing named {name!r}; here are {some or 'none'}")
+            raise UnknownName(name, self)
         return self._volumes[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -45,15 +75,54 @@ class Volumes(Mapping[str, xr.DataArray]):
     def __len__(self) -> int:
         return len(self._volumes)
 
-    def __repr__(self) -> str:
+    def _counts(self) -> str:
+        """ "2 errors, 1 note" """
+        count = Counter(self.report.severity)
+        return ", ".join(f"{count[one]} {one}{'s' if count[one] > 1 else ''}" for one in SEVERITIES if count[one])
+
+    def _told(self) -> list[tuple[str, str, str]]:
+        """Severity, what and why of the lines that must not be missed, the worst first."""
+        lines = [(str(line.severity), str(line.what), str(line.why)) for line in self.report.itertuples()]
+        worst = [line for line in lines if line[0] != "note"]
+        return sorted(worst, key=lambda line: SEVERITIES.index(line[0]))[:SHOWN]
+
+    def _heading(self) -> str:
         what = "volume" if all(isinstance(each, xr.DataArray) for each in self.values()) else "thing"
-        lines = [f"{len(self)} {what}{'' if len(self) == 1 else 's'}"]
-        for name, volume in self._volumes.items():
-            if not isinstance(volume, xr.DataArray):
-                lines.append(f"  {name!r}: {getattr(volume, 'summary', type(volume).__name__)}")
-                continue
-            size = " x ".join(f"{dim} {length}" for dim, length in volume.sizes.items())
-            lines.append(f"  {name!r}: {size}, {volume.dtype}, {volume.attrs.get('units') or 'no units'}")
-        for severity, count in self.report.severity.value_counts().items():
-            lines.append(f"{count} {severity}{'s' if count > 1 else ''}, see .report")
+        return f"{len(self)} {what}{'' if len(self) == 1 else 's'}"
+
+    def _rest(self, told: int) -> str:
+        return f"{self._counts()}: all are in .report" if len(self.report) > told else self._counts()
+
+    def __repr__(self) -> str:
+        lines = [self._heading()]
+        lines += [f"  {name!r}: {_described(volume)}" for name, volume in self._volumes.items()]
+        told = self._told()
+        if len(self.report):
+            lines.append(self._rest(len(told)))
+            lines += [f"  {severity}: {printable(what)}: {printable(why)}" for severity, what, why in told]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [(escape(name), escape(_described(volume))) for name, volume in self._volumes.items()]
+        told = self._told()
+        worst = [
+            f"<tr><td>{severity}</td><td>{escape(printable(what))}</td>"
+            f"<td style='text-align:left;white-space:normal'>{escape(printable(why))}</td></tr>"
+            for severity, what, why in told
+        ]
+        found = "".join(
+            f"<tr><th>{name}</th><td style='text-align:left'>{described}</td></tr>" for name, described in rows
+        )
+        parts = [f"<table><caption>{self._heading()}</caption>{found}</table>"]
+        if len(self.report):
+            parts.append(f"<table><caption>{self._rest(len(told))}</caption>{''.join(worst)}</table>")
+        return "".join(parts)
+
+
+def _described(thing: Any) -> str:
+    """One line: sizes, type and units of a volume, the summary of what is none."""
+    if not isinstance(thing, xr.DataArray):
+        return str(getattr(thing, "summary", type(thing).__name__))
+    size = " x ".join(map(str, thing.shape))
+    dims = ", ".join(map(str, thing.dims))
+    return f"{size} ({dims}), {thing.dtype}, {thing.attrs.get('units') or 'no units'}"

@@ -20,6 +20,7 @@ from .places import Files, Place, each
 if TYPE_CHECKING:
     import pandas as pd
 
+_TWICE: Final = "has the same SOPInstanceUID as "
 _DIRECTORY: Final = b"1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 
 
@@ -37,8 +38,10 @@ def scan(*places: Place | Iterable[Place], progress: Callable[[int, int], object
     -------
     pandas.DataFrame
         The instances table, sorted by study, series, position and number. ``attrs["skipped"]`` counts the files
-        that are no DICOM; ``attrs["problems"]`` names the damaged and odd ones (path, why), and one
-        `ResultWarning` says how many there are, or that no instance was found at all.
+        that are no DICOM; ``attrs["problems"]`` has the others with something wrong, each with its path, why, and a
+        severity: "error" where the file cannot be used, "warning" where it was not opened, "note" where it is in the
+        table all the same (a duplicate of another, a value that cannot be read). One `ResultWarning` says how many
+        there are, or that no instance was found at all. `load_all` has those that are not in the table in its report.
 
     Raises
     ------
@@ -62,7 +65,7 @@ class Found:
     headers: Headers  # of the instances, in the order of their files
     order: NDArray[np.intp]  # rows of `headers` in the order of a scan
     skipped: int  # files that are no DICOM
-    problems: list[dict[str, str]]  # path, why
+    problems: list[dict[str, str]]  # severity, path, why
     looked: int | None = None  # files looked at; None where they were known before
 
     @classmethod
@@ -94,19 +97,13 @@ class Found:
         problems = [*self.problems]
         for one in odd:
             why = f"{one['column']} {one['text']!r} cannot be read"
-            problems.append({"path": self.headers.paths[one["row"]], "why": why})
+            problems.append({"severity": "note", "path": self.headers.paths[one["row"]], "why": why})
         frame.attrs = {"skipped": self.skipped, "problems": problems}
         said = []
         if not len(self.order) and self.looked is not None:
             files = "1 file" if self.looked == 1 else f"{self.looked:,} files"
             said.append(f"No DICOM instance was found; {files} looked at. Name the folder, file or DICOMDIR of some.")
-        if problems:
-            first = problems[0]
-            are = "1 file is" if len(problems) == 1 else f"{len(problems):,} files are"
-            said.append(
-                f"{are} damaged or odd; the first is {first['path']!r}: {first['why']}. "
-                "All are in .attrs['problems']."
-            )
+        said += _counted(problems)
         if said:
             warnings.warn(" ".join(said), ResultWarning, stacklevel=3)
         return frame
@@ -128,7 +125,7 @@ def gather(
     for row, error in sorted(headers.errors.items()):
         path = files.paths[row]
         if path in files.named or _is_dicom(path):
-            files.problem(path, f"{error.why}{f' ({error.tag})' if error.tag else ''}")
+            files.problem(path, error.said)
         else:
             skipped += 1
     classes = headers.values(0x00080016)
@@ -139,8 +136,29 @@ def gather(
         )
     order = in_order(headers)
     for path, first in twice(headers, order):
-        files.problem(path, f"has the same SOPInstanceUID as {first!r}")
+        files.problem(path, f"{_TWICE}{first!r}", "note")
     return Found(headers, order, skipped, files.problems, len(files.paths))
+
+
+def _counted(problems: list[dict[str, str]]) -> list[str]:
+    """A sentence for each kind of problem, with the first of it; and where all are."""
+    kinds: dict[str, list[dict[str, str]]] = {}
+    for one in problems:
+        twice = one["severity"] == "note" and one["why"].startswith(_TWICE)
+        kinds.setdefault("twice" if twice else one["severity"], []).append(one)
+    words = {
+        "error": ("file cannot be used", "files cannot be used"),
+        "warning": ("file or link was not opened", "files or links were not opened"),
+        "twice": ("file is a duplicate", "files are duplicates"),
+        "note": ("value cannot be read", "values cannot be read"),
+    }
+    said = []
+    for kind, (single, several) in words.items():
+        if found := kinds.get(kind):
+            count = f"1 {single}" if len(found) == 1 else f"{len(found):,} {several}"
+            which = "" if len(found) == 1 else "the first is "
+            said.append(f"{count}: {which}{found[0]['path']!r}, {found[0]['why']}.")
+    return [*said, "All are in .attrs['problems']."] if len(problems) > 1 else said
 
 
 def _is_dicom(path: str) -> bool:

@@ -15,7 +15,7 @@ from . import headers, readers
 from .errors import BadData, BadFile, DicomlabError, GeometryError, InvalidRequest, MissingCodec, ResultWarning
 from .extensions import Extension, copies, extended
 from .readers.reader import Found, Reader, Thing
-from .report import Volumes
+from .report import Volumes, dropped, line
 
 Key = tuple[str, tuple[str, ...], int]  # title and instances of a thing, and which of those that have the same
 Made = dict[Key, tuple[Thing, Any]]  # what it made, or why it did not
@@ -84,7 +84,8 @@ def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] 
 def load_all(instances: Any, *, extensions: Iterable[Extension] = ()) -> Volumes:
     """Everything that instances hold, by name: volumes, and what other readers give.
 
-    ``.report`` says what is not loaded, or loaded with a reservation, and why.
+    ``.report`` says what is not loaded, or loaded with a reservation, and why; also what the scan that made the table
+    could not use. Print the result to read the first reasons in full.
 
     Parameters
     ----------
@@ -104,14 +105,15 @@ def load_all(instances: Any, *, extensions: Iterable[Extension] = ()) -> Volumes
     Traceback (most recent call last):
     dicomlab.errors.InvalidRequest: nothing is selected. Choose at least one instance.
     """
-    return _load(_paths(instances), None, copies(extensions), one=False)
+    paths = _paths(instances)
+    return _load(paths, None, copies(extensions), one=False, before=dropped(instances, paths))
 
 
 def _only(found: Volumes) -> Any:
     (result,) = found.values()
-    for line in found.report.itertuples():
-        if line.severity != "note":
-            warnings.warn(f"{line.what}: {line.why}", ResultWarning, stacklevel=3)
+    for told in found.report.itertuples():
+        if told.severity != "note":
+            warnings.warn(f"{told.what}: {told.why}", ResultWarning, stacklevel=3)
     return result
 
 
@@ -148,7 +150,14 @@ def _paths(instances: Any) -> list[str]:
     return [str(path) for path in dict.fromkeys(paths)]
 
 
-def _load(paths: Sequence[str], chunks: Any, extensions: Sequence[Extension], *, one: bool) -> Volumes:
+def _load(
+    paths: Sequence[str],
+    chunks: Any,
+    extensions: Sequence[Extension],
+    *,
+    one: bool,
+    before: Sequence[dict[str, Any]] = (),
+) -> Volumes:
     # Headers are read again whatever a table says of them: the files may have changed since it was made.
     read = headers.read(paths, readers.wanted())
     for row in read.errors:
@@ -170,11 +179,11 @@ def _load(paths: Sequence[str], chunks: Any, extensions: Sequence[Extension], *,
         if not damaged:
             break
         errors |= damaged  # each costs its file: what the others are is looked at again
-    report = [_line("error", path, _without(error.message, path), [path]) for path, error in bad]
-    report += [_line("note", *note) for note in found.notes]
-    report += [_line("error", part.title, part.error.message, part.instances) for part in found.failed]
+    report = [*before, *(line("error", path, _without(error.message, path), [path]) for path, error in bad)]
+    report += [line("note", *note) for note in found.notes]
+    report += [line("error", part.title, part.error.message, part.instances) for part in found.failed]
     said = "no part of the volume, and left aside; load_all gives it"
-    report += [_line("warning", thing.title, said, thing.instances) for thing in aside]
+    report += [line("warning", thing.title, said, thing.instances) for thing in aside]
     volumes: dict[str, Any] = {}
     for _, key in _keys(found.things):
         thing, result = made[key]
@@ -185,18 +194,18 @@ def _load(paths: Sequence[str], chunks: Any, extensions: Sequence[Extension], *,
             if one:
                 raise result
             said = str(result) if isinstance(result, MissingCodec) else result.message  # with its pip line
-            report.append(_line("error", name, said, thing.instances))
+            report.append(line("error", name, said, thing.instances))
             continue
         failures: list[str] = []
         if isinstance(result, xr.DataArray):
             result, failures = extended(result, extensions)
         volumes[name] = result
-        report += [_line("error", name, text, thing.instances) for text in failures]
-        report += [_line("warning", name, text, thing.instances) for text in thing.warnings]
-        report += [_line("warning", name, text, left) for text, left in thing.left]
+        report += [line("error", name, text, thing.instances) for text in failures]
+        report += [line("warning", name, text, thing.instances) for text in thing.warnings]
+        report += [line("warning", name, text, left) for text, left in thing.left]
         if thing.why:
             said = f"a stack of its own: {thing.why}" if thing.image else thing.why
-            report.append(_line("note", name, said, thing.instances))
+            report.append(line("note", name, said, thing.instances))
     return Volumes(volumes, report, seen)
 
 
@@ -274,10 +283,6 @@ def _refuse_many(found: Found, bad: list[tuple[str, DicomlabError]], seen: pd.Da
         if apart
         else "Use load_all, which gives each: one file holds several of them, and no filter tells them apart.",
     )
-
-
-def _line(severity: str, what: str, why: str, instances: list[str]) -> dict[str, Any]:
-    return {"severity": severity, "what": what, "why": why, "instances": instances}
 
 
 def _name(title: str, taken: Container[str]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from .elements import Elements
 from .errors import GeometryError
 from .geometry import SAME_DIRECTION, axis_letters, normal
-from .pixels import name_of
+from .pixels import class_name
 from .planes import Plane
 
 
@@ -132,7 +132,7 @@ def line(
         "SeriesNumber": header.text("SeriesNumber"),
         "SeriesDescription": header.text("SeriesDescription"),
         "Modality": header.text("Modality"),
-        "SOPClass": name_of(sop_class) if sop_class else "",
+        "SOPClass": class_name(sop_class) if sop_class else "",
         "images": len(instances),
         "Rows": int(rows or 0),
         "Columns": int(columns or 0),

@@ -17,7 +17,7 @@ import xarray as xr
 from . import headers
 from .elements import Elements, tag_of
 from .errors import InvalidRequest, ResultWarning, did_you_mean
-from .pixels import name_of
+from .pixels import class_name
 from .suvfacts import KINDS, KNOWN, NOTHING, Kind, decay_time, needed, number, refused
 
 PET = "1.2.840.10008.5.1.4.1.1.128"
@@ -84,8 +84,8 @@ def _headers(array: xr.DataArray) -> list[Elements]:
             raise refused(f"{path} is now another instance than the one loaded from it")
         if header.text("SOPClassUID") != PET:
             sop_class = header.text("SOPClassUID")
-            name = name_of(sop_class) if sop_class else "an instance without SOP class"
-            raise refused(f"it is worked out for {name_of(PET)} alone, and this is {name}")
+            name = class_name(sop_class) if sop_class else "an instance without SOP class"
+            raise refused(f"it is worked out for {class_name(PET)} alone, and this is {name}")
     return list(read)
 
 

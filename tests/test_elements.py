@@ -31,14 +31,14 @@ FILES = sorted(
     if path.is_file() and path.suffix not in (".py", ".json", ".txt", ".dump", ".gz", ".icc", ".md5")
 )
 REFUSED = {
-    "MR_truncated.dcm": "pixel data of 8192 bytes, 8130 are there",
-    "rtplan_truncated.dcm": "a value of 976 bytes, 711 are left",
+    "MR_truncated.dcm": "8,130 of 8,192 bytes of pixel data are there",
+    "rtplan_truncated.dcm": "a value of 976 bytes, and 711 are left",
     "no_meta.dcm": "no DICOM",  # its first byte is missing
     "README": "no DICOM",
 }
 #: Refused when the value is asked for, not before: NumberOfFrames "1A", which pydicom gives as text; and a sequence
 #: whose last item is longer than the sequence, which pydicom cuts without a word.
-REFUSED_LATER = {"badVR.dcm": "IS value", "DICOMDIR-nooffset": "an item of 248 bytes"}
+REFUSED_LATER = {"badVR.dcm": "no value of VR IS", "DICOMDIR-nooffset": "an item of 248 bytes"}
 
 
 def encoded(data_set: Dataset, implicit: bool = False) -> bytes:

@@ -75,7 +75,7 @@ def one_by_one(folder):
                 if file.read(132)[128:] != b"DICM":
                     skipped += 1
                     continue
-            files.problem(path, f"{error.why}{f' ({error.tag})' if error.tag else ''}")
+            files.problem(path, error.said)
         else:
             if elements.text("SOPClassUID") != "1.2.840.10008.1.3.10":
                 found.append((key(elements, path), path, elements))
@@ -84,10 +84,10 @@ def one_by_one(folder):
     for _, path, elements in found:
         uid = elements.text("SOPInstanceUID")
         if uid and seen.setdefault(uid, path) != path:
-            files.problem(path, f"has the same SOPInstanceUID as {seen[uid]!r}")
+            files.problem(path, f"has the same SOPInstanceUID as {seen[uid]!r}", "note")
     frame = instances([path for _, path, _ in found], [elements for _, _, elements in found])
     for odd in frame.attrs.pop("problems", []):
-        files.problem(frame.path[odd["row"]], f"{odd['column']} {odd['text']!r} cannot be read")
+        files.problem(frame.path[odd["row"]], f"{odd['column']} {odd['text']!r} cannot be read", "note")
     return frame, skipped, files.problems
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile, DicomlabError, InvalidRequest
 from ..headers import Headers
-from ..pixels import name_of
+from ..pixels import class_name
 from ..planes import combinations
 from .document import Documents
 from .dose import Doses
@@ -104,7 +104,7 @@ def refusal(sop_class: str, header: Elements) -> InvalidRequest:
     """
     if not sop_class:
         return InvalidRequest("it lacks SOPClassUID, which says what it is", advice="pydicom.dcmread reads it.")
-    name = name_of(sop_class)
+    name = class_name(sop_class)
     if sop_class == DIRECTORY:
         return InvalidRequest("a DICOMDIR, which lists instances and is none", advice="load takes scan(DICOMDIR).")
     if " Image " in name and header.pixels is None:

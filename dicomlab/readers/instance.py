@@ -11,7 +11,7 @@ from ..elements import Elements, parse_file, tag_of
 from ..errors import BadData, BadFile
 from ..facts import Facts
 from ..headers import Headers
-from ..pixels import name_of
+from ..pixels import class_name
 from ..stacks import line
 from .reader import Thing, title
 
@@ -65,7 +65,7 @@ class Instance(Facts):
             raise BadFile(self.path, f"cannot be read: {error}") from error
 
     def facts(self) -> Iterable[tuple[str, str]]:
-        yield "SOP class", name_of(self.sop_class) if self.sop_class else "unknown"
+        yield "SOP class", class_name(self.sop_class) if self.sop_class else "unknown"
         yield "title", self.title
         yield "path", self.path
 
@@ -89,7 +89,7 @@ def thing(headers: Headers, row: int, make: Callable[[dict[str, Any], list[str]]
     name = known["sop_instance"] or known["path"]
     made = Thing(
         title=known["title"],
-        line=line(header, [name]) | {"SOPClass": name_of(known["sop_class"]) if known["sop_class"] else ""},
+        line=line(header, [name]) | {"SOPClass": class_name(known["sop_class"]) if known["sop_class"] else ""},
         instances=[name],
         make=lambda chunks: make(known, made.warnings),
         why=why,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..elements import Elements
 from ..headers import Headers
-from ..pixels import name_of
+from ..pixels import class_name
 from .instance import WANTED, Instance, thing
 from .reader import Found
 
@@ -21,7 +21,7 @@ class Others:
 
     def reads(self, sop_class: str, header: Elements) -> bool:
         """Any SOP class that is no image and no DICOMDIR."""
-        image = sop_class.startswith(_STORAGE) and " Image " in name_of(sop_class)
+        image = sop_class.startswith(_STORAGE) and " Image " in class_name(sop_class)
         return bool(sop_class) and sop_class != DIRECTORY and header.pixels is None and not image
 
     def find(self, headers: Headers, rows: Sequence[int]) -> Found:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ..elements import Elements
 from ..errors import DicomlabError, GeometryError
 from ..headers import Headers
+from ..pixels import class_name
 
 
 @dataclass
@@ -70,6 +71,11 @@ class Reader(Protocol):
 
 
 def title(header: Elements) -> str:
-    """Modality, number and description of the series, or its UID, or "unnamed"."""
+    """Modality, number and description of the series, or its UID, or what class it is, or "unnamed"."""
     parts = (header.text(name) for name in ("Modality", "SeriesNumber", "SeriesDescription"))
-    return " ".join(part for part in parts if part) or header.text("SeriesInstanceUID") or "unnamed"
+    found = " ".join(part for part in parts if part) or header.text("SeriesInstanceUID")
+    sop_class = header.text("SOPClassUID")
+    if found or not sop_class:
+        return found or "unnamed"
+    name, _, uid = class_name(sop_class).rpartition(" (")
+    return sop_class if not name else name if not name.startswith("private") else f"{name} {uid[:-1]}"

@@ -87,7 +87,7 @@ def test_a_number_of_frames_that_is_none_costs_that_file_only(tmp_path):  # R12.
     data = paths[0].read_bytes()
     at = data.index(b"\x28\x00\x10\x00US")  # Rows
     paths[0].write_bytes(data[:at] + b"\x28\x00\x08\x00IS\x02\x00x " + data[at:])
-    with pytest.warns(ResultWarning, match="0000.dcm.*IS value"):
+    with pytest.warns(ResultWarning, match=r"0000.dcm.*'x' is no value of VR IS, in NumberOfFrames \(0028,0008\)"):
         assert load(paths).sizes["z"] == 1
 
 
