@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .scanning import scan
     from .series import load, load_all
     from .widgets.figure import view
+    from .widgets.picker import pick
 
 __version__ = "0.1.0.dev0"
 
@@ -40,6 +41,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
     "nodes",
     "open_folder",
     "options",
+    "pick",
     "read_table",
     "scan",
     "view",
@@ -57,6 +59,7 @@ _HOMES = {
     "load_all": ".series",
     "nodes": ".net.addressbook",
     "open_folder": ".folder",
+    "pick": ".widgets.picker",
     "read_table": ".readtable",
     "scan": ".scanning",
     "view": ".widgets.figure",

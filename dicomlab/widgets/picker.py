@@ -1,0 +1,337 @@
+"""Choose rows of a table with the mouse or the keyboard; what is chosen is a table again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import traitlets
+from itables.widget import ITable
+
+from ..cache import Cache
+from ..errors import DicomlabError, InvalidRequest
+from ..level import UNIQUE_KEYS, QueryLevel
+from ..tables import addresses
+from .pages import columns_shown, page, plain
+from .pictures import Pictures
+
+_HERE = Path(__file__).parent
+HINT = "A click chooses a row, Ctrl adds one, Shift takes all between; by keyboard the arrows and Space."
+_NOUNS = {
+    QueryLevel.PATIENT: ("patient", "patients"),
+    QueryLevel.STUDY: ("study", "studies"),
+    QueryLevel.SERIES: ("series", "series"),
+    QueryLevel.IMAGE: ("instance", "instances"),
+}
+_LOOK: dict[str, Any] = {
+    "maxBytes": 0,  # with limits itables would leave rows and columns out
+    "maxRows": 0,
+    "maxColumns": 0,
+    "allow_html": True,  # the cells are HTML already, and hold no markup but ours
+    "showIndex": False,
+    "select": True,
+    "text_in_header_can_be_selected": False,
+    "columnControl": ["order", ["search"]],
+    "ordering": {"indicators": False, "handler": True},
+    "pageLength": 10,
+    "scrollX": True,
+    "layout": {
+        "topStart": {
+            "buttons": [
+                {"extend": "selectAll", "text": "choose all found", "selectorModifier": {"search": "applied"}},
+                {"extend": "selectNone", "text": "choose none"},
+            ]
+        },
+        "topEnd": "search",
+        "bottomStart": ["pageLength", "info"],
+        "bottomEnd": "paging",
+    },
+}
+
+
+class Code(str):
+    """Lines of Python that a notebook shows as they are."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _source(module: Any) -> str:
+    """The source of itables' own module as a constant of ours."""
+    return f"const ITABLES = {json.dumps(str(module))};\n"
+
+
+class Picker(ITable):
+    """A table whose rows can be chosen; made by `pick`.
+
+    The rows go to the browser as messages: they are no state of the widget, so that a notebook that is saved with its
+    widgets holds none of them.
+    """
+
+    _esm = _source(ITable._esm) + (_HERE / "picker.js").read_text("utf-8")  # type: ignore[assignment]
+    _css = str(ITable._css) + (_HERE / "picker.css").read_text("utf-8")  # type: ignore[assignment]
+    _dt_args = traitlets.Dict()  # of ITable, there synchronised and so saved
+    selected_rows = traitlets.List(traitlets.Int())  # likewise
+
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        rows: Any = None,
+        *,
+        columns: Sequence[str] | None = None,
+        cache: Cache | None = None,
+    ) -> None:
+        self._number, self._note = 0, HINT
+        self._columns, self._cache = columns, cache
+        self._callbacks: list[Callable[[pd.DataFrame], Any]] = []
+        self._pictures: Pictures | None = None
+        self._view: str | None = None  # that a choice came from
+        _check_table(table)
+        super().__init__()
+        self.update(table)
+        self.on_msg(self._hear)
+        self.observe(self._chosen, "selected_rows")
+        if rows is not None:
+            self.choose(rows)
+
+    # -- what is chosen ----------------------------------------------------------------------------------------------
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All rows, as they were given."""
+        return self._table
+
+    @property
+    def selected(self) -> pd.DataFrame:
+        """The rows that are chosen, in the order of the table, with its columns, dtypes, index and ``attrs``."""
+        return self._table.iloc[sorted(self.selected_rows)]
+
+    def choose(self, rows: Any) -> None:
+        """Choose rows from Python, as a click does.
+
+        Parameters
+        ----------
+        rows
+            Positions, a slice of them, one position, or a boolean for each row; [] for none.
+
+        Raises
+        ------
+        InvalidRequest
+            There is no such row.
+        """
+        self.selected_rows = _positions(rows, len(self._table))
+
+    def on_select(self, function: Callable[[pd.DataFrame], Any]) -> None:
+        """Call a function with `selected` whenever it changes; what it raises is shown below the table."""
+        self._callbacks.append(function)
+
+    def code(self, name: str | None = None) -> Code:
+        """The line that gives the same rows without the mouse.
+
+        Parameters
+        ----------
+        name
+            Of the variable that holds the table; default the one in the notebook that does, else ``table``.
+
+        Examples
+        --------
+        >>> Picker(pd.DataFrame({"StudyInstanceUID": ["1.2", "1.3"]}), [1]).code("studies")
+        selected = studies[studies["StudyInstanceUID"].isin(['1.3'])]
+        """
+        frame = sys._getframe(1)
+        named = name or self._named({**frame.f_globals, **frame.f_locals})
+        for word in ("path", *reversed(UNIQUE_KEYS.values())):
+            if word in self._table.columns and self._table[word].is_unique and self._table[word].notna().all():
+                values = [str(value) for value in self.selected[word]]
+                return Code(f'selected = {named}[{named}["{word}"].isin({values!r})]')
+        return Code(f"selected = {named}.iloc[{sorted(self.selected_rows)!r}]")
+
+    def _named(self, names: dict[str, Any]) -> str:
+        given = self._given()
+        found = [name for name, value in names.items() if value is given and not name.startswith("_")]
+        return found[0] if given is not None and found else "table"
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    def update(self, table: pd.DataFrame, **_: Any) -> None:  # type: ignore[override]
+        """Show another table; nothing of it is chosen."""
+        _check_table(table)
+        shown = page(table, columns_shown(table, self._columns))
+        node = str(table.attrs.get("peer") or "")
+        here = self._cache is not None and node and "SeriesInstanceUID" in table.columns
+        pictured = bool(here) or "path" in table.columns
+        first: list[dict[str, Any]] = []
+        if pictured:
+            shown.insert(0, "", [f'<span data-picture="{row}"></span>' for row in range(len(table))])
+            first = [{"targets": 0, "orderable": False, "columnControl": []}]
+        self._given, self._table, self._node = weakref.ref(table), table.copy(), node
+        self.close_pictures()
+        self._pictures = Pictures(self._files, self._tell_picture) if pictured else None
+        self._number += 1
+        self.selected_rows = []
+        super().update(shown, selected_rows=[], columnDefs=first, **_LOOK)
+        self._tell_rows()
+
+    @property
+    def summary(self) -> str:
+        """One line: how many of what are here, and how many of them are chosen."""
+        words = [word for word in UNIQUE_KEYS.values() if word in self._table.columns]
+        level = next((level for level, word in UNIQUE_KEYS.items() if words and word == words[-1]), None)
+        one, many = ("row", "rows") if level is None or not self._table[words[-1]].is_unique else _NOUNS[level]
+        if any(str(name).startswith("ScheduledProcedureStep") for name in self._table.columns):
+            one, many = "scheduled procedure step", "scheduled procedure steps"
+        count = len(self._table)
+        return f"Picker of {count:,} {one if count == 1 else many}, {len(self.selected_rows):,} chosen"
+
+    def __repr__(self) -> str:
+        """With the rows, for where no widget can be drawn; a notebook keeps the summary alone."""
+        rows = plain(self._table, columns_shown(self._table, self._columns))
+        chosen = set(self.selected_rows)
+        rows.insert(0, "chosen", ["*" if row in chosen else "" for row in range(len(rows))])
+        return f"{self.summary}\n{rows.to_string(max_rows=20, max_cols=12, max_colwidth=40)}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None and "ipykernel" in sys.modules:
+            bundle[0]["text/plain"] = self.summary
+        return bundle
+
+    def close(self) -> None:
+        """End it, and the thread that makes its pictures."""
+        self.close_pictures()
+        super().close()
+
+    def close_pictures(self) -> None:
+        """Make no more pictures."""
+        if self._pictures is not None:
+            self._pictures.close()
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def _hear(self, _: Any, message: dict[str, Any], __: Any) -> None:
+        kind, current = message.get("kind"), message.get("number") == self._number
+        if kind == "ready":
+            self._tell_rows()
+        elif kind == "selected" and current:  # of a table that is gone, a position means another row
+            self._view = message.get("view")
+            try:
+                self.choose(message.get("rows", []))
+            except InvalidRequest as error:
+                self._tell_note(str(error))
+            finally:
+                self._view = None
+        elif kind == "pictures" and current and self._pictures is not None:
+            self._pictures.ask([row for row in message.get("rows", []) if 0 <= row < len(self._table)])
+
+    def _chosen(self, _: Any) -> None:
+        self.send({"kind": "select", "rows": self.selected_rows, "number": self._number, "view": self._view})
+        for function in self._callbacks:
+            try:
+                function(self.selected)
+            except Exception as error:
+                said = str(error) if isinstance(error, DicomlabError) else f"{type(error).__name__}: {error}"
+                self._tell_note(said)
+
+    def _tell_rows(self) -> None:
+        self.send(
+            {
+                "kind": "rows",
+                "args": self._dt_args,
+                "rows": self.selected_rows,
+                "number": self._number,
+                "note": self._note,
+            }
+        )
+
+    def _tell_note(self, note: str) -> None:
+        self._note = note
+        self.send({"kind": "note", "note": note})
+
+    def _tell_picture(self, row: int, picture: bytes) -> None:
+        self.send({"kind": "picture", "row": row, "number": self._number}, [picture])
+
+    def _files(self, row: int) -> Sequence[str | Path]:
+        if "path" in self._table.columns:
+            return [str(self._table["path"].iloc[row])]
+        assert self._cache is not None
+        return [entry.path for entry in self._cache.instances(self._node, addresses(self._table.iloc[row]))]
+
+
+def pick(
+    table: pd.DataFrame,
+    rows: Any = None,
+    *,
+    columns: Sequence[str] | None = None,
+    cache: Cache | None = None,
+) -> Picker:
+    """A table to choose rows of: search by column, sort, and click with Shift and Ctrl.
+
+    Parameters
+    ----------
+    table
+        Any table, such as the matches of `find`, a worklist, instances.
+    rows
+        What is chosen at first: positions, a slice of them, one position, or a boolean for each row.
+    columns
+        What is shown; default all but UIDs and columns without any value.
+    cache
+        Where received instances lie, such as ``pacs.cache``: series of which some are here have a picture.
+
+    Returns
+    -------
+    Picker
+        Its ``selected`` is a table like the one given; ``code()`` is the line that gives it without the mouse.
+
+    Raises
+    ------
+    InvalidRequest
+        It is no table, or there is no such row or column.
+
+    Examples
+    --------
+    >>> import dicomlab as dl
+    >>> with dl.demo_pacs() as pacs:
+    ...     picker = dl.pick(pacs.find("SERIES", Modality="PT"), [0])
+    >>> picker.selected.Modality.tolist()
+    ['PT']
+    """
+    return Picker(table, rows, columns=columns, cache=cache)
+
+
+def _check_table(table: Any) -> None:
+    if not isinstance(table, pd.DataFrame):
+        raise InvalidRequest(
+            f"pick takes a table, not {type(table).__name__}",
+            advice="Give what find, worklist, retrieve or scan gives, or rows of it.",
+        )
+    if isinstance(table.columns, pd.MultiIndex) or not table.columns.is_unique:
+        twice = [str(name) for name in table.columns[table.columns.duplicated()]]
+        why = f"two columns {twice[0]}" if twice else "columns of several levels"
+        raise InvalidRequest(f"the table has {why}", advice="Give each column one name of its own.")
+
+
+def _positions(rows: Any, count: int) -> list[int]:
+    """Positions of rows, in their order, each once."""
+    try:
+        if isinstance(rows, slice):
+            return list(range(*rows.indices(count)))
+        chosen = np.atleast_1d(np.asarray(rows))
+        if chosen.dtype == bool and chosen.shape == (count,):
+            return [int(row) for row in np.flatnonzero(chosen)]
+        if chosen.size and (chosen.dtype.kind not in "iu" or chosen.ndim != 1):
+            raise ValueError
+        found = sorted({int(row) for row in chosen})
+    except (TypeError, ValueError):
+        raise InvalidRequest(
+            f"{rows!r} chooses no rows", advice="Give positions from 0, a slice, or a boolean for each row."
+        ) from None
+    beyond = [row for row in found if not 0 <= row < count]
+    if beyond:
+        raise InvalidRequest(f"there is no row {beyond[0]}, the table has {count}", advice="Rows count from 0.")
+    return found
