@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import errors
+from . import progress as _progress
 from .options import options
 from .volume import DicomAccessor as _DicomAccessor  # registers the accessor .dicom  # noqa: F401
 
@@ -64,6 +65,14 @@ _HOMES = {
     "scan": ".scanning",
     "view": ".widgets.figure",
 }
+
+
+def _job_view(job: Any) -> Any:
+    """The widget of a job; what it needs is imported when the first is shown."""
+    return import_module(".widgets.jobview", __name__).JobView(job)
+
+
+_progress.widget_of = _job_view
 
 
 def __getattr__(name: str) -> Any:

@@ -1,13 +1,22 @@
-"""How far a long call is: a Protocol, and the bar that is shown where nothing else is asked for."""
+"""How far a long call is: a Protocol, the bar that is shown where nothing else is asked for, and a meter to read."""
 
 from __future__ import annotations
 
-import warnings
+import threading
+from collections import deque
 from collections.abc import Callable
+from math import ceil
+from time import monotonic
 from typing import Any, Protocol
 
-from .errors import InvalidRequest, ResultWarning
+from .errors import InvalidRequest
 from .options import options
+from .remarks import remark
+
+#: Makes the widget of a job. The root package sets it, so that no widget library is loaded before one is shown.
+widget_of: Callable[[Any], Any] | None = None
+
+WINDOW = 5.0  # seconds over which a meter takes its rates
 
 
 class Progress(Protocol):
@@ -70,16 +79,148 @@ class Told:
             self._function(self._done, self._total)
         except Exception as error:
             self._broken = True
-            warnings.warn(
-                f"the progress function raised {error!r}; it is not called again", ResultWarning, stacklevel=2
-            )
+            remark(f"the progress function raised {error!r}; it is not called again", stacklevel=3)
 
     def close(self) -> None:
         """Nothing."""
 
 
+class Meter:
+    """How far a call is, to be read while it runs, by any thread.
+
+    Parameters
+    ----------
+    also
+        A function of (done, total) to tell as well.
+    unit
+        What is counted.
+    clock
+        Seconds, ever growing.
+
+    Examples
+    --------
+    >>> seconds = [0.0]
+    >>> meter = Meter(clock=lambda: seconds[0])
+    >>> meter.begin("retrieve", 8)
+    >>> seconds[0] = 2.0
+    >>> meter.advance(2, 3_000_000)
+    >>> print(meter)
+    2 of 8 instances (25 %), 3.0 MB, 1 instances/s, 1.5 MB/s, 6 s left
+    """
+
+    def __init__(
+        self,
+        also: Callable[[int, int | None], Any] | None = None,
+        unit: str = "instances",
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._also, self._clock = also, clock
+        self._told: Progress = Silent()
+        self._lock = threading.Lock()
+        self._marks: deque[tuple[float, int, int]] = deque()  # (second, done, bytes) of the last WINDOW seconds
+        self._began = self._ended = self._moved = -1.0
+        self.unit = unit
+        self.total: int | None = None  # how many there are to do; None where that is not known
+        self.done = 0
+        self.size = 0  # bytes
+
+    def begin(self, what: str, total: int | None) -> None:
+        """The work begins, perhaps anew."""
+        with self._lock:
+            self.total, self.done, self.size = total, 0, 0
+            self._began, self._ended = self._clock(), -1.0
+            self._moved = self._began
+            self._marks = deque([(self._began, 0, 0)])
+            self._told = Silent() if self._also is None else Told(self._also, total)
+
+    def advance(self, count: int, size: int) -> None:
+        """`count` more are done, of `size` bytes together."""
+        with self._lock:
+            self.done += count
+            self.size += size
+            self._moved = now = self._clock()
+            if now - self._marks[-1][0] >= WINDOW / 50:
+                self._marks.append((now, self.done, self.size))
+                while len(self._marks) > 2 and self._marks[1][0] <= now - WINDOW:
+                    self._marks.popleft()
+        self._told.advance(count, size)
+
+    def close(self) -> None:
+        """The work is over: from now on the rates are those of all of it."""
+        self._ended = self._clock()
+        self._marks = deque([(self._began, 0, 0)])
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is known what is to be done."""
+        return self._began >= 0
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Things and bytes a second, of late; of the whole once it is over."""
+        if not self.begun:
+            return 0.0, 0.0
+        with self._lock:
+            now = self._ended if self._ended >= 0 else self._clock()
+            if self._ended < 0 and now - self._moved >= WINDOW:
+                return 0.0, 0.0
+            second, done, size = next(
+                (mark for mark in reversed(self._marks) if mark[0] <= now - WINDOW), self._marks[0]
+            )
+            took = max(now - second, 1e-6)
+            return (self.done - done) / took, (self.size - size) / took
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the rest will take at this rate; None where that cannot be said."""
+        rate, _ = self.rates
+        if self.total is None or not rate or self._ended >= 0:
+            return None
+        return max(0, self.total - self.done) / rate
+
+    def __str__(self) -> str:
+        if not self.begun:
+            return "asking what there is"
+        whole = f" of {self.total:,}" if self.total else ""
+        share = f" ({100 * self.done / self.total:.0f} %)" if self.total else ""
+        parts = [f"{self.done:,}{whole} {self.unit}{share}"]
+        rate, speed = self.rates
+        if self.size:
+            parts.append(f"{self.size / 1e6:,.1f} MB")
+        if rate:
+            parts.append(f"{rate:,.0f} {self.unit}/s" if rate >= 1 else f"{60 * rate:,.0f} {self.unit}/min")
+            parts.append(f"{speed / 1e6:,.1f} MB/s")
+        elif self._ended < 0 and self.done:
+            parts.append(f"nothing came for {WINDOW:.0f} s")
+        left = self.left
+        if left is not None and self.done < (self.total or 0):
+            parts.append(f"{duration(ceil(round(left, 3)))} left")
+        return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    Examples
+    --------
+    >>> duration(0.2), duration(59.6), duration(200), duration(5000)
+    ('0.2 s', '1 min', '3 min 20 s', '1 h 23 min')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.0f} s" if seconds == int(seconds) else f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def reporter(progress: Any, what: str, total: int | None) -> Progress:
-    """The Progress for the value of a ``progress=`` argument: None, True, False, or a function of (done, total)."""
+    """The Progress for a ``progress=`` argument: None, True, False, a function of (done, total), or a Meter."""
+    if isinstance(progress, Meter):
+        progress.begin(what, total)
+        return progress
     if progress is False or (progress is None and not options.progress):
         return Silent()
     if progress is None or progress is True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Number
@@ -12,9 +11,10 @@ from typing import Any
 import pandas as pd
 
 from .elements import Elements
-from .errors import InvalidRequest, ResultWarning
+from .errors import InvalidRequest
 from .level import UNIQUE_KEYS, QueryLevel
 from .records import Records
+from .remarks import remark
 
 IDENTIFYING = tuple(UNIQUE_KEYS.values())
 _UID = re.compile(r"(0|[1-9]\d*)(\.\d+)*$")  # leading zeros within are met in practice, and kept
@@ -71,12 +71,8 @@ def table(
     if problems:
         frame.attrs["problems"] = problems
         where = ", ".join(dict.fromkeys(problem["column"] for problem in problems))
-        warnings.warn(
-            f"{len(problems)} values could not be read as they should ({where}); "
-            'they are listed in attrs["problems"]',
-            ResultWarning,
-            stacklevel=2,
-        )
+        text = f"{len(problems)} values could not be read as they should ({where}); "
+        remark(text + 'they are listed in attrs["problems"]', stacklevel=2)
     return frame
 
 

@@ -13,13 +13,16 @@ from ..cache import Cache
 from ..errors import CacheError, ConnectError, InvalidRequest
 from ..level import QueryLevel
 from ..options import options
+from ..progress import Meter
 from ..tables import addresses
 from . import query, verification
 from .deadline import Cancelled, Deadline
 from .hooks import Hooks
+from .job import Job
+from .jobs import Jobs
 from .negotiated import Negotiated
 from .node import Node, Timeouts
-from .retrieve import retrieve
+from .retrieve import check, retrieve
 from .tls import TLS
 from .useridentity import UserIdentity
 from .whereabouts import whereabouts
@@ -46,6 +49,7 @@ class Peer:
         self.node, self.cache = node, cache
         self._owner = owner
         self._running: set[Deadline] = set()
+        self._jobs = Jobs()
         self._closed = False
         self._negotiated: Negotiated | None = None
         #: Functions to call as messages are sent and received; see `Hooks`.
@@ -76,14 +80,22 @@ class Peer:
         """
         self._closed = True
         self.cancel()
+        self._jobs.close()
         self.cache.close()
         if self._owner is not None:
             self._owner.stop()
 
     def cancel(self) -> None:
         """Ask every call of this peer that runs in another thread to stop and give back what it has."""
+        for job in self.jobs:
+            job.cancel()
         for deadline in list(self._running):
             deadline.cancel()
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """The calls of this peer that run in the background."""
+        return self._jobs.running
 
     @property
     def negotiated(self) -> Negotiated | None:
@@ -217,13 +229,14 @@ class Peer:
         method: str | None = None,
         destination: str | None = None,
         dry_run: bool = False,
+        background: bool = False,
         progress: Any = None,
         errors: str = "raise",
         refresh: bool = False,
         limit: int | None = None,
         force: bool = False,
         timeout: float | None = None,
-    ) -> pd.DataFrame:
+    ) -> Any:
         """Fetch instances into the cache: C-GET or C-MOVE (PS3.4 C.4.2, C.4.3).
 
         Only what is not here from this node is fetched, so that calling it again resumes.
@@ -238,6 +251,8 @@ class Peer:
             AE title of a third party to send to, by C-MOVE.
         dry_run
             Fetch nothing; give a row for each series with instances, how many are here, and bytes where known.
+        background
+            Come back at once with a `Job` that runs while the next cell does; several may run at once.
         progress
             False, True, or a function of (done, total).
         errors
@@ -254,7 +269,8 @@ class Peer:
         Returns
         -------
         pandas.DataFrame
-            The instances table: ``path`` and one column an attribute, one row an instance that is here.
+            The instances table: ``path`` and one column an attribute, one row an instance that is here. In the
+            background a Job, of which ``job.result()`` gives this table.
 
         Raises
         ------
@@ -271,23 +287,43 @@ class Peer:
         ...     set(pacs.retrieve(series.head(1)).Modality)
         {'PT'}
         """
+        check(method, destination, errors)
         chosen = addresses(what)
         node, named = whereabouts(self.node, what, force=force or dry_run)
-        with self._call(timeout) as call:
-            return retrieve(
-                node,
-                self.cache,
-                chosen,
-                call.clock,
-                method=method,
-                destination=destination,
-                dry_run=dry_run,
-                progress=progress,
-                errors=errors,
-                refresh=refresh,
-                limit=limit,
-                named=named,
-            )
+
+        def run(call: _Call, shown: Any) -> pd.DataFrame:
+            with call:
+                return retrieve(
+                    node,
+                    self.cache,
+                    chosen,
+                    call.clock,
+                    method=method,
+                    destination=destination,
+                    dry_run=dry_run,
+                    progress=shown,
+                    errors=errors,
+                    refresh=refresh,
+                    limit=limit,
+                    named=named,
+                )
+
+        if not background:
+            return run(self._call(timeout), progress)
+        return self._job(f"retrieve from {self.node.identity}", run, timeout, progress)
+
+    def _job(self, title: str, run: Callable[[_Call, Meter], Any], timeout: float | None, progress: Any) -> Job:
+        """A call in the background; `run` is given its clock and the meter that it moves."""
+        self._check_open()
+        if self.node.tls is not None:
+            self.node.tls.client()  # a password is asked for here: nobody could type it in a thread
+
+        def work(job: Job) -> Any:
+            call = self._call(timeout)
+            job.stops(call.clock.cancel)
+            return run(call, job.progress)
+
+        return self._jobs.start(title, work, Meter(also=progress if callable(progress) else None))
 
     def _check_open(self) -> None:
         if self._closed:

@@ -43,12 +43,7 @@ def retrieve(
     named: str = "",
 ) -> pd.DataFrame:
     """Fetch what the addresses name; see `Peer.retrieve`. `named` is the RetrieveAETitle of another node."""
-    if method not in (None, "get", "move"):
-        raise InvalidRequest(f"method={method!r} is no way to retrieve", advice='Use "get", "move" or leave it out.')
-    if errors not in ("raise", "report"):
-        raise InvalidRequest(f"errors={errors!r}: use 'raise' or 'report'")
-    if destination is not None:
-        destination = ae_title(destination, "destination")
+    destination = check(method, destination, errors)
     elsewhere = destination is not None and destination != node.move_ae
     if not dry_run and not elsewhere:
         cache.open()
@@ -78,6 +73,15 @@ def retrieve(
     if requests:
         _fetch(run, requests, missing, method, progress)
     return result(run, errors)
+
+
+def check(method: str | None, destination: str | None, errors: str) -> str | None:
+    """Refuse what cannot be asked, before anything is sent; gives the destination as an AE title."""
+    if method not in (None, "get", "move"):
+        raise InvalidRequest(f"method={method!r} is no way to retrieve", advice='Use "get", "move" or leave it out.')
+    if errors not in ("raise", "report"):
+        raise InvalidRequest(f"errors={errors!r}: use 'raise' or 'report'")
+    return None if destination is None else ae_title(destination, "destination")
 
 
 def _requests(run: Retrieval, missing: list[Held]) -> list[Unit]:

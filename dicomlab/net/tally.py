@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..errors import ResultWarning
+from ..remarks import remark
 from ..status import Category, Status
 from .association import Message
 
@@ -60,4 +59,4 @@ def say(remarks: Sequence[str], peer: str) -> None:
     said = list(dict.fromkeys(remarks))
     if said:
         more = f"; and {len(said) - 5} more, in attrs['remarks']" if len(said) > 5 else ""
-        warnings.warn(f"{peer}: {'; '.join(said[:5])}{more}", ResultWarning, stacklevel=5)
+        remark(f"{peer}: {'; '.join(said[:5])}{more}", stacklevel=5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidRequest, did_you_mean
+from ..remarks import remark
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _WEAK = ("NULL", "RC4", "3DES", "DES-", "EXP", "ADH", "AECDH", "MD5", "IDEA", "SEED", "PSK", "SRP")
@@ -271,10 +271,5 @@ def _reason(error: Exception) -> str:
 
 def warn_of_plain(peer: str) -> None:
     """Say that what an archive sends to us comes without TLS, although we ask through TLS (R1.13)."""
-    from ..errors import ResultWarning
-
-    warnings.warn(
-        f"{peer}: requests go through TLS, but what C-MOVE sends to us comes without it (listen_tls=False)",
-        ResultWarning,
-        stacklevel=2,
-    )
+    text = f"{peer}: requests go through TLS, but what C-MOVE sends to us comes without it (listen_tls=False)"
+    remark(text, stacklevel=2)

@@ -23,6 +23,7 @@ from .contexts import IMPLICIT
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
 from .holdings import Held, Holdings
+from .jobs import turn
 from .listener import Listener
 from .node import Node
 from .parallel import Parallel
@@ -158,7 +159,10 @@ class Transfers:
                 advice="Give connect(..., listen=port) and have the PACS administrator enter your AE title "
                 f"({node.move_ae}), this machine's address and that port.",
             )
-        with Listener(node, self.receiver, self.deadline) as listener:
+        with (
+            turn(node.listen_host, node.listen, self.deadline, node.identity),
+            Listener(node, self.receiver, self.deadline) as listener,
+        ):
             try:
                 self._share(requests, self._moving(requests))
                 sent = tally.counts.get("completed", 0) + tally.counts.get("warning", 0)
