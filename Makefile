@@ -37,7 +37,7 @@ peers:
 benchmarks: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(ROWS),,--markdown docs/benchmarks.md)
 
-soak: $(VENV)/.dev
+soak: $(VENV)/.dev $(VENV)/.fuzz
 	$(BIN)/python -m pytest -m soak --timeout 7200
 
 clean:
@@ -67,6 +67,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.made
 	@echo "installing dicomlab and its developers' tools into $(VENV) ..."
 	@$(PIP) install -e '.[dev]'
 	@touch $@ $(VENV)/.core
+
+# The fuzzer has no package for every machine; without it its tests are skipped, with that reason.
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(PIP) install -e '.[fuzz]' || echo "atheris cannot be installed here: the readers are not fuzzed."
+	@touch $@
 
 $(VENV)/.lab: pyproject.toml | $(VENV)/.made
 	@echo "installing dicomlab and JupyterLab into $(VENV) ..."

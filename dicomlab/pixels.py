@@ -251,7 +251,8 @@ def name_of(uid: str) -> str:
     >>> name_of("1.2.840.10008.1.2.1")
     'Explicit VR Little Endian (1.2.840.10008.1.2.1)'
     """
+    from pydicom.config import IGNORE
     from pydicom.uid import UID
 
-    name = _NEWER.get(uid) or UID(uid).name
+    name = _NEWER.get(uid) or UID(uid, IGNORE).name
     return f"{name} ({uid})" if name != uid else uid

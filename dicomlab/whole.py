@@ -78,9 +78,10 @@ def check(data: bytes | memoryview, elements: Elements, transfer_syntax: str) ->
         Bytes are missing; the message says how many.
     """
     if elements.pixels is None:
+        from pydicom.config import IGNORE
         from pydicom.uid import UID
 
-        image = "Rows" in elements or "Image Storage" in UID(elements.text("SOPClassUID")).name
+        image = "Rows" in elements or "Image Storage" in UID(elements.text("SOPClassUID"), IGNORE).name
         return "an image without pixel data" if image else ""
     _, offset, length = elements.pixels
     if length == UNDEFINED:

@@ -118,7 +118,7 @@ _KEYS: dict[str, type] = {
     "listen_tls": TLS,
     "user": UserIdentity,
 }
-_SECRETS = ("password", "passcode")
+_SECRETS = ("password", "passcode", "token")
 _SECURITY: dict[type, dict[str, type]] = {
     table: {
         item.name: {"ciphers": list, "name": str}.get(item.name, type(item.default))
@@ -144,8 +144,6 @@ def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
             for secret in set(_SECRETS) & set(value):
                 raise wrong(key, f"a {secret} is never in this file", f"Write {secret}_variable = its variable.")
             kinds = _SECURITY.get(kind, kinds)
-            if kind is UserIdentity:
-                value = {"name": "", **value}
             return kind(**{inner: known(f"{key}.{inner}", item, kinds) for inner, item in value.items()})
         if kind in (list, tuple):
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -215,7 +213,8 @@ def _toml(name: str, node: Node) -> str:
         if any(getattr(item, secret, None) is not None for secret in _SECRETS):
             raise InvalidRequest(
                 f"node {name!r}, {key}: a function that gives a secret cannot be kept in a file",
-                advice="Give password_variable= or passcode_variable= with the name of an environment variable.",
+                advice="Give password_variable=, passcode_variable= or token_variable=: the name of an environment "
+                "variable.",
             )
         if item == TLS():
             lines.append(f"{key} = true")

@@ -90,6 +90,11 @@ class Negotiated:
         """SOP class to the service class application information that the peer answered."""
         return dict(self.accepted.extended)
 
+    @property
+    def user_response(self) -> bytes | None:
+        """What the peer answered to the user identity: b"" to a name, its ticket or token to ours; None for nothing."""
+        return self.accepted.user_response
+
     def agreed(self, sop_class: str, byte: int) -> bool:
         """Whether that option of extended negotiation was agreed; `byte` is counted from 1 (R1.10)."""
         return self.accepted.agreed(sop_class, byte)
@@ -132,6 +137,7 @@ class Negotiated:
 
 
 def _name(uid: str) -> str:
+    from pydicom.config import IGNORE
     from pydicom.uid import UID
 
-    return UID(uid).name
+    return UID(uid, IGNORE).name

@@ -1,20 +1,16 @@
-"""A-ASSOCIATE: the request, and what came back, with pynetdicom's codec (PS3.8 9.3.2, PS3.7 D.3.3)."""
+"""A-ASSOCIATE: what is asked for, what came back, and what is granted (PS3.8 9.3.2, PS3.7 D.3.3)."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
 
 from ..errors import InvalidRequest
+from . import items
 from .contexts import LIMIT, Context
-from .items import check_items, check_length, user_information
-from .pdu import MAXIMUM_LENGTH
-
-APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+from .pdu import MAXIMUM_LENGTH, PduType
 
 RESULTS = {
     0: "accepted",
@@ -72,7 +68,7 @@ class Accepted:
     roles: dict[str, tuple[bool, bool]] = field(default_factory=dict)  # class -> (SCU, SCP) as answered
     extended: dict[str, bytes] = field(default_factory=dict)  # class -> application information as answered
     answers: dict[int, int] = field(default_factory=dict)  # context id -> its result, 0 accepted
-    user_confirmed: bool = False  # whether the peer answered the user identity
+    user_response: bytes | None = field(default=None, repr=False)  # to the user identity; None: it was not answered
 
     def agreed(self, sop_class: str, byte: int) -> bool:
         """Whether that option of SOP Class Extended Negotiation was agreed; a byte that did not come is 0 (R1.10).
@@ -97,7 +93,7 @@ def request(
     contexts: Sequence[Context],
     scp_roles: Sequence[str] = (),
     extended: Mapping[str, bytes] = MappingProxyType({}),
-    user: Any = None,
+    user: bytes | None = None,
 ) -> bytes:
     """A whole A-ASSOCIATE-RQ.
 
@@ -110,7 +106,7 @@ def request(
     extended
         SOP class to the service class application information that is proposed for it (R1.10).
     user
-        The item of a user identity, as pynetdicom's primitive (R1.11); a request with one is not kept.
+        The encoded item of a user identity (R1.11); a request with one is not kept.
     """
     values = (calling, called, tuple(contexts), tuple(scp_roles), tuple(extended.items()))
     return _request(*values) if user is None else _made(*values, user)
@@ -133,25 +129,15 @@ def _made(
     contexts: tuple[Context, ...],
     scp_roles: tuple[str, ...],
     extended: tuple[tuple[str, bytes], ...],
-    user: Any = None,
+    user: bytes | None = None,
 ) -> bytes:
-    from pynetdicom.pdu import A_ASSOCIATE_RQ
-    from pynetdicom.pdu_primitives import A_ASSOCIATE
-    from pynetdicom.presentation import build_context
-
-    primitive = A_ASSOCIATE()
-    primitive.application_context_name = APPLICATION_CONTEXT
-    primitive.calling_ae_title, primitive.called_ae_title = calling, called
-    proposed = []
-    for number, context in enumerate(contexts):
-        item = build_context(context.abstract_syntax, list(context.transfer_syntaxes))
-        item.context_id = 2 * number + 1
-        proposed.append(item)
-    primitive.presentation_context_definition_list = proposed
+    proposed = (
+        items.offered(2 * number + 1, context.abstract_syntax, context.transfer_syntaxes)
+        for number, context in enumerate(contexts)
+    )
     roles = dict.fromkeys(scp_roles, (False, True))
-    items = user_information(MAXIMUM_LENGTH, roles, dict(extended))
-    primitive.user_information = items if user is None else [*items, user]
-    return A_ASSOCIATE_RQ(primitive).encode()
+    information = items.user_information(MAXIMUM_LENGTH, roles, dict(extended), user or b"")
+    return items.associate(PduType.ASSOCIATE_RQ, called, calling, proposed, information)
 
 
 def accepted(
@@ -179,66 +165,39 @@ def accepted(
 
 @lru_cache(maxsize=16)  # and mostly gives the same answer
 def _accepted(body: bytes, contexts: tuple[Context, ...], extended: tuple[tuple[str, bytes], ...]) -> Accepted:
-    from pynetdicom.pdu import A_ASSOCIATE_AC
-
-    wrong = check_items(body)
-    if wrong:
-        raise ValueError(wrong)
-    pdu = A_ASSOCIATE_AC()
-    try:
-        pdu.decode(struct.pack(">BxL", 2, len(body)) + body)
-        primitive = pdu.to_primitive()
-        answers = primitive.presentation_context_definition_results_list
-        length = primitive.maximum_length_received
-        information = pdu.user_information
-    except Exception as error:  # the codec raises whatever its slices raise
-        raise ValueError(f"an A-ASSOCIATE-AC that cannot be read ({error})") from error
+    said = items.read(body)
     agreed: dict[int, tuple[str, str]] = {}
     results: dict[str, int] = {}
     each: dict[int, int] = {}
-    for answer in answers:
-        context_id = answer.context_id or 0
+    for answer in said.contexts:
+        context_id, result = answer.context_id, answer.result
         number = (context_id - 1) // 2
         if context_id % 2 == 0 or number >= len(contexts):
             raise ValueError(f"context {context_id} was answered and never proposed")
         context = contexts[number]
-        result = each[context_id] = 2 if answer.result is None else int(answer.result)
+        each[context_id] = result
         if result == 0:
-            syntax = str(answer.transfer_syntax[0]) if answer.transfer_syntax else ""
+            syntax = answer.transfer_syntaxes[0] if answer.transfer_syntaxes else ""
             if syntax not in context.transfer_syntaxes:
                 raise ValueError(
-                    f"context {answer.context_id} was accepted with transfer syntax {syntax or '(none)'}, "
+                    f"context {context_id} was accepted with transfer syntax {syntax[:80] or '(none)'}, "
                     "which was not proposed"
                 )
             agreed[context_id] = (context.abstract_syntax, syntax)
         before = results.get(context.abstract_syntax, result)
         results[context.abstract_syntax] = min(before, result)
-    check_length(length)
-    roles = {
-        str(item.sop_class_uid): (bool(item.scu_role), bool(item.scp_role))
-        for item in (information.role_selection.values() if information else ())
-    }
+    user = said.user
     return Accepted(
         agreed,
         results,
-        length or 0,
-        str(information.implementation_class_uid or "") if information else "",
-        _text(information.implementation_version_name) if information else "",
-        roles,
-        _agreed(information.ext_neg if information else (), dict(extended)),
+        user.maximum_length,
+        user.implementation_class,
+        user.implementation_version,
+        dict(user.roles),
+        {uid: user.extended[uid][: len(asked)] for uid, asked in extended if uid in user.extended},
         each,
-        bool(information and information.user_identity is not None),
+        user.user_response,
     )
-
-
-def _agreed(answers: Sequence[Any], proposed: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The application information of those items as far as it was proposed."""
-    found = {str(item.sop_class_uid): item.app_info or b"" for item in answers}
-    return {uid: found[uid][: len(asked)] for uid, asked in proposed.items() if uid in found}
-
-
-def _text(value: Any) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
 
 
 def rejection(body: bytes, calling: str, called: str) -> tuple[str, str, int, int, int]:
@@ -271,50 +230,29 @@ def requested(body: bytes) -> Requested:
     ValueError
         It breaks the protocol.
     """
-    from pynetdicom.pdu import A_ASSOCIATE_RQ
-
-    wrong = check_items(body)
-    if wrong:
-        raise ValueError(wrong)
-    pdu = A_ASSOCIATE_RQ()
-    try:
-        pdu.decode(struct.pack(">BxL", 1, len(body)) + body)
-        primitive = pdu.to_primitive()
-        contexts = [
-            (item.context_id or 0, str(item.abstract_syntax), tuple(str(uid) for uid in item.transfer_syntax))
-            for item in primitive.presentation_context_definition_list
-        ]
-        calling, called = str(primitive.calling_ae_title).strip(), str(primitive.called_ae_title).strip()
-        length = primitive.maximum_length_received or 0
-    except Exception as error:  # the codec raises whatever its slices raise
-        raise ValueError(f"an A-ASSOCIATE-RQ that cannot be read ({error})") from error
-    check_length(length)
-    return Requested(calling, called, contexts, length)
+    said = items.read(body)
+    contexts = [(one.context_id, one.abstract_syntax, one.transfer_syntaxes) for one in said.contexts]
+    if not contexts:
+        raise ValueError("an association request without presentation contexts")
+    for context_id, _, _ in contexts:
+        if context_id % 2 == 0:
+            raise ValueError(f"context id {context_id} is not odd")
+    return Requested(said.calling, said.called, contexts, said.user.maximum_length)
 
 
 def acceptance(asked: Requested, wanted: frozenset[str], syntaxes: Sequence[str]) -> tuple[bytes, Accepted]:
     """A whole A-ASSOCIATE-AC that takes what is in `wanted` with the first syntax of `syntaxes` offered for it."""
-    from pynetdicom.pdu import A_ASSOCIATE_AC
-    from pynetdicom.pdu_primitives import A_ASSOCIATE
-    from pynetdicom.presentation import build_context
-
     agreed: dict[int, tuple[str, str]] = {}
     answers = []
     for context_id, abstract, offered in asked.contexts:
         choice = next((uid for uid in syntaxes if uid in offered), "")
-        answer = build_context(abstract, choice or (offered or syntaxes)[0])
-        answer.context_id = context_id
-        answer.result = 3 if abstract not in wanted else 0 if choice else 4
-        if answer.result == 0:
+        result = 3 if abstract not in wanted else 0 if choice else 4
+        if result == 0:
             agreed[context_id] = (abstract, choice)
-        answers.append(answer)
-    primitive = A_ASSOCIATE()
-    primitive.application_context_name = APPLICATION_CONTEXT
-    primitive.calling_ae_title, primitive.called_ae_title = asked.calling, asked.called
-    primitive.result, primitive.result_source = 0, 1
-    primitive.presentation_context_definition_results_list = answers
-    primitive.user_information = user_information(MAXIMUM_LENGTH)
-    return A_ASSOCIATE_AC(primitive).encode(), Accepted(agreed, {}, asked.maximum_length)
+        answers.append(items.answered(context_id, result, choice or syntaxes[0]))
+    information = items.user_information(MAXIMUM_LENGTH)
+    answer = items.associate(PduType.ASSOCIATE_AC, asked.called, asked.calling, answers, information)
+    return answer, Accepted(agreed, {}, asked.maximum_length)
 
 
 def reject_pdu(result: int, source: int, reason: int) -> bytes:

@@ -104,7 +104,7 @@ def _attempt(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, 
 
 def _negotiated(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Negotiated]:
     context = None if node.tls is None else node.tls.client()  # what is wrong there is said before anything is sent
-    user = None if node.user is None else node.user.item(tls=context is not None)
+    user = None if node.user is None else _Unseen(node.user.item(tls=context is not None))
     sock = _connected(node, deadline)
     patience = deadline.grace(node.timeouts.association)  # within the total, and with one abort flag
     sealed = wire = None
@@ -115,15 +115,11 @@ def _negotiated(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wir
                 deadline.hooks.run(AssociationEvent(node, deadline, proposal, tls=sealed.link), "TLS ready")
         wire = Wire(sealed or sock, node.identity)
         wire.deadline = patience
-        wire.send(
-            negotiation.request(
-                node.calling, node.ae_title, proposal.contexts, proposal.scp_roles, proposal.extended, user
-            )
-        )
+        _ask(wire, node, proposal, user)
         accepted = _answer(wire, node, proposal, deadline)
-        if node.user is not None and node.user.confirm and not accepted.user_confirmed:
+        if node.user is not None and node.user.confirm and accepted.user_response is None:
             raise ProtocolError(
-                f"the peer did not confirm the user {node.user.name!r}",
+                f"the peer did not confirm the {node.user.words}",
                 peer=node.identity,
                 phase="association",
                 elapsed=deadline.elapsed,
@@ -146,6 +142,28 @@ def _negotiated(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wir
     deadline.progressed()
     link = None if sealed is None else sealed.link
     return wire, Negotiated(node.identity, node.calling, node.ae_title, proposal, accepted, link)
+
+
+class _Unseen:
+    """An encoded user identity that no traceback with local variables shows."""
+
+    def __init__(self, item: bytes) -> None:
+        self.item = item
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+def _ask(wire: Wire, node: Node, proposal: Proposal, user: _Unseen | None) -> None:
+    """Send the A-ASSOCIATE-RQ; frames that hold its bytes are in no traceback, for a passcode may be among them."""
+    asked = (node.calling, node.ae_title, proposal.contexts, proposal.scp_roles, proposal.extended)
+    try:
+        wire.send(negotiation.request(*asked, None if user is None else user.item))
+    except BaseException as error:
+        for one in (error, error.__cause__):
+            if user is not None and one is not None:
+                one.__traceback__ = None
+        raise
 
 
 def _sealed(sock: socket.socket, context: ssl.SSLContext, node: Node, patience: Deadline) -> Sealed:
@@ -215,11 +233,12 @@ def _connected(node: Node, deadline: Deadline) -> socket.socket:
 
 def refused(node: Node, abstract_syntax: str, result: int | None, deadline: Deadline) -> NoAcceptedContext:
     """The error of a service that the peer does not give."""
+    from pydicom.config import IGNORE
     from pydicom.uid import UID
 
     words = negotiation.RESULTS.get(result, f"result {result}") if result is not None else "it was not answered"
     return NoAcceptedContext(
-        f"{UID(abstract_syntax).name} ({abstract_syntax}) was not accepted: {words}",
+        f"{UID(abstract_syntax, IGNORE).name} ({abstract_syntax}) was not accepted: {words}",
         abstract_syntax=abstract_syntax,
         result=result,
         peer=node.identity,

@@ -145,11 +145,11 @@ def test_a_maximum_length_below_7_is_useless_in_a_request_too():  # R1.22
 
 def test_items_that_do_not_fit_their_pdu_are_named():  # R0.8
     body = bytearray(answer()[6:])
-    assert items.check_items(bytes(body)) == ""
-    assert "too short" in items.check_items(bytes(body[:60]))
-    assert "claims" in items.check_items(bytes(body[:-1]))
-    body[70:72] = b"\xff\xff"
-    assert "item 0x10 claims 65535 bytes" in items.check_items(bytes(body))
+    assert items.read(bytes(body)).calling == "LAB"
+    long = body[:70] + b"\xff\xff" + body[72:]
+    for wrong, words in ((body[:60], "too short"), (body[:-1], "claims"), (long, "item 0x10 claims 65535 bytes")):
+        with pytest.raises(ValueError, match=words):
+            items.read(bytes(wrong))
 
 
 @settings(deadline=None)  # other tests may keep the machine busy

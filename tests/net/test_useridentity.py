@@ -7,6 +7,7 @@ import logging
 import pickle
 import socket
 import struct
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,24 +18,31 @@ from pynetdicom.sop_class import Verification
 from wires import meanwhile
 
 import dicomlab as dl
-from dicomlab.errors import ConnectionLost, InvalidRequest, ProtocolError
+from dicomlab.errors import AssociationRejected, ConnectionLost, InvalidRequest, ProtocolError
 from dicomlab.net.addressbook import nodes
 from dicomlab.net.contexts import IMPLICIT
 from dicomlab.net.negotiation import acceptance, requested
 from dicomlab.net.tls import TLS
-from dicomlab.net.useridentity import UserIdentity
+from dicomlab.net.useridentity import TOKEN_LIMIT, UserIdentity
 from dicomlab.net.verification import VERIFICATION
 
 PASSCODE = "Sesame42"
 
 
 @contextmanager
-def archive(seen: list[tuple[object, ...]], *, confirms: bool = True, tls: TLS | None = None) -> Iterator[str]:
+def archive(
+    seen: list[tuple[object, ...]],
+    *,
+    confirms: bool = True,
+    tls: TLS | None = None,
+    answer: bytes | None = None,
+    lets_in: bool = True,
+) -> Iterator[str]:
     """An acceptor that notes user identities, and answers them or knows of none."""
 
     def user(event: evt.Event) -> tuple[bool, bytes | None]:
         seen.append((event.user_id_type, event.primary_field, event.secondary_field))
-        return True, None
+        return lets_in, answer
 
     ae = AE("USERS")
     ae.add_supported_context(Verification)
@@ -83,6 +91,55 @@ def test_a_confirmation_that_was_asked_for_and_does_not_come_is_an_error():  # R
     assert "confirm=True" in caught.value.advice
 
 
+TOKENS = {3: "kerberos", 4: "saml", 5: "jwt"}
+
+
+@pytest.mark.parametrize("number", TOKENS)
+def test_a_token_goes_as_it_is_and_the_answer_to_it_can_be_read(made, monkeypatch, number):  # R1.11: types 3 to 5
+    token, answered = bytes(range(256)) * 40, b"\x60\x82 the server's \xff answer"
+    inbound, tls = TLS(made.ca, made.server, made.server_key), TLS(made.ca, made.client, made.client_key)
+    seen: list[tuple[object, ...]] = []
+    user = UserIdentity(kind=TOKENS[number], token=lambda: token, confirm=True)
+    with archive(seen, tls=inbound, answer=answered) as address, dl.connect(address, user=user, tls=tls) as pacs:
+        assert pacs.echo() > 0
+        assert pacs.negotiated.user_response == answered
+        assert "server's" not in repr(pacs.negotiated) + repr(pacs.negotiated.accepted)
+    monkeypatch.setenv("THE_TOKEN", "eyJhbGciOi.e30.sig")
+    user = UserIdentity(kind=TOKENS[number], token_variable="THE_TOKEN")
+    with archive(seen, tls=inbound) as address, dl.connect(address, user=user, tls=tls) as pacs:
+        assert pacs.echo() > 0 and pacs.negotiated.user_response is None
+    assert seen == [(number, token, b""), (number, b"eyJhbGciOi.e30.sig", b"")]
+
+
+def test_a_token_of_any_length_that_fits_is_sent_and_a_longer_one_is_named():  # R1.11
+    seen: list[tuple[object, ...]] = []
+    for size in (1, TOKEN_LIMIT):
+        user = UserIdentity(kind="saml", token=lambda size=size: b"x" * size, without_tls=True)
+        with archive(seen) as address:
+            dl.connect(address, user=user).echo()
+    assert [len(one[1]) for one in seen] == [1, TOKEN_LIMIT]  # type: ignore[arg-type]
+    too_long = UserIdentity(kind="saml", token=lambda: b"x" * (TOKEN_LIMIT + 1), without_tls=True)
+    with pytest.raises(InvalidRequest, match="49,153 bytes, at most 49,152"):
+        dl.connect("A@localhost:1", user=too_long).echo()
+
+
+def test_a_token_without_tls_and_one_that_is_not_confirmed_are_refused():  # R1.11
+    user = UserIdentity(kind="jwt", token=lambda: "e30", confirm=True)
+    with archive([], confirms=False) as address:
+        with pytest.raises(InvalidRequest, match="the token would go in clear"):
+            dl.connect(address, user=user).echo()
+        allowed = UserIdentity(kind="jwt", token=lambda: "e30", confirm=True, without_tls=True)
+        with pytest.raises(ProtocolError, match="did not confirm the JSON web token"):
+            dl.connect(address, user=allowed).echo()
+
+
+def test_a_user_that_the_peer_does_not_let_in_is_rejected_with_its_reason():  # R1.11
+    user = UserIdentity(kind="jwt", token=lambda: "e30", without_tls=True)
+    with archive([], lets_in=False) as address, pytest.raises(AssociationRejected) as caught:
+        dl.connect(address, user=user).echo()
+    assert caught.value.result in (1, 2) and caught.value.peer == address
+
+
 def confirming(connection: socket.socket) -> None:
     """Accept an association with the item 0x59 of a confirmed user name, and close (PS3.7 D.3.3.7)."""
     asked = connection.recv(65_536)
@@ -107,31 +164,89 @@ def test_a_confirmation_that_comes_is_seen():  # R1.11
         pacs = dl.connect(f"USERS@localhost:{door.getsockname()[1]}", user=UserIdentity("anne", confirm=True))
         with meanwhile(serve), pytest.raises(ConnectionLost):
             pacs.echo()
-    assert pacs.negotiated.accepted.user_confirmed
+    assert pacs.negotiated.user_response == b""
 
 
 def _raise() -> str:
     raise RuntimeError(PASSCODE)
 
 
-def test_no_passcode_is_shown_logged_raised_pickled_or_kept(caplog):  # S5
+USERS = {
+    "passcode": {"name": "anne", "passcode": lambda: PASSCODE},
+    "token": {"kind": "jwt", "token": lambda: PASSCODE},
+}
+
+
+@pytest.mark.parametrize("what", USERS)
+def test_no_secret_is_shown_logged_raised_pickled_or_kept(caplog, what):  # S5
     caplog.set_level(logging.DEBUG)
-    user = UserIdentity("anne", lambda: PASSCODE, without_tls=True)
+    user = UserIdentity(**USERS[what], without_tls=True)
     with archive([]) as address, dl.connect(address, user=user) as pacs:
         events: list[str] = []
         for event in ("association requested", "association accepted", "before message"):
             pacs.hooks.add(event, lambda event: events.append(f"{event!r} {vars(event)}"))
         pacs.echo()
-        shown = [repr(user), repr(pacs.node), repr(pacs), repr(pacs.negotiated), *events]
-        # The acceptor of this test, pynetdicom's, writes the passcode to a log of its own.
-        shown += [item.getMessage() for item in caplog.records if item.name != "pynetdicom._handlers"]
-        shown += [repr(pickle.dumps(pacs.node)), repr(copy.deepcopy(pacs.node))]
-    for bad in (UserIdentity("anne", _raise, without_tls=True), UserIdentity("anne", None, PASSCODE, without_tls=True)):
+        shown = [repr(user), str(user), repr(pacs.node), repr(pacs), repr(pacs.negotiated), *events]
+        shown += [repr(pickle.dumps(pacs.node)), repr(copy.deepcopy(pacs.node)), repr(pickle.dumps(user))]
+    wrong = [UserIdentity(**{**USERS[what], what: _raise}, without_tls=True)]
+    named = {key: value for key, value in USERS[what].items() if key != what}
+    wrong.append(UserIdentity(**named, **{f"{what}_variable": PASSCODE}, without_tls=True))
+    for bad in wrong:
         with pytest.raises(InvalidRequest) as caught:
             dl.connect(address, user=bad).echo()
-        shown += traceback.format_exception(caught.value)
+        shown += _told(caught.value)
+    # The acceptor of this test, pynetdicom's, writes the passcode to a log of its own.
+    shown += [item.getMessage() for item in caplog.records if item.name != "pynetdicom._handlers"]
     assert not [text for text in shown if PASSCODE in text]
-    assert pickle.loads(pickle.dumps(user)).passcode is None
+    again = pickle.loads(pickle.dumps(user))
+    assert again.passcode is None and (again.name, again.kind) == (user.name, user.kind)
+    if what == "token":
+        with pytest.raises(InvalidRequest, match="was not pickled"):
+            again.item(tls=True)
+
+
+def _told(error: BaseException) -> list[str]:
+    """All that is said of an error: by itself, pickled, and by tracebacks that show the variables of our functions."""
+    said = [str(error), repr(error.__dict__), repr(pickle.dumps(error)), *traceback.format_exception(error)]
+    while True:
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if "/tests/" not in frame.f_code.co_filename:
+                said += [f"{name} = {value!r}" for name, value in frame.f_locals.items()]
+        before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if before is None:
+            return said
+        error = before
+
+
+@pytest.mark.parametrize("what", USERS)
+@pytest.mark.parametrize("way", ["closed", "reset", "silent", "rejected", "aborted", "garbage"])
+def test_no_secret_is_in_an_error_however_the_association_fails(what, way):  # S5
+    words = {
+        "rejected": b"\x03\0\0\0\0\4\0\1\1\3",
+        "aborted": b"\x07\0\0\0\0\4\0\0\2\1",
+        "garbage": b"\x02\0\0\0\0\x04abcd",
+    }
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def serve() -> None:
+            connection, _ = door.accept()
+            with connection:
+                if way == "reset":
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    return
+                connection.recv(65_536)
+                connection.sendall(words.get(way, b""))
+                if way != "closed":
+                    over.wait(10)
+
+        user = UserIdentity(**USERS[what], without_tls=True)
+        pacs = dl.connect(f"USERS@localhost:{door.getsockname()[1]}", user=user, timeout=1)
+        with meanwhile(serve):
+            with pytest.raises(dl.errors.DicomlabError) as caught:
+                pacs.echo()
+            over.set()
+    assert not [text for text in _told(caught.value) if PASSCODE in text]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +256,12 @@ def test_no_passcode_is_shown_logged_raised_pickled_or_kept(caplog):  # S5
         ({"passcode_variable": "X"}, "user name"),
         ({"name": "anne", "passcode": PASSCODE}, "takes a function"),
         ({"name": "anne", "pascode_variable": "X"}, "did you mean 'passcode_variable'"),
+        ({"kind": "kerbros", "token_variable": "X"}, "did you mean 'kerberos'"),
+        ({"kind": "jwt"}, "needs a token"),
+        ({"kind": "jwt", "token": PASSCODE}, "takes a function"),
+        ({"kind": "jwt", "token": str, "token_variable": "X"}, "not given then"),
+        ({"kind": "jwt", "token_variable": "X", "name": "anne"}, "name and passcode are not given"),
+        ({"name": "anne", "token_variable": "X"}, "needs its kind"),
         (5, "not int"),
     ],
 )
@@ -153,6 +274,7 @@ def test_a_user_that_cannot_be_is_refused_without_showing_the_passcode(user, wor
 def test_users_of_nodes_are_read_as_they_were_saved_without_a_passcode():  # R1.3
     book = nodes()
     book.add("a", dl.Node("A", "host", 1, user=UserIdentity("anne", passcode_variable="THE_PASSCODE", confirm=True)))
+    book.add("t", dl.Node("A", "host", 1, user=UserIdentity(kind="saml", token_variable="THE_TOKEN")))
     book.save()
     assert dict(nodes()) == dict(book)
     book.add("b", dl.Node("A", "host", 1, user=UserIdentity("anne", lambda: PASSCODE)))
