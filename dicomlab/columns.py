@@ -249,7 +249,8 @@ def one_by_one(vr: str, count: int, get: Callable[[int], Any], raw: Callable[[in
         except BadData:
             report(row, repr(raw(row)[:32]))
         if isinstance(value, list):
-            value = tuple(_item(item) for item in value) or None
+            items = tuple(_item(item) for item in value)
+            value = items if any(map(_says, items)) else None
         elif vr == "AT" and value is not None:
             tags = value if isinstance(value, tuple) else (value,)
             names = tuple(f"({one >> 16:04X},{one & 0xFFFF:04X})" for one in tags)
@@ -268,6 +269,11 @@ def one_by_one(vr: str, count: int, get: Callable[[int], Any], raw: Callable[[in
     missing = np.array([cell is None for cell in cells], dtype=bool)
     number = np.float64 if kind == "float64" else np.int64
     return _array(np.array([0 if cell is None else cell for cell in cells], dtype=number), missing, vr)
+
+
+def _says(item: dict[str, Any]) -> bool:
+    """Whether an item holds any value: dcmqrscp and wlmscpfs answer with one that holds none."""
+    return any(value not in (None, ()) for value in item.values())
 
 
 def _item(item: Elements) -> dict[str, Any]:

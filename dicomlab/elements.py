@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -326,8 +326,24 @@ def parse_items(value: bytes, *, implicit: bool, parent: Elements | None = None)
         The bytes are no items.
     """
     found: list[Elements] = []
-    at, total = 0, len(value)
     fallback = parent.fallback_charset if parent else "iso8859"
+    for body in item_bodies(value, implicit=implicit):
+        item = Elements(*walk(body, 0, len(body), implicit, None, top=False), fallback)
+        if 0x00080005 not in item.raw and parent is not None:
+            item._codecs = parent.codecs
+        found.append(item)
+    return found
+
+
+def item_bodies(value: bytes, *, implicit: bool) -> Iterator[bytes]:
+    """The bytes of each item of a sequence, without its header and delimiter.
+
+    Raises
+    ------
+    BadData
+        The bytes are no items.
+    """
+    at, total = 0, len(value)
     while at + 8 <= total:
         tag = tag_at(value, at)
         length = int.from_bytes(value[at + 4 : at + 8], "little")
@@ -342,13 +358,8 @@ def parse_items(value: bytes, *, implicit: bool, parent: Elements | None = None)
             stop = after = at + length
             if stop > total:
                 raise BadData(f"an item of {length} bytes, {total - at} are left", offset=at - 8)
-        body = value[at:stop]
-        item = Elements(*walk(body, 0, len(body), implicit, None, top=False), fallback)
-        if 0x00080005 not in item.raw and parent is not None:
-            item._codecs = parent.codecs
-        found.append(item)
+        yield value[at:stop]
         at = after
-    return found
 
 
 @dataclass(frozen=True)

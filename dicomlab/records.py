@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final
@@ -30,7 +30,8 @@ class Records:
     records
         The data sets, one for each row.
     names
-        The keys whose columns are asked for: keywords, tags, or paths into sequences.
+        The keys whose columns are asked for: keywords, tags, or paths into sequences; or names of columns with the
+        key of each.
 
     Attributes
     ----------
@@ -38,9 +39,10 @@ class Records:
         Row to the error of a data set that nobody has looked at, and that cannot be parsed; it has no values.
     """
 
-    def __init__(self, records: Sequence[Elements], names: Iterable[str]) -> None:
+    def __init__(self, records: Sequence[Elements], names: Iterable[str] | Mapping[str, Key]) -> None:
         self.records = records
-        self.keys = {name: key_of(name) for name in names}
+        self.keys = dict(names) if isinstance(names, Mapping) else {name: key_of(name) for name in names}
+        self._inner: dict[tuple[tuple[int, int], ...], Records] = {}
         tags = sorted({_CHARSET, *(key.tag for key in self.keys.values() if len(key.path) == 1)})
         self._cells: dict[int, Cells] = {}
         self.unreadable: dict[int, BadData] = {}
@@ -56,10 +58,13 @@ class Records:
     def column(self, name: str, report: Report) -> Any:
         """A typed array of the values of one key; `report` is told the row and text of what cannot be read."""
         key = self.keys[name]
-        if len(key.path) > 1:
-            inner = Records([_inside(record, key) for record in self.records], [name])
-            return inner._column(key.tag, report)
-        return self._column(key.tag, report)
+        within = key.path[:-1]
+        if not within:
+            return self._column(key.tag, report)
+        if within not in self._inner:
+            there = {name: Key(key.path[-1:]) for name, key in self.keys.items() if key.path[:-1] == within}
+            self._inner[within] = Records([_inside(record, key) for record in self.records], there)
+        return self._inner[within]._column(key.tag, report)
 
     def _column(self, tag: int, report: Report) -> Any:
         vr = vr_of(tag)

@@ -1,10 +1,11 @@
-"""Programs of others as peers: DCMTK's dcmqrscp and storescp, and Orthanc. Started here, ended by id."""
+"""Programs of others as peers: DCMTK's dcmqrscp, storescp and wlmscpfs, and Orthanc. Started here, ended by id."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,11 +16,12 @@ from typing import Any
 
 import pydicom
 from certificates import Certificates
-from support import free_port, require_peer, stop, wait_for_port
+from support import free_port, require_file, require_peer, stop, wait_for_port
 
 # Without it DCMTK leaves Nagle's algorithm on: 40 ms for each instance
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 HOST = "127.0.0.1"
+PLUGIN = Path("/usr/share/orthanc/plugins/libModalityWorklists.so")
 T31 = [
     Path(pydicom.__file__).parent / "data" / "test_files" / "dicomdirtests" / name
     for name in ("77654033", "98892001", "98892003")
@@ -86,8 +88,30 @@ AETable END
 
 
 @contextmanager
-def orthanc(folder: Path, move_port: int, third_port: int, tls: Certificates | None = None) -> Iterator[RealPeer]:
-    """AE ORTHANC, empty, without worklists; knows DICOMLAB and STORE3. With `tls` it speaks nothing else."""
+def wlmscpfs(folder: Path, entries: Path, *options: str) -> Iterator[RealPeer]:
+    """AE OFFIS, with the worklist files of a folder; the requests it got lie in `folder / "requests"`."""
+    (folder / "requests").mkdir()
+    (folder / "database").mkdir()
+    shutil.copytree(entries, folder / "database" / "OFFIS")
+    (folder / "database" / "OFFIS" / "lockfile").touch()
+    places = ["-dfp", str(folder / "database"), "-rfp", str(folder / "requests")]
+    port, program = free_port(), require_peer("wlmscpfs")
+    with _running("OFFIS", folder, port, 0, program, *options, *places, str(port)) as peer:
+        yield peer
+
+
+@contextmanager
+def orthanc(
+    folder: Path,
+    move_port: int,
+    third_port: int,
+    tls: Certificates | None = None,
+    worklists: Path | None = None,
+) -> Iterator[RealPeer]:
+    """AE ORTHANC, empty; knows DICOMLAB and STORE3. With `tls` it speaks nothing else.
+
+    `worklists` is a folder of worklist files; without it there is no worklist.
+    """
     port = free_port()
     services = ("Echo", "Find", "FindWorklist", "Get", "Move", "Store", "StorageCommitment")
     dicomlab = {"AET": "DICOMLAB", "Host": HOST, "Port": move_port}
@@ -107,6 +131,12 @@ def orthanc(folder: Path, move_port: int, third_port: int, tls: Certificates | N
             "third": ["STORE3", HOST, third_port],
         },
     }
+    if worklists is not None:
+        configuration |= {
+            "Plugins": [str(require_file(PLUGIN))],
+            "Worklists": {"Enable": True, "Database": str(worklists)},
+            "DefaultEncoding": "Utf8",  # else it answers in ISO 8859-1 and leaves out what that has not
+        }
     if tls is not None:
         configuration |= {
             "DicomTlsEnabled": True,

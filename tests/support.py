@@ -36,6 +36,16 @@ def require_peer(program: str) -> str:
     pytest.skip(reason)
 
 
+def require_file(path: Path) -> Path:
+    """A file that a peer brings; absent, as `require_peer`."""
+    if not path.exists():
+        reason = f"{path.name} is not installed (make peers)"
+        if os.environ.get("DICOMLAB_REQUIRE_PEERS") == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    return path
+
+
 def free_port() -> int:
     """A TCP port nobody listens on, below those the system hands out, so that it stays free a while."""
     for port in random.sample(range(20_000, 32_000), 200):

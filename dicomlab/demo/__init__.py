@@ -8,10 +8,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pydicom import Dataset
+
     from ..net.peer import Peer
     from .holdings import Holdings
     from .manners import Manners
@@ -41,6 +44,7 @@ def demo_pacs(
     timeout: float | None = None,
     seed: int = 0,
     tls: bool = False,
+    schedule: Sequence[Dataset] | None = None,
 ) -> Peer:
     """A PACS in this process with synthetic and sample studies, and the peer to ask it with.
 
@@ -65,6 +69,9 @@ def demo_pacs(
         Of the phantoms, where `holdings` is not given.
     tls
         Both sides speak TLS, with a certificate that the openssl command makes for it.
+    schedule
+        Worklist entries; default those of :mod:`dicomlab.demo.schedule`, from today on, where `holdings` is not given,
+        else none, and no worklist.
 
     Returns
     -------
@@ -80,6 +87,7 @@ def demo_pacs(
     from .certificates import SelfSigned
     from .holdings import Holdings
     from .owner import Owner, free_port
+    from .schedule import schedule as generated
     from .server import DemoServer
 
     port = free_port() if listen is None else listen
@@ -90,6 +98,7 @@ def demo_pacs(
         destinations={calling: ("127.0.0.1", port)},
         tls=None if made is None else made.context(server=True),
         tls_out=None if made is None else made.context(server=False),
+        schedule=generated(seed) if schedule is None and holdings is None else schedule,
     )
     owner = Owner(server, temporary=cache is None, also=None if made is None else made.folder)
     try:

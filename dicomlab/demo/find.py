@@ -1,4 +1,4 @@
-"""C-FIND of the Query/Retrieve models (PS3.4 C.4.1)."""
+"""C-FIND: of the Query/Retrieve models (PS3.4 C.4.1), and what all have in common."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from . import wire
 from .holdings import UNIQUE, Instance, encode
 from .manners import EXPLICIT, words
 from .matching import matches, values
+from .negotiation import WORKLIST
+from .worklistfind import steps
 
 if TYPE_CHECKING:
     from .server import Call
@@ -116,11 +118,14 @@ def serve(call: Call) -> None:
         identifier = call.identifier
         if identifier is None:
             raise Refused(0xC000, "the Identifier cannot be read")
-        level = checked_level(call, identifier)
+        if message.AffectedSOPClassUID == WORKLIST:
+            found = steps(call, identifier)
+        else:
+            found = records(call, identifier, checked_level(call, identifier))
     except Refused as refused:
         respond(call, refused.status, comment=refused.why)
         return
-    for sent, (record, ignored) in enumerate(records(call, identifier, level)):
+    for sent, (record, ignored) in enumerate(found):
         if message.MessageID in assoc.dimse.cancel_req:
             respond(call, 0xFE00)
             return

@@ -45,6 +45,7 @@ class Manners:
     # associations
     agree: tuple[int, ...] = ()  # bytes of extended negotiation answered; () answers none
     patient_study_only: bool = True  # the retired model is offered
+    reject_unfit: bool = False  # an association in which no context fits is rejected (1/1/1)
     preferred_syntax: str | None = None  # accepted wherever it is proposed; None: the first that is proposed
     role_answer: bool = True  # SCP/SCU role selection is answered
     # the hierarchy of PS3.4 C.4
@@ -59,6 +60,9 @@ class Manners:
     known_keys: dict[str, frozenset[str]] | None = None  # by level; other keys are ignored. None: all
     filter_above: bool = True  # keys of the levels above match too; False: their unique keys alone
     filter_elsewhere: bool = False  # keys of levels below and counts, which are not kept, match nothing; False: ignored
+    # the worklist
+    period: bool = True  # ranges of date and time of a step are one period; False: each matches by itself
+    many_held: bool = True  # an attribute of a step that has several values matches by any; False: by none
     # answers
     counts: bool = True  # NumberOf..., ModalitiesInStudy, SOPClassesInStudy are answered
     counts_above: bool = True  # those of the levels above too; False: empty
@@ -108,6 +112,17 @@ class Manners:
         )
 
     @classmethod
+    def wlmscpfs(cls) -> Manners:
+        """DCMTK's wlmscpfs, a worklist alone: case matters in names, no character set is named."""
+        return cls(
+            name="wlmscpfs",
+            reject_unfit=True,
+            preferred_syntax=EXPLICIT,
+            matching=Rules(trim=False, lists=False, universal=False, numbers=False),
+            character_set="never",
+        )
+
+    @classmethod
     def orthanc(cls) -> Manners:
         """Orthanc: counts, the hierarchy hardly matters, 0xC000 for all that does not work."""
         return cls(
@@ -122,6 +137,8 @@ class Manners:
             matching=Rules(fold=True, trim=False, universal=False, short_dates="text", numbers=False),
             misplaced_wild=0xC000,
             filter_elsewhere=True,
+            period=False,
+            many_held=False,
             counts_above=False,
             availability="",
             retrieve_ae="unless asked",

@@ -16,6 +16,7 @@ from .manners import EXPLICIT, IMPLICIT, Manners
 QUERY = "1.2.840.10008.5.1.4.1.2."
 MODELS = frozenset(f"{QUERY}{model}.{service}" for model in (1, 2, 3) for service in (1, 2, 3))
 VERIFICATION = "1.2.840.10008.1.1"
+WORKLIST = "1.2.840.10008.5.1.4.31"
 STORAGE = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.7", "1.2.840.10008.5.1.4.43.1")
 
 
@@ -42,7 +43,9 @@ def is_storage(sop_class: str, held: set[str]) -> bool:
     return sop_class.startswith(STORAGE) or sop_class in held
 
 
-def prepare(assoc: Association, manners: Manners, held: set[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def prepare(
+    assoc: Association, manners: Manners, held: set[str], *, worklist: bool = False
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Set what this association is answered; gives the contexts that were proposed."""
     assert assoc.requestor.primitive is not None
     proposed = assoc.requestor.primitive.presentation_context_definition_list
@@ -52,7 +55,8 @@ def prepare(assoc: Association, manners: Manners, held: set[str]) -> tuple[tuple
         if manners.preferred_syntax in context.transfer_syntax:
             context.transfer_syntax = [manners.preferred_syntax]  # pynetdicom takes the first that is proposed
         name = str(context.abstract_syntax)
-        if name == VERIFICATION or (name in MODELS and (manners.patient_study_only or f"{QUERY}3." not in name)):
+        model = name in MODELS and (manners.patient_study_only or f"{QUERY}3." not in name)
+        if name == VERIFICATION or model or (name == WORKLIST and worklist):
             supported[name] = build_context(name, [EXPLICIT, IMPLICIT])
         elif is_storage(name, held):
             syntaxes = manners.store_syntaxes or tuple(map(str, context.transfer_syntax))
@@ -63,6 +67,9 @@ def prepare(assoc: Association, manners: Manners, held: set[str]) -> tuple[tuple
             if manners.role_answer:
                 supported[name].scu_role = supported[name].scp_role = True
     assoc.acceptor._contexts = list(supported.values())
+    if manners.reject_unfit and not supported:
+        assoc.acse.send_reject(0x01, 0x01, 0x01)
+        assoc.kill()  # once that has gone out
     if manners.read_only:
         _refuse_storage(assoc, held)
     return told

@@ -141,6 +141,8 @@ class DemoServer:
         A server-side context, for TLS.
     tls_out
         A client-side context, for TLS with the destinations of C-MOVE.
+    schedule
+        Worklist entries; None: there is no worklist.
 
     Examples
     --------
@@ -165,12 +167,15 @@ class DemoServer:
         refuse_other_content: bool = False,
         tls: ssl.SSLContext | None = None,
         tls_out: ssl.SSLContext | None = None,
+        schedule: Sequence[Dataset] | None = None,
     ) -> None:
         self.holdings = Holdings.sample() if holdings is None else holdings
         self.manners = Manners() if manners is None else manners
         self.ae_title, self.folder = ae_title, folder
         self.destinations: MutableMapping[str, tuple[str, int]] = {} if destinations is None else destinations
         self.refuse_other_content, self.tls_out = refuse_other_content, tls_out
+        #: Worklist entries; may be changed while it runs.
+        self.schedule: list[Dataset] | None = None if schedule is None else list(schedule)
         #: Every request received, in order.
         self.transcript: list[Request] = []
         self.ae = AE(ae_title)
@@ -236,7 +241,8 @@ class DemoServer:
 
     def _requested(self, event: evt.Event) -> None:
         assoc = event.assoc
-        contexts = negotiation.prepare(assoc, self.manners, {each.sop_class for each in self.holdings})
+        held = {each.sop_class for each in self.holdings}
+        contexts = negotiation.prepare(assoc, self.manners, held, worklist=self.schedule is not None)
         wanted = assoc.requestor.primitive
         assert wanted is not None
         titles = str(wanted.calling_ae_title).strip(), str(wanted.called_ae_title).strip()

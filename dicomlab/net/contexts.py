@@ -13,6 +13,8 @@ EXPLICIT = "1.2.840.10008.1.2.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
+VERIFICATION = "1.2.840.10008.1.1"
+
 #: What we can keep, most likely first; the order in which contexts are given out when they are scarce.
 STORABLE = (
     EXPLICIT,

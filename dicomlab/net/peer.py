@@ -157,7 +157,7 @@ class Peer:
         on_match
             Called with a dict for each match, as it comes.
         model
-            "study", "patient", "patient-study-only", or the UID of any FIND SOP class; default by level.
+            "study", "patient", "patient-study-only", "worklist", or the UID of any FIND SOP class; default by level.
         counts
             Count instances at IMAGE level where the archive gives no numbers.
         raw
@@ -202,6 +202,68 @@ class Peer:
                 raw=raw,
             )
 
+    def worklist(
+        self,
+        *,
+        form: str | None = None,
+        limit: int | None = None,
+        template: Dataset | str | Path | None = None,
+        on_match: Callable[[dict[str, Any]], None] | None = None,
+        raw: bool = False,
+        timeout: float | None = None,
+        **keys: Any,
+    ) -> pd.DataFrame:
+        """Ask which procedure steps are scheduled: C-FIND of the Modality Worklist (PS3.4 annex K).
+
+        Every attribute that a worklist must know comes back, whatever the keys.
+
+        Parameters
+        ----------
+        form
+            "patient" or "broad": refuse keys that are not of that query form of IHE; None takes any.
+        limit, template, on_match, raw, timeout
+            As for `find`.
+        **keys
+            Keywords of PS3.6, matched as by `find`. Those of the scheduled step, such as Modality,
+            ScheduledProcedureStepStartDate and ScheduledStationAETitle, are asked for in its sequence.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a scheduled step, those of its sequence among the columns; earliest first. StudyInstanceUID is that
+            of the study to come. ``attrs["form"]`` says which query form the keys are of.
+
+        Raises
+        ------
+        InvalidRequest
+            The keys cannot be asked, or there are none; nothing was sent.
+        NoAcceptedContext
+            The peer has no worklist.
+        StatusError, ConnectError, DimseTimeout, ProtocolError
+            With the matches so far in ``rows``.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     steps = pacs.worklist(Modality="CT", PatientID="DEMO-001")
+        ...     steps.ScheduledStationAETitle[0], pacs.find("STUDY", PatientID=steps.PatientID).shape[0]
+        ('DEMOCT1', 2)
+        """
+        with self._call(timeout) as call:
+            return query.find(
+                self.node,
+                None,
+                keys,
+                call.clock,
+                limit=_limit(limit),
+                model="worklist",
+                template=template,
+                on_match=on_match,
+                raw=raw,
+                form=form,
+            )
+
     def each(
         self, level: str | None = "STUDY", *, limit: int | None = None, model: str | None = None, **keys: Any
     ) -> Iterator[dict[str, Any]]:
@@ -218,9 +280,16 @@ class Peer:
         model: str | None = None,
         **keys: Any,
     ) -> list[Dataset]:
-        """The identifiers that `find` would send first, without sending them."""
+        """The identifiers that `find` would send first, without sending them; of `worklist` with model="worklist".
+
+        Examples
+        --------
+        >>> identifier, = connect("RIS@localhost:104").identifier(None, model="worklist", Modality="CT")
+        >>> identifier.ScheduledProcedureStepSequence[0].Modality, len(identifier)
+        ('CT', 28)
+        """
         wanted = None if level is None else QueryLevel.of(level)
-        return query.Plan(query.model_for(model, wanted), wanted, keys, template).first
+        return query.plan_of(model, wanted, keys, template).first
 
     def retrieve(
         self,

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from ..elements import Elements, tag_of
 from ..errors import InvalidRequest, ResultWarning, StatusError
 from ..identifier import attributes_of, columns_of, identifiers, ihe_keys
-from ..keys import ZONE, Wanted, key_of, wanted
+from ..keys import ZONE, Key, Wanted, key_of, wanted
 from ..level import QueryLevel
 from ..models import COMPUTED, IHE_KEYS, PATIENT_ROOT, PATIENT_STUDY_ONLY, RETURN_KEYS, STUDY_ROOT, split_keys
 from ..tables import table
+from . import contexts
 from .association import Association
 from .completion import Asked, decide_modalities
+from .contexts import Context
 from .inheritance import inherit
 from .operation import Course, matches
 from .provenance import wrong_rows
@@ -37,7 +39,7 @@ def model_for(model: str | None, level: QueryLevel | None) -> str:
     if model in MODELS:
         return MODELS[model]
     if not model[:1].isdigit():
-        raise InvalidRequest(f"{model!r} is no query model", advice=f"Use {', '.join(MODELS)} or a UID.")
+        raise InvalidRequest(f"{model!r} is no query model", advice=f"Use {', '.join(MODELS)}, worklist or a UID.")
     return model
 
 
@@ -53,6 +55,7 @@ class Plan:
 
     def __init__(self, model: str, level: QueryLevel | None, keys: dict[str, Any], template: Any) -> None:
         self.model, self.level, self.keys, self.template = model, level, keys, template
+        self._keys: dict[str, Key] = {}
         if not keys and template is None:
             raise InvalidRequest(
                 "nothing was requested",
@@ -91,6 +94,29 @@ class Plan:
             names += [name for identifier in self.first for name in attributes_of(identifier)]
         names += ihe_keys(self.level, self.modalities)
         return list(dict.fromkeys(names))
+
+    @staticmethod
+    def label(name: str) -> str:
+        """The name of the column of a key."""
+        return name
+
+    @property
+    def keyed(self) -> dict[str, Key]:
+        """The names of the columns, and the key of each."""
+        for name in self.columns:
+            if name not in self._keys:
+                self._keys[name] = key_of(name)
+        return {self.label(name): self._keys[name] for name in self.columns}
+
+    @property
+    def contexts(self) -> list[Context]:
+        """What is proposed for the association."""
+        return contexts.query(self.model)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the provenance of the table says beside what it says of every question; JSON."""
+        return {}
 
     @property
     def modalities(self) -> list[str]:

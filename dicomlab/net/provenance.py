@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..elements import Elements
 from ..errors import BadData, ResultWarning
 from ..identifier import describe_keys
-from ..keys import Key, Wanted, key_of
+from ..keys import Key, Wanted
 from ..matching import fits, misfits
 from ..records import Records
 from ..tables import table
@@ -24,27 +24,24 @@ if TYPE_CHECKING:
 
 ROUND_NUMBERS = frozenset({100, 200, 500, 1000, 2000, 5000, 50_000})  # row counts where archives cut without a word
 _ORDER = (
+    "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime",
     "StudyDate", "StudyTime", "PatientID", "StudyInstanceUID", "SeriesNumber", "SeriesInstanceUID",
     "InstanceNumber", "SOPInstanceUID",
 )  # fmt: skip
 
 
-def as_row(record: Elements, columns: Sequence[str]) -> dict[str, Any]:
-    """One match as a dict; a value that is none of its VR stays text."""
+def as_row(record: Elements, columns: Mapping[str, Key]) -> dict[str, Any]:
+    """One match as a dict by the names of the columns; a value that is none of its VR stays text."""
     row: dict[str, Any] = {}
-    for name in columns:
-        holder: Elements | None = record
-        tag: str | int = name
-        if not name.isidentifier():  # a path, or a tag without a keyword
-            key = key_of(name)
-            holder, tag = _inside(record, key), key.tag
+    for name, key in columns.items():
+        holder = _inside(record, key)
         if holder is None:
             row[name] = None
             continue
         try:
-            row[name] = holder.get(tag)
+            row[name] = holder.get(key.tag)
         except BadData:
-            row[name] = holder.raw[key_of(tag).tag][1].decode("latin-1").strip(" \0")
+            row[name] = holder.raw[key.tag][1].decode("latin-1").strip(" \0")
     return row
 
 
@@ -58,16 +55,22 @@ def _inside(record: Elements, key: Key) -> Elements | None:
     return record
 
 
-def wrong_rows(frame: pd.DataFrame, records: Sequence[Elements], asked: Iterable[Wanted]) -> dict[str, list[int]]:
-    """For each key that not all rows match, by name: the positions of those that cannot.
+def wrong_rows(
+    frame: pd.DataFrame,
+    records: Sequence[Elements],
+    asked: Iterable[Wanted],
+    label: Callable[[str], str] = str,
+) -> dict[str, list[int]]:
+    """For each key that not all rows match, by the name of its column: the positions of those that cannot.
 
     A column of a path shows one item; any item of the sequence may have matched, so that the match itself is asked.
     """
     wrong = {
-        one.key.name: misfits(frame[one.key.name].tolist(), one)
-        if len(one.key.path) == 1
+        name: misfits(frame[name].tolist(), one)
+        if "[" not in name
         else [row for row, record in enumerate(records) if not fits(record, one)]
         for one in asked
+        for name in [label(one.key.name)]
     }
     return {name: rows for name, rows in wrong.items() if rows}
 
@@ -87,14 +90,15 @@ def as_table(
     with warnings.catch_warnings():
         if quiet:
             warnings.simplefilter("ignore", ResultWarning)
-        abreast = Records(records, plan.columns)
+        columns = plan.keyed
+        abreast = Records(records, columns)
         if abreast.unreadable:
             course.unread(abreast.unreadable)
             records = [record for row, record in enumerate(records) if row not in abreast.unreadable]
-            abreast = Records(records, plan.columns)
-        frame = table(abreast, plan.columns)
+            abreast = Records(records, columns)
+        frame = table(abreast, list(columns))
     problems = frame.attrs.get("problems", [])
-    wrong = wrong_rows(frame, records, plan.asked()) if len(frame) and plan.template is None else {}
+    wrong = wrong_rows(frame, records, plan.asked(), plan.label) if len(frame) and plan.template is None else {}
     unknown = sorted(name for name, rows in wrong.items() if len(rows) == len(frame) and frame[name].isna().all())
     ignored = sorted(name for name in wrong if name not in unknown)
     drop = sorted({row for name in ignored for row in wrong[name]})
@@ -110,7 +114,7 @@ def as_table(
         "peer": node.identity,
         "level": plan.level.value if plan.level else None,
         "model": plan.model,
-        "keys": describe_keys(plan.keys),
+        "keys": {plan.label(name): value for name, value in describe_keys(plan.keys).items()},
         "queries": course.queries,
         "relational": course.relational,
         "status": course.status.code if course.status else None,
@@ -120,8 +124,9 @@ def as_table(
         "ignored": sorted({*ignored, *course.ignored}),
         "refiltered": len(drop),
         "unverified": unknown,
-        "absent": [name for name in plan.columns if len(frame) and frame[name].isna().all()],
+        "absent": [name for name in columns if len(frame) and frame[name].isna().all()],
     }
+    frame.attrs.update(plan.told)
     frame = frame.reset_index(drop=True)
     if not quiet:
         warn(course, node)

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from ..elements import Elements
 from ..errors import DicomlabError, Interrupted
 from ..level import QueryLevel
-from . import contexts
 from .association import associate
 from .completion import Asked, complete, count, decide_modalities
 from .deadline import Cancelled, Deadline
 from .node import Node
 from .operation import Course
-from .plan import Plan, model_for
 from .provenance import as_row, as_table, warn
+from .steps import plan_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,21 +34,21 @@ def find(
     on_match: Callable[[dict[str, Any]], None] | None = None,
     counts: bool = False,
     raw: bool = False,
+    form: str | None = None,
 ) -> pd.DataFrame:
-    """The matches of one question as a typed table; see `Peer.find`."""
-    uid = model_for(model, level)
-    plan = Plan(uid, level, dict(keys), template)
+    """The matches of one question as a typed table; see `Peer.find` and `Peer.worklist`."""
+    plan = plan_of(model, level, keys, template, form)
     course = Course(limit)
     records: list[Elements] = []
     try:
-        with associate(node, contexts.query(uid), deadline, phase="C-FIND", extended=plan.extended) as association:
+        with associate(node, plan.contexts, deadline, phase="C-FIND", extended=plan.extended) as association:
             looked_at = on_match is not None or counts or bool(keys.get("ModalitiesInStudy"))
             for record in plan.run(association, course, later=not looked_at):
                 records.append(record)
                 if on_match is not None:
-                    on_match(as_row(record, plan.columns))
+                    on_match(as_row(record, plan.keyed))
             if records and level is not None and not course.ended:
-                ask = Asked(association, uid, course)
+                ask = Asked(association, plan.model, course)
                 if level is QueryLevel.STUDY:
                     records = decide_modalities(ask, records, keys)
                 if course.relational:
@@ -82,10 +81,9 @@ def each(
     model: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The matches of one question one by one, as they come; closing the iterator ends the association."""
-    uid = model_for(model, level)
-    plan = Plan(uid, level, dict(keys), None)
+    plan = plan_of(model, level, keys, None)
     course = Course(limit)
-    with associate(node, contexts.query(uid), deadline, phase="C-FIND", extended=plan.extended) as association:
+    with associate(node, plan.contexts, deadline, phase="C-FIND", extended=plan.extended) as association:
         for record in plan.run(association, course):
-            yield as_row(record, plan.columns)
+            yield as_row(record, plan.keyed)
     warn(course, node, stacklevel=4)

@@ -178,6 +178,8 @@ def run(operation: str, peer: Any, study: str) -> Outcome:
                 outcome.result = peer.echo()
             elif operation == "find":
                 outcome.result = peer.find("STUDY", PatientID="*", limit=100)
+            elif operation == "worklist":
+                outcome.result = peer.worklist(PatientID="*", limit=100)
             else:
                 outcome.result = peer.retrieve(study, method=operation, progress=False)
         except errors.DicomlabError as error:
@@ -226,6 +228,23 @@ def test_the_fault_is_survived_as_its_table_says(
     with socket.socket() as again:  # the listener's port is free
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", listen))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("fault", [name for name, (operation, _) in EXPECTED.items() if operation == "find"])
+def test_a_worklist_survives_what_a_query_survives(  # R4.2, R0.3
+    fault: str, faulty_scp: ModuleType, tmp_path: Path, threads_end: None
+) -> None:
+    with faulty_scp.FaultySCP(fault, hold=20) as scp:
+        node = Node("FAULTY", "127.0.0.1", scp.port, timeouts=Timeouts(TIMEOUT, TIMEOUT, TIMEOUT))
+        with dl.connect(node, cache=Cache(tmp_path / "cache", index=tmp_path / "index.sqlite")) as peer:
+            outcome = run("worklist", peer, faulty_scp.STUDY)
+            has_none_of_its_dates = fault == "bad_vr_identifier"
+            check = whole(1) if has_none_of_its_dates else EXPECTED[fault][1]
+            check(outcome)
+            assert outcome.seconds < 4 * TIMEOUT + 1
+            if outcome.rows is not None and len(outcome.rows):
+                assert "ScheduledProcedureStepStartDate" in outcome.rows and "PatientName" in outcome.rows
 
 
 #: UIDs that a C-STORE command named otherwise than its data set: the instance is filed under the data set's.

@@ -11,6 +11,7 @@ import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import Holdings, Manners
 from dicomlab.elements import Elements
+from dicomlab.keys import key_of
 from dicomlab.net.inheritance import inherit
 from dicomlab.net.provenance import as_row
 
@@ -66,5 +67,5 @@ def test_what_a_study_says_keeps_its_meaning_in_rows_of_another_repertoire() -> 
 
 def test_a_number_that_is_none_does_not_end_the_question() -> None:  # R3.19
     record = Elements({0x00200013: ("IS", b"abc ")}, False)
-    row: dict[str, Any] = as_row(record, ["InstanceNumber", "Rows"])
+    row: dict[str, Any] = as_row(record, {name: key_of(name) for name in ("InstanceNumber", "Rows")})
     assert row == {"InstanceNumber": "abc", "Rows": None}
