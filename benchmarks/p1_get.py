@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 
-from . import data, peers
+from . import data, least, peers
 from .harness import Row, Timed, Way
+from .least import CT_STORAGE as CT_STORAGE
+from .least import GET
 
 if TYPE_CHECKING:
     import ssl
 
     import dicomlab as dl
 
-GET = "1.2.840.10008.5.1.4.1.2.2.3"  # Study Root Query/Retrieve - GET
-CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 SERIES = {"StudyInstanceUID": data.STUDY, "SeriesInstanceUID": data.SERIES}
 
 
@@ -29,6 +29,8 @@ def prepare() -> Iterator[list[Way]]:
             Way("dicomlab", lambda timed: by_dicomlab(timed, "ORTHANC", port)),
             Way("DCMTK getscu +B, TCP_NODELAY", lambda timed: by_getscu(timed, port, peers.NO_DELAY), mark=2),
             Way("pynetdicom", lambda timed: by_pynetdicom(timed, "ORTHANC", port), mark=6),
+            Way("received and let go by", lambda timed: least.get(timed, "ORTHANC", port, least.let_go)),
+            Way("received and written", lambda timed: least.get(timed, "ORTHANC", port, least.write)),
             Way("DCMTK getscu as it comes", lambda timed: by_getscu(timed, port, peers.AS_IT_COMES), once=True),
         ]
 

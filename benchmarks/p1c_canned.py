@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import data, peers
+from . import data, least, peers
 from .harness import Row, Timed, Way
 from .p1_get import by_dicomlab, pynetdicom
 
@@ -18,6 +18,8 @@ def prepare() -> Iterator[list[Way]]:
         yield [
             Way("dicomlab", lambda timed: by_dicomlab(timed, "CANNED", port)),
             Way("pynetdicom, in memory", lambda timed: by_pynetdicom(timed, port), mark=10),
+            Way("received and let go by", lambda timed: least.get(timed, "CANNED", port, least.let_go)),
+            Way("received and written", lambda timed: least.get(timed, "CANNED", port, least.write)),
         ]
 
 

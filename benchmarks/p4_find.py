@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from pydicom.dataset import Dataset
 
-from . import data, peers
+from . import data, least, peers
 from .harness import Row, Timed, Way
+from .least import FIND
 
-FIND = "1.2.840.10008.5.1.4.1.2.2.1"  # Study Root Query/Retrieve - FIND
 #: What every way asks for; with RetrieveAETitle, which comes of itself, and the level, 16 attributes.
 KEYS = data.words("""
     StudyDate StudyTime AccessionNumber ModalitiesInStudy ReferringPhysicianName StudyDescription
@@ -33,6 +33,7 @@ def ways(ae_title: str, port: int, *, dcmtk: float, python: float) -> list[Way]:
         Way("dicomlab", lambda timed: by_dicomlab(timed, ae_title, port)),
         Way("DCMTK findscu -Xs (no table)", lambda timed: by_findscu(timed, ae_title, port), mark=dcmtk),
         Way("pynetdicom, DataFrame of str", lambda timed: by_pynetdicom(timed, ae_title, port), mark=python),
+        Way("received and not looked at", lambda timed: least.find(timed, ae_title, port, KEYS)),
     ]
 
 

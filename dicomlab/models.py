@@ -76,6 +76,7 @@ COMPUTED: Final[frozenset[str]] = frozenset(
 )
 
 #: What is asked for when nothing else is said, by level; all of it is harmless where a peer does not know it.
+#: SOPClassesInStudy is not among them: an archive may have to look at every instance of every match for it.
 RETURN_KEYS: Final[dict[QueryLevel, tuple[str, ...]]] = {
     QueryLevel.PATIENT: _words(
         """PatientName PatientID IssuerOfPatientID PatientBirthDate PatientSex
@@ -84,8 +85,7 @@ RETURN_KEYS: Final[dict[QueryLevel, tuple[str, ...]]] = {
     QueryLevel.STUDY: _words(
         """PatientName PatientID IssuerOfPatientID PatientBirthDate PatientSex StudyInstanceUID
         StudyDate StudyTime AccessionNumber StudyID StudyDescription ReferringPhysicianName
-        ModalitiesInStudy SOPClassesInStudy NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances
-        InstanceAvailability"""
+        ModalitiesInStudy NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances InstanceAvailability"""
     ),
     QueryLevel.SERIES: _words(
         """StudyInstanceUID SeriesInstanceUID Modality SeriesNumber SeriesDescription SeriesDate

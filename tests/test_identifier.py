@@ -58,6 +58,12 @@ def test_issuer_of_patient_id_is_asked_for_at_study_level() -> None:  # R3.10a
     assert "IssuerOfPatientID" in RETURN_KEYS[QueryLevel.STUDY]
 
 
+def test_what_costs_an_archive_a_look_at_every_instance_is_asked_for_only_on_request() -> None:  # R3.3
+    assert not any("SOPClassesInStudy" in keys for keys in RETURN_KEYS.values())
+    (one,) = identifiers("STUDY", {"SOPClassesInStudy": ""})
+    assert "SOPClassesInStudy" in one
+
+
 def test_return_keys_can_be_chosen() -> None:
     (one,) = identifiers("STUDY", {"PatientName": "DOE*"}, return_keys=["StudyDate"])
     assert {element.keyword for element in one} == {

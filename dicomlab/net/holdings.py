@@ -20,7 +20,7 @@ _IMAGE_KEYS = ("SOPInstanceUID", "SOPClassUID")
 _SIZE_KEYS = ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames")  # an archive may open every file
 _SERIES_KEYS = ("SeriesInstanceUID", "Modality", "NumberOfSeriesRelatedInstances")
 _ABOVE = ("StudyInstanceUID", "SeriesInstanceUID")
-_STUDY_KEYS = ("StudyInstanceUID", "ModalitiesInStudy", "SOPClassesInStudy")
+_STUDY_KEYS = ("StudyInstanceUID",)
 RELATIONAL = b"\x01"  # byte 1 of the extended negotiation of C-FIND (PS3.4 C.5.1)
 _HEADER = 2_000  # bytes of an instance beside its pixel data, as an estimate
 
