@@ -17,7 +17,7 @@ from pathlib import Path
 
 import xxhash
 
-from . import filemeta
+from . import filemeta, phi
 from .errors import BadData, CacheError
 from .index import Row
 from .instances import WANTED
@@ -36,6 +36,7 @@ class CacheFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        phi.our_folder(root)
         self._numbers = count()
         self._spare: list[bytearray] = []
         self._token = ""

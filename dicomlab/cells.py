@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from .markup import pictured
+
 Offsets = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.bool_]
 ROUNDS: Final = 32  # padding bytes that are looked for in all values at once; what has more is stripped alone
@@ -134,7 +136,7 @@ def strings(cells: Cells) -> Any:
 
     made = utf8_strings(cells)
     if made is None:
-        made = pd.array([text or None for text in cells.texts()], dtype="string")
+        made = pd.array([pictured(text) or None for text in cells.texts()], dtype="string")
     return made
 
 
@@ -164,4 +166,7 @@ def utf8_strings(cells: Cells) -> Any:
         taken = both.take(pa.array(np.arange(0, length, 2), mask=missing)).cast(pa.large_string())
     except pa.ArrowInvalid:
         return None
+    letters = np.frombuffer(taken.buffers()[2] or b"", np.uint8)
+    if ((letters < 0x20) | (letters > 0x7E)).any():  # maybe some that no attribute may hold
+        return pd.array([text and pictured(text) for text in taken.to_pylist()], dtype="string")
     return pd.arrays.ArrowStringArray(taken)

@@ -18,6 +18,7 @@ from .cells import Cells, Rows, strings, utf8_strings
 from .elements import Elements
 from .errors import BadData
 from .keys import Key
+from .markup import pictured
 from .moments import date, dates, moment, time, times
 from .numerals import decimal, decimals, whole, wholes
 from .values import NUMBERS, SINGLE, TEXT, typed
@@ -94,6 +95,7 @@ def build(
         if value not in known or vr in TEXT:
             known[value] = _stripped(_decoded(value, vr, row, codecs, report), vr)
         texts[row] = known[value]
+    texts = [tuple(map(pictured, one)) if type(one) is tuple else pictured(one) for one in texts]
     if any(type(one) is tuple for one in texts):
         return objects([one or None for one in texts])
     return pd.array([one or None for one in texts], dtype="string")

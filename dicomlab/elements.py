@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from . import charset
+from . import charset, phi
 from .encoding import (
     ITEM,
     SEQUENCE_END,
@@ -23,6 +23,7 @@ from .encoding import (
     walk,
 )
 from .errors import BadData, InvalidRequest, did_you_mean
+from .markup import pictured
 from .values import NUMBERS, SINGLE, typed
 
 if TYPE_CHECKING:
@@ -80,9 +81,11 @@ class Elements:
         "OB" or "OW" by PS3.6 where implicit: "OW".
     fallback_charset
         Python codec for bytes beyond ASCII where SpecificCharacterSet is absent or unknown.
+    masked
+        Whether `get` and `text` give pseudonyms (see phi.py), here and in the items of sequences.
     """
 
-    __slots__ = ("_codecs", "_raw", "encoded", "end", "fallback_charset", "implicit", "pixels")
+    __slots__ = ("_codecs", "_raw", "encoded", "end", "fallback_charset", "implicit", "masked", "pixels")
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class Elements:
         self.fallback_charset = fallback_charset
         self.encoded: bytes | None = None
         self._codecs: tuple[tuple[str, ...], bool] | None = None
+        self.masked = False
 
     @classmethod
     def later(cls, data: bytes, implicit: bool, fallback_charset: str = "iso8859") -> Elements:
@@ -189,6 +193,12 @@ class Elements:
             found = typed(vr, value, self.codecs)
         except (ValueError, struct.error, OverflowError):
             raise BadData(f"{_shown(value)} is no value of VR {vr}", tag=hexadecimal(tag)) from None
+        if type(found) is str:
+            found = pictured(found)
+        elif type(found) is tuple and type(found[0]) is str:
+            found = tuple(map(pictured, found))
+        if self.masked:
+            found = phi.value(tag, vr, found)
         return default if found is None or found == "" else found
 
     def text(self, keyword: str | int) -> str:
@@ -206,7 +216,8 @@ class Elements:
         text, _ = charset.decode(self.raw[tag][1], *self.codecs, vr)
         if vr not in SINGLE:
             text = text.partition("\\")[0]
-        return text.strip(" \0")
+        text = pictured(text.strip(" \0"))
+        return str(phi.value(tag, vr, text)) if self.masked else text
 
     def items(self, keyword: str | int) -> list[Elements]:
         """The items of a sequence, parsed; [] where absent or empty.
@@ -245,6 +256,8 @@ class Elements:
 
 def _shown(value: bytes) -> str:
     """A value for a message: its text where it is some, else its bytes; cut where it is long."""
+    if phi.masking():
+        return "what is hidden here"
     short = value[:32].rstrip(b" \0")
     return repr(short.decode("ascii")) if short.isascii() and short.decode("ascii").isprintable() else repr(short)
 
@@ -331,6 +344,7 @@ def parse_items(value: bytes, *, implicit: bool, parent: Elements | None = None)
         item = Elements(*walk(body, 0, len(body), implicit, None, top=False), fallback)
         if 0x00080005 not in item.raw and parent is not None:
             item._codecs = parent.codecs
+        item.masked = parent is not None and parent.masked
         found.append(item)
     return found
 

@@ -33,14 +33,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from . import phi
+from .markup import seen
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from .status import Status
 
 
+def _said(text: str) -> str:
+    """What may stand in a message: characters that are not seen are made so, and names are hidden if they are to be."""
+    return seen(phi.said(text))
+
+
 class ResultWarning(UserWarning):
     """Something about a result that its reader must not miss: it was cut, cancelled, or a key was ignored."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_said(message))
 
 
 class Interrupted(KeyboardInterrupt):
@@ -50,7 +61,7 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, message: str, rows: pd.DataFrame | None = None) -> None:
-        super().__init__(message)
+        super().__init__(_said(message))
         self.rows = rows
 
 
@@ -83,13 +94,14 @@ class DicomlabError(Exception):
         status: Status | None = None,
         advice: str = "",
     ) -> None:
+        message = _said(message)
         super().__init__(message)
         self.message = message
         self.peer = peer
         self.phase = phase
         self.elapsed = elapsed
         self.status = status
-        self.advice = advice
+        self.advice = _said(advice)
         #: Table of the matches that came before the error; None where the operation gives no rows.
         self.rows: pd.DataFrame | None = None
 
@@ -240,7 +252,7 @@ class BadFile(BadData):
         super().__init__(why, tag=tag, offset=offset, **context)
         self.path = str(path)
         self.others: list[BadFile] = []
-        self.args = (f"{self.path}: {self.message}",)
+        self.args = (_said(f"{phi.path(self.path)}: {self.message}"),)
         self.message = self.args[0]
 
 

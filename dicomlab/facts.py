@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from html import escape
 
-from .status import printable
-
-LONGEST = 200  # characters of one fact; text in a file may be of any length
+from .markup import Html, rows, shown
 
 
 class Facts:
@@ -28,19 +25,5 @@ class Facts:
         lines += [f"  {name:<14} {shown(text)}" for name, text in self.facts() if text]
         return "\n".join(lines)
 
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(shown(text))}</td></tr>" for name, text in self.facts() if text
-        )
-        return f"<table><caption>{escape(type(self).__name__)}</caption>{rows}</table>"
-
-
-def shown(text: str) -> str:
-    """Text of a file in one line: control characters visible, cut where it is long.
-
-    Examples
-    --------
-    >>> shown("two\\nlines")
-    'two\\\\nlines'
-    """
-    return printable(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+    def _repr_html_(self) -> Html:
+        return rows(((name, shown(text)) for name, text in self.facts() if text), type(self).__name__)

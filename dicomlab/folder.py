@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from . import phi
 from .cache import Cache
 from .elements import Elements, tag_of
 from .errors import IncompleteRetrieve, InvalidRequest
@@ -140,7 +141,7 @@ class Folder:
             "cut": f"cut at the limit of {limit:,} rows" if cut else None,
             "cancelled": False,
         }
-        return frame
+        return phi.frame(frame)
 
     def retrieve(self, what: Any, *, errors: str = "raise") -> pd.DataFrame:
         """The instances of some matches, with their paths; nothing is copied.

@@ -35,6 +35,8 @@ class Headers(Sequence[Elements]):
     pixel_at, pixel_length
         int64 (rows,). Offset and length of the value of the pixel data in the file, -1 without; the length is
         0xFFFFFFFF where it is encapsulated.
+    masked
+        Whether the values that `text` and the Elements give are pseudonyms (see phi.py).
     exact
         Rows that `elements.parse_file` has read.
     """
@@ -55,6 +57,7 @@ class Headers(Sequence[Elements]):
         )
         self.pixel_vr: NDArray[np.uint16] = np.zeros(rows, np.uint16)
         self._described = False
+        self.masked = False
         self._next = 0
         self._listed: tuple[int, list[list[list[int]]]] | None = None
         self.made: dict[int, Elements] = {}
@@ -84,6 +87,7 @@ class Headers(Sequence[Elements]):
             raise self.errors[row]
         if row not in self.made:
             self.made[row] = self._elements(row)
+        self.made[row].masked = self.masked
         return self.made[row]
 
     def _elements(self, row: int) -> Elements:
@@ -174,8 +178,10 @@ class Headers(Sequence[Elements]):
     def text(self, tag: int, row: int) -> str:
         """The first value of an attribute as text, as `Elements.text` gives it."""
         value, vr = self.value(tag, row)
-        if (vr or vr_of(tag)) in _TEXTS and value.isascii() and b"\x1b" not in value:
-            return value.decode("ascii").partition("\\")[0].strip(" \0")
+        if not self.masked and (vr or vr_of(tag)) in _TEXTS and value.isascii() and b"\x1b" not in value:
+            text = value.decode("ascii").partition("\\")[0].strip(" \0")
+            if text.isprintable():
+                return text
         return self[row].text(tag)
 
     def values(self, tag: int) -> list[bytes | None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydicom.datadict import tag_for_keyword
 
-from . import whole
+from . import phi, whole
 from .elements import Elements, parse_file, tag_of
 from .errors import BadData, BadFile
 from .headers import Headers
@@ -166,4 +166,4 @@ def instances(paths: Sequence[Place], records: Sequence[Elements] | None = None)
     except UnicodeEncodeError:  # a name that is not UTF-8
         column = pd.Series(paths, index=frame.index, dtype="object")
     frame.insert(0, "path", column)
-    return frame
+    return phi.frame(frame)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Final
 
+from . import phi
 from .elements import tag_of
 from .encoding import vr_of
 from .errors import InvalidRequest
@@ -158,7 +159,7 @@ def values_of(key: Key, value: Any) -> tuple[str | int | float, ...]:
     """The values a key asks for, encoded as in an Identifier; () for a return key (a literal "" or None)."""
     if value is None or (isinstance(value, str) and value == ""):
         return ()
-    vr = key.vr
+    value, vr = phi.key(key.name, value), key.vr
     if vr == "SQ":
         raise InvalidRequest(f"{key.name} is a sequence", advice=f"Name an attribute in it: {key.name}[0].…")
     if isinstance(value, slice):

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterable
 
+from . import phi
 from .dicomdir import inside, is_directory_file, referenced
 from .errors import BadData, BadFile, InvalidRequest
 
@@ -23,7 +24,7 @@ class Files:
 
     def problem(self, path: str, why: str, severity: str = "error") -> None:
         """Note what is wrong with a file, or only odd about it."""
-        self.problems.append({"severity": severity, "path": path, "why": why})
+        self.problems.append({"severity": severity, "path": phi.path(path), "why": phi.said(why)})
 
     def add(self, place: Place) -> None:
         """Take the files of one place."""
@@ -118,7 +119,7 @@ def each(places: Iterable[Place | Iterable[Place]]) -> list[Place]:
     flat: list[Place] = []
     for place in places:
         if isinstance(place, str | os.PathLike):
-            flat.append(place)
+            flat.append(phi.real(place))
         elif isinstance(place, Iterable) and not isinstance(place, bytes):
             flat += each(place)
         else:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import moments
+from . import moments, phi
 from .geometry import Floats, normal
 from .imageheader import KEYS
 from .planes import Plane, column
@@ -141,7 +141,7 @@ def _canon(planes: Sequence[Plane]) -> list[tuple[float, ...]]:
     found: list[tuple[float, ...]] = []
     for maker, comment, phase in zip(*said, strict=True):
         theirs = str(maker).upper().startswith(("CANON", "TOSHIBA")) and phase == "COL" and isinstance(comment, str)
-        match = _COMMENT.fullmatch(comment.strip()) if theirs else None
+        match = _COMMENT.fullmatch(phi.real(comment).strip()) if theirs else None
         along, across, normal_part = (float(part) for part in match.groups()) if match else (0.0, 0.0, 0.0)
         found.append((-across, -along, normal_part) if match else ())
     return found

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from . import phi
 from .errors import UnknownName
 from .status import printable
 
@@ -23,7 +24,8 @@ SHOWN = 8  # lines of the report that are told at once
 
 def line(severity: str, what: str, why: str, instances: list[str]) -> dict[str, Any]:
     """One line of a report."""
-    return {"severity": severity, "what": what, "why": why, "instances": instances}
+    what, why = phi.said(what), phi.said(why)
+    return {"severity": severity, "what": what, "why": why, "instances": [phi.said(name) for name in instances]}
 
 
 def dropped(instances: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
@@ -32,7 +34,7 @@ def dropped(instances: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
     here, found = set(paths), []
     for one in attributes.get("problems") or []:
         severity, path = one.get("severity", ""), one.get("path", "")
-        if severity in ("error", "warning") and path not in here:
+        if severity in ("error", "warning") and phi.real(path) not in here:
             found.append(line(severity, path, f"left out by the scan: {one['why']}", [path]))
     if skipped := attributes.get("skipped"):
         files = "1 file is" if skipped == 1 else f"{skipped} files are"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from . import phi
 from .errors import ResultWarning
 from .headers import Headers, read
 from .instances import WANTED, check_whole, instances
@@ -97,7 +98,7 @@ class Found:
         problems = [*self.problems]
         for one in odd:
             why = f"{one['column']} {one['text']!r} cannot be read"
-            problems.append({"severity": "note", "path": self.headers.paths[one["row"]], "why": why})
+            problems.append({"severity": "note", "path": phi.path(self.headers.paths[one["row"]]), "why": why})
         frame.attrs = {"skipped": self.skipped, "problems": problems}
         said = []
         if not len(self.order) and self.looked is not None:
@@ -106,7 +107,7 @@ class Found:
         said += _counted(problems)
         if said:
             warnings.warn(" ".join(said), ResultWarning, stacklevel=3)
-        return frame
+        return phi.noted(frame)
 
 
 def gather(
@@ -118,6 +119,8 @@ def gather(
     files = Files()
     for place in each(places):
         files.add(place)
+    for path in files.paths if phi.masking() else ():
+        phi.path(path)  # from now on known to be hidden in messages
     told = None if progress is None else (lambda done: progress(done, len(files.paths)))
     headers = read(files.paths, wanted, told=told).described()
     check_whole(headers)
@@ -136,7 +139,7 @@ def gather(
         )
     order = in_order(headers)
     for path, first in twice(headers, order):
-        files.problem(path, f"{_TWICE}{first!r}", "note")
+        files.problem(path, f"{_TWICE}{phi.path(first)!r}", "note")
     return Found(headers, order, skipped, files.problems, len(files.paths))
 
 

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
-from . import headers, readers
+from . import headers, phi, readers
 from .errors import BadData, BadFile, DicomlabError, GeometryError, InvalidRequest, MissingCodec, ResultWarning
 from .extensions import Extension, copies, extended
 from .readers.reader import Found, Reader, Thing
@@ -144,7 +145,7 @@ def _paths(instances: Any) -> list[str]:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             said = repr(path) if isinstance(path, str | int | float | None) else f"a {type(path).__name__} in a list"
             raise InvalidRequest(f"{said} is no path", advice=_TAKES)
-        paths.append(os.path.expanduser(path))
+        paths.append(os.path.expanduser(phi.real(path)))
     if not paths:
         raise InvalidRequest("nothing is selected", advice="Choose at least one instance.")
     return [str(path) for path in dict.fromkeys(paths)]
@@ -160,6 +161,9 @@ def _load(
 ) -> Volumes:
     # Headers are read again whatever a table says of them: the files may have changed since it was made.
     read = headers.read(paths, readers.wanted())
+    read.masked = phi.masking()
+    for path in paths if read.masked else ():
+        phi.path(path)  # from now on known to be hidden in messages
     for row in read.errors:
         if os.path.isdir(paths[row]):
             raise InvalidRequest(f"{paths[row]} is a folder", advice="load takes instances: load(scan(folder)).")
@@ -198,7 +202,9 @@ def _load(
             continue
         failures: list[str] = []
         if isinstance(result, xr.DataArray):
+            result = _without_paths(result)
             result, failures = extended(result, extensions)
+            phi.noted(result)
         volumes[name] = result
         report += [line("error", name, text, thing.instances) for text in failures]
         report += [line("warning", name, text, thing.instances) for text in thing.warnings]
@@ -283,6 +289,15 @@ def _refuse_many(found: Found, bad: list[tuple[str, DicomlabError]], seen: pd.Da
         if apart
         else "Use load_all, which gives each: one file holds several of them, and no filter tells them apart.",
     )
+
+
+def _without_paths(volume: xr.DataArray) -> xr.DataArray:
+    """The volume whose coordinate ``path`` may be shown."""
+    if not phi.masking() or "path" not in volume.coords:
+        return volume
+    paths = volume.coords["path"]
+    shown = np.array([phi.path(path) for path in paths.values.ravel().tolist()], str).reshape(paths.shape)
+    return volume.assign_coords(path=(paths.dims, shown))
 
 
 def _name(title: str, taken: Container[str]) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from . import phi
+from .markup import printable
+
 
 class Category(StrEnum):
     """The status classes of PS3.7 C.1 to C.5."""
@@ -146,6 +149,10 @@ class Status:
     offending: tuple[str, ...] = ()  # (0000,0901) Offending Element, each as "(gggg,eeee)"
     service: str = ""  # "C-FIND", "C-GET", "C-MOVE", "C-STORE", "MPPS", "PRINT", "MEDIA", "PATIENT" or ""
 
+    def __post_init__(self) -> None:
+        if self.comment and phi.masking():
+            object.__setattr__(self, "comment", phi.pseudonym(self.comment))
+
     @property
     def category(self) -> Category:
         """Its class; a code that is in no table is a failure."""
@@ -180,14 +187,3 @@ class Status:
         if self.offending:
             text += f" [{', '.join(self.offending)}]"
         return text
-
-
-def printable(text: str) -> str:
-    """Text of a peer with its control characters shown as escapes.
-
-    Examples
-    --------
-    >>> printable("bad\\x1b[2Jkey")
-    'bad\\\\x1b[2Jkey'
-    """
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from . import headers
+from . import headers, phi
 from .elements import Elements, tag_of
 from .errors import InvalidRequest, ResultWarning, did_you_mean
 from .pixels import class_name
@@ -77,7 +77,7 @@ def _headers(array: xr.DataArray) -> list[Elements]:
     named = dict(zip(paths.ravel().tolist(), uids.ravel().tolist(), strict=True))
     if not named:
         raise refused("the array is empty")
-    read = headers.read(list(named), WANTED)
+    read = headers.read([phi.real(path) for path in named], WANTED)
     for row, (path, uid) in enumerate(named.items()):
         header = read[row]
         if header.text("SOPInstanceUID") != uid:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from . import phi
 from .elements import Elements
 from .errors import InvalidRequest
 from .level import UNIQUE_KEYS, QueryLevel
@@ -215,7 +216,7 @@ def _text(value: Any, word: str, where: str) -> str:
     if isinstance(value, str):
         if not value.strip():
             raise InvalidRequest(f"nothing is selected: {word} is empty in {where}")
-        return value.strip()
+        return str(phi.real(value.strip()))
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
         raise InvalidRequest(f"nothing is selected: {word} is missing in {where}")
     if isinstance(value, Number):

@@ -19,6 +19,7 @@ from dicomlab.columns import build, dtype_of
 from dicomlab.elements import Elements, parse, tag_of
 from dicomlab.encoding import LONG, vr_of
 from dicomlab.errors import BadData
+from dicomlab.markup import pictured
 from dicomlab.moments import date, moment, time
 from dicomlab.numerals import decimal, whole
 from dicomlab.records import Records
@@ -76,6 +77,7 @@ def expected(word: str, record: Elements) -> tuple[Any, bool]:
     if vr == "PN" and len(parts) == 1:
         parts = (parts[0].rstrip("="),)
     if vr not in READ:
+        parts = tuple(map(pictured, parts))  # control characters that no attribute may hold
         return (parts if len(parts) > 1 else parts[0] or None), bad
     read: list[Any] = []
     for part in parts:

@@ -23,7 +23,7 @@ from typing import Any
 
 import pydicom
 from pydicom import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
 from pynetdicom.transport import ThreadedAssociationServer
@@ -41,6 +41,8 @@ SERVICES = {
 }
 
 logging.getLogger("pynetdicom").addHandler(logging.NullHandler())
+# Identifiers hold names, and logs hold none unless asked (R0.6): who wants them sets these back.
+_config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Request:
     called: str
     sop_class: str = ""
     message_id: int = 0
-    identifier: Dataset | None = None  # None where there is none, or where it cannot be read
+    identifier: Dataset | None = field(default=None, repr=False)  # None where there is none, or where it cannot be read
     transfer_syntax: str = ""
     destination: str = ""  # of a C-MOVE
     sop_instance: str = ""  # of a C-STORE

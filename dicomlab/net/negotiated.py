@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 
 from ..filemeta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from ..status import printable
+from ..markup import Html, joined, printable, rows, tag
 from .negotiation import RESULTS, Accepted, Proposal
 from .pdu import MAXIMUM_LENGTH
 from .sealed import Link
@@ -104,15 +103,13 @@ class Negotiated:
         lines += [f"  {item.context_id:3}  {name}: {words}" for item, name, words in self._contexts()]
         return "\n".join(lines)
 
-    def _repr_html_(self) -> str:
-        facts = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in self._facts())
-        rows = "".join(
-            f'<tr><td>{item.context_id}</td><td title="{escape(item.abstract_syntax)}">{escape(name)}</td>'
-            f"<td>{escape(words)}</td></tr>"
+    def _repr_html_(self) -> Html:
+        heads = tag("tr", [tag("th", head) for head in ("id", "abstract syntax", "result")])
+        lines = [
+            tag("tr", tag("td", item.context_id), tag("td", name, title=item.abstract_syntax), tag("td", words))
             for item, name, words in self._contexts()
-        )
-        heads = "<tr><th>id</th><th>abstract syntax</th><th>result</th></tr>"
-        return f"<table>{facts}</table><details><summary>Contexts</summary><table>{heads}{rows}</table></details>"
+        ]
+        return joined(rows(self._facts()), tag("details", tag("summary", "Contexts"), tag("table", heads, lines)))
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         taken = sum(item.result == 0 for item in self.contexts)

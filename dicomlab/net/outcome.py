@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import phi
 from ..cache import Cache, Receipt
 from ..elements import Elements
 from ..errors import (
@@ -166,6 +167,7 @@ def result(run: Retrieval, errors: str) -> pd.DataFrame:
             "cache": str(run.cache.root),
         }
     )
+    frame.attrs = phi.attributes(frame.attrs)
     trouble = _trouble(run, frame, missing)
     if trouble is None:
         say(remarks, run.node.identity)

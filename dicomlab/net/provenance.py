@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .. import phi
 from ..elements import Elements
 from ..errors import BadData, ResultWarning
 from ..identifier import describe_keys
@@ -42,7 +43,7 @@ def as_row(record: Elements, columns: Mapping[str, Key]) -> dict[str, Any]:
             row[name] = holder.get(key.tag)
         except BadData:
             row[name] = holder.raw[key.tag][1].decode("latin-1").strip(" \0")
-    return row
+    return {name: phi.named(name, value) for name, value in row.items()} if phi.masking() else row
 
 
 def _inside(record: Elements, key: Key) -> Elements | None:
@@ -127,7 +128,7 @@ def as_table(
         "absent": [name for name in columns if len(frame) and frame[name].isna().all()],
     }
     frame.attrs.update(plan.told)
-    frame = frame.reset_index(drop=True)
+    frame = phi.frame(frame.reset_index(drop=True))
     if not quiet:
         warn(course, node)
         for name in sorted({*ignored, *course.ignored}):

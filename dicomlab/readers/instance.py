@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .. import phi
 from ..elements import Elements, parse_file, tag_of
 from ..errors import BadData, BadFile
 from ..facts import Facts
@@ -60,14 +61,14 @@ class Instance(Facts):
         import pydicom
 
         try:
-            return pydicom.dcmread(self.path, force=True)
+            return phi.dataset(pydicom.dcmread(self.path, force=True))
         except Exception as error:  # pydicom raises what it meets: struct.error, ValueError, KeyError, ...
             raise BadFile(self.path, f"cannot be read: {error}") from error
 
     def facts(self) -> Iterable[tuple[str, str]]:
         yield "SOP class", class_name(self.sop_class) if self.sop_class else "unknown"
         yield "title", self.title
-        yield "path", self.path
+        yield "path", phi.path(self.path)
 
 
 def fields(headers: Headers, row: int) -> dict[str, Any]:
@@ -107,7 +108,9 @@ def whole(path: str, *wanted: str | int) -> Elements:
         It cannot be read, or its data set is broken.
     """
     tags = (tag if isinstance(tag, int) else tag_of(tag) for tag in ("SpecificCharacterSet", *wanted))
-    return parse_file(path, wanted=frozenset(tags))[1]
+    header = parse_file(path, wanted=frozenset(tags))[1]
+    header.masked = phi.masking()
+    return header
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ..elements import Elements
-from ..facts import shown
 from ..headers import Headers
+from ..markup import shown
 from .codes import code_of
 from .content import BY_REFERENCE, COLUMNS, content
 from .instance import WANTED, Instance, blamed, thing, whole

@@ -10,7 +10,7 @@ from support import shared
 
 from dicomlab import load, load_all
 from dicomlab.errors import BadFile, GeometryError, InvalidRequest, ResultWarning
-from dicomlab.facts import shown
+from dicomlab.markup import shown
 from dicomlab.readers.instance import Instance
 
 PLAN, RAW = "1.2.840.10008.5.1.4.1.1.481.5", "1.2.840.10008.5.1.4.1.1.66"
