@@ -89,10 +89,11 @@ def _per_plane(found: Stack) -> dict[str, Any]:
         coordinates["InstanceNumber"] = along(numbers, np.int64)
     coordinates["path"] = along([plane.path for plane in flat], str)
     coordinates |= {name: along(values, np.float64) for name, values in padding(flat).items()}
-    mappings = [realworld.first_of(items) for items in column(flat, "RealWorldValueMappingSequence")]
+    said = column(flat, "RealWorldValueMappingSequence")
+    mappings = [realworld.lines_of(items, plane.form.range) for plane, items in zip(flat, said, strict=True)]
     mapped = realworld.coordinates(mappings, [plane.rescale for plane in flat])
     for name, values in mapped.items():
-        coordinates[name] = along(values, str if name.endswith("units") else np.float64)
+        coordinates[name] = along(values, str if isinstance(values[0], str) else np.float64)
     return coordinates
 
 
@@ -131,6 +132,6 @@ def units(plane: Plane) -> str:
     if modality == "CT" and not kind and "RescaleIntercept" in plane.elements:
         return "HU"
     if kind in ("", "US"):  # "unspecified"
-        mapping = realworld.first_of(plane.value("RealWorldValueMappingSequence"))
-        return mapping.units_of(plane.rescale) if mapping else ""
+        mappings = realworld.lines_of(plane.value("RealWorldValueMappingSequence"))
+        return mappings[0].units_of(plane.rescale) if mappings else ""
     return kind

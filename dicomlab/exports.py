@@ -84,10 +84,12 @@ class Exports:
         Raises
         ------
         InvalidRequest
-            The name ends in neither, its folder does not exist; or as for `to_nibabel`.
+            It is no path, its name ends in neither, its folder does not exist; or as for `to_nibabel`.
         GeometryError, MissingCodec
             As for `to_nibabel`.
         """
+        if not isinstance(path, str | os.PathLike):
+            raise InvalidRequest(f"{path!r} is no path of a file", advice='Name one, such as "ct.nii.gz".')
         place = Path(path).expanduser()
         if not place.name.lower().endswith((".nii", ".nii.gz")):
             raise InvalidRequest(f"{place.name} is no name of a NIfTI file", advice="Let it end in .nii or .nii.gz.")

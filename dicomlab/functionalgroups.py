@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,11 @@ class Groups:
         return self._groups[group].column(tag, inside)
 
 
+    def each(self, group: int, what: Callable[[list[Elements]], Any]) -> list[Any]:
+        """For each frame what `what` makes of all items of a group; asked once for what is said several times."""
+        return self._groups[group].each(what)
+
+
 class _Group:
     """One functional group of all frames; what is said several times is read once."""
 
@@ -87,9 +92,15 @@ class _Group:
         said = [None if item is None else _value(item, tag, inside, known) for item in self._items]
         return said * len(self._codes) if len(said) == 1 else [said[code] for code in self._codes]
 
+    def each(self, what: Callable[[list[Elements]], Any]) -> list[Any]:
+        made = [what(self._parsed(value)) for value in self._different]
+        return [made[code] for code in self._codes]
+
     def _first(self, value: bytes | None) -> Elements | None:
-        items = parse_items(value, implicit=self._header.implicit, parent=self._header) if value else []
-        return items[0] if items else None
+        return next(iter(self._parsed(value)), None)
+
+    def _parsed(self, value: bytes | None) -> list[Elements]:
+        return parse_items(value, implicit=self._header.implicit, parent=self._header) if value else []
 
 
 def _value(item: Elements, tag: int, inside: int, known: dict[Any, Any]) -> Any:

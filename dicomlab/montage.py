@@ -33,8 +33,25 @@ def grey(values: NDArray[np.generic], window: tuple[float, float], inverted: boo
     return 255 - picture if inverted else picture
 
 
+def as_volume(volume: xr.DataArray, axis: str) -> tuple[xr.DataArray, str]:
+    """A single plane, of which one spatial dimension is gone, as a volume of one slice across that one; and which.
+
+    What has z, y and x stays as it is, and so does the axis.
+    """
+    gone = [name for name in AXES if name not in volume.dims]
+    if len(gone) != 1:
+        return volume, axis
+    (across,) = gone
+    if "geometry" in volume.coords and across not in volume.coords:  # a sum or maximum along it: nowhere on it
+        return volume.expand_dims(across).assign_coords({across: (across, [0.0], {"nowhere": 1})}), across
+    return volume.expand_dims(across), across
+
+
 def slices_of(volume: xr.DataArray, axis: str, slices: int) -> tuple[list[int], xr.DataArray]:
-    """Which slices are shown, the same step apart, and the volume with that axis in front (of 4-D the first)."""
+    """Which slices are shown, the same step apart, and the volume with that axis in front (of 4-D the first).
+
+    Slices across x and y have the head up; those across z are as they were taken.
+    """
     if axis not in volume.dims:
         raise InvalidRequest(f"the array has no dimension {axis!r}, it has {', '.join(map(str, volume.dims))}")
     if axis not in AXES:
@@ -46,21 +63,26 @@ def slices_of(volume: xr.DataArray, axis: str, slices: int) -> tuple[list[int], 
         if name not in (*AXES, "channel"):
             volume = volume.isel({name: 0})
     if volume.ndim - ("channel" in volume.dims) != 3:
-        gone = ", ".join(name for name in AXES if name not in volume.dims)
+        gone = " and ".join(name for name in AXES if name not in volume.dims)
         raise GeometryError(
-            f"slices across {axis} need the dimensions z, y and x, {gone} is gone",
-            advice="Keep a dimension of length 1, isel(x=[k]) instead of isel(x=k), and name it: axis='x'.",
+            f"a picture has two dimensions of z, y and x, and {gone} are gone",
+            advice="A line of values is drawn by its own method: volume.plot().",
         )
     if not volume.size:
         sizes = ", ".join(f"{name} {length}" for name, length in volume.sizes.items())
         raise InvalidRequest(f"nothing is selected: the array is empty ({sizes})", advice="Look at its coordinates.")
     rest = [name for name in volume.dims if name != axis]
-    if not isinstance(slices, Integral) or slices < 1:
+    if isinstance(slices, bool) or not isinstance(slices, Integral) or slices < 1:
         raise InvalidRequest(f"{slices!r} slices cannot be shown", advice="Give a whole number from 1 upwards.")
     count = volume.sizes[axis]
     step = -(-count // int(slices))  # a gap that varies would be read as the patient's
     chosen = list(range((count - 1) % step // 2, count, step))
-    return chosen, volume.transpose(axis, *rest)
+    volume = volume.transpose(axis, *rest)
+    if rest[0] == "z" and "geometry" in volume.coords and "z" in volume.coords:
+        down = volume.dicom.direction[:, volume.dicom.dims.index("z")]
+        if down[2] == max(np.abs(down)):
+            volume = volume.isel(z=slice(None, None, -1))
+    return chosen, volume
 
 
 def aspect(volume: xr.DataArray, axis: str) -> float:
@@ -87,10 +109,14 @@ def montage(
     Raises
     ------
     InvalidRequest
-        There is no such dimension or window.
+        There is no such dimension or window, or a number is none from 1 upwards.
     """
     from PIL import Image
 
+    for name, number in (("columns", 1 if columns is None else columns), ("width", width)):
+        if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
+            raise InvalidRequest(f"a montage of {name} {number!r}", advice="Give a whole number from 1 upwards.")
+    volume, axis = as_volume(volume, axis)
     chosen, ordered = slices_of(volume, axis, slices)
     centre_width = volume.dicom.window if window is None else checked_window(window, volume.dicom.units)
     inverted = volume.attrs.get("PhotometricInterpretation") == "MONOCHROME1"

@@ -44,7 +44,8 @@ def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] 
         ``type``, ``time``, ``echo``, ``b_value``, ``inversion_time``, ``flip_angle``, ``acquisition`` or ``frame``,
         each with the units of its values; ``channel`` behind for colour. Pictures that lie nowhere are (y, x), those
         of many frames (frame, y, x) with ``time`` in ms where the header gives it. Coordinates in mm,
-        modality values (HU for CT) as int16 or the smallest integer type, float32 where slopes are not whole.
+        modality values (HU for CT) as int16 or the smallest integer type, float32 where slopes are not whole;
+        their unit in ``attrs["units"]``, for PET a term of Units (0054,1001) such as "BQML" (see ``.dicom.units``).
         A segmentation is masks with ``segment`` in front, a dose is in Gy, a parametric map in its own units, each
         on its own grid; ``.dicom.like(volume)`` puts one on another's.
     dicomlab.facts.Facts

@@ -52,6 +52,9 @@ def suv(array: xr.DataArray, kind: str = "bw", known: Mapping[str, Any] = NOTHIN
             raise InvalidRequest(
                 f"suv takes no {name}{did_you_mean(name, KNOWN)}", advice=f"It takes kind, {', '.join(KNOWN)}."
             )
+    if "SUV" in array.attrs:
+        advice = "Take each kind of SUV of the volume as it was loaded."
+        raise refused(f"the values are SUV already ({array.attrs['SUV']})", advice)
     read = _headers(array)
     found = _factor(read, array.attrs.get("units", ""), KINDS[kind], known)
     made = (array * found.factor).astype(np.float32)
@@ -61,7 +64,7 @@ def suv(array: xr.DataArray, kind: str = "bw", known: Mapping[str, Any] = NOTHIN
             made = made.assign_coords({name: padding.astype(np.float32).astype(np.float64)})
     given = f"; given by the caller: {', '.join(sorted(known))}" if known else ""
     made.attrs = {**array.attrs, "units": KINDS[kind].units, "SUV": found.how + given}
-    made.attrs |= {"Units": KINDS[kind].term, "SUVType": KINDS[kind].suv_type}
+    made.attrs |= {"Units": KINDS[kind].units, "SUVType": KINDS[kind].suv_type, "long_name": f"SUV{kind}"}
     for name in ("WindowCenter", "WindowWidth"):
         if name in made.attrs:
             made.attrs[name] = (np.asarray(made.attrs[name], np.float64) * found.factor).tolist()

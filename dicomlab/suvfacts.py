@@ -79,8 +79,7 @@ class Kind:
 
     name: str
     suv_type: str  # SUVType (0054,1006)
-    units: str
-    term: str  # Units (0054,1001)
+    units: str  # a term of Units (0054,1001)
     measure: Callable[[Elements, Mapping[str, Any]], tuple[float, str]]  # g or cm2, and how it was found
 
 
@@ -137,10 +136,10 @@ def _surface(header: Elements, known: Mapping[str, Any]) -> tuple[float, str]:
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "bw": Kind("bw", "BW", "g/ml", "GML", _body_weight),
-        "lbm": Kind("lbm", "LBMJANMA", "g/ml", "GML", _janmahasatian),
-        "lbmjames128": Kind("lbmjames128", "LBMJAMES128", "g/ml", "GML", _james),
-        "bsa": Kind("bsa", "BSA", "cm2/ml", "CM2ML", _surface),
+        "bw": Kind("bw", "BW", "GML", _body_weight),
+        "lbm": Kind("lbm", "LBMJANMA", "GML", _janmahasatian),
+        "lbmjames128": Kind("lbmjames128", "LBMJAMES128", "GML", _james),
+        "bsa": Kind("bsa", "BSA", "CM2ML", _surface),
     }
 )
 

@@ -291,7 +291,11 @@ class DicomAccessor(Exports):
     # ------------------------------------------------------------------ what it was made of
     @property
     def units(self) -> str:
-        """Units of the values, "" where none are known."""
+        """Units of the values, "" where none are known.
+
+        "HU" of CT; of PET always a term of Units (0054,1001), such as "BQML" (Bq/ml) and "GML" (g/ml, SUV); "Gy" or
+        "relative" of a dose; of others their RescaleType, or a code of UCUM such as "um2/s".
+        """
         return str(self._array.attrs.get("units", ""))
 
     @property
@@ -308,9 +312,20 @@ class DicomAccessor(Exports):
         columns = xr.broadcast(*wanted)
         return pd.DataFrame({str(column.name): np.ravel(column.values) for column in columns})
 
-    @property
-    def real_world(self) -> xr.DataArray:
-        """Real world values by the mapping of the images (0040,9096), float32, ``units`` a code such as "Hz".
+    def real_world(self, which: int | str | None = None) -> xr.DataArray:
+        """Real world values by a mapping of the images (0040,9096).
+
+        Parameters
+        ----------
+        which
+            None: the first item of the mapping sequence that is a line (a table is no choice); or its number from 1,
+            its label (LUTLabel) or its units.
+
+        Returns
+        -------
+        xarray.DataArray
+            float32 of the same shape; NaN where the mapping is not stated for the stored value; ``units`` a code such
+            as "Hz", of PET a term of Units (0054,1001).
 
         Raises
         ------
@@ -319,7 +334,7 @@ class DicomAccessor(Exports):
         """
         from .realworld import real_world
 
-        return real_world(self._array)
+        return real_world(self._array, which)
 
     @property
     def padding(self) -> xr.DataArray:
@@ -352,7 +367,7 @@ class DicomAccessor(Exports):
         Returns
         -------
         xarray.DataArray
-            float32 of the same shape; ``units`` "g/ml" ("cm2/ml" for "bsa"), how it was computed in
+            float32 of the same shape; ``units`` "GML" (g/ml), for "bsa" "CM2ML" (cm2/ml), how it was computed in
             ``attrs["SUV"]``.
 
         Raises

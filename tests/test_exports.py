@@ -103,6 +103,9 @@ def test_a_nifti_file_has_it_too(volume, tmp_path):
         volume.dicom.to_nifti(tmp_path / "a.img")
     with pytest.raises(InvalidRequest, match="there is no folder"):
         volume.dicom.to_nifti(tmp_path / "none" / "a.nii")
+    for path in (None, 3, ["a.nii"]):
+        with pytest.raises(InvalidRequest, match=r"is no path of a file. Name one"):
+            volume.dicom.to_nifti(path)
 
 
 def test_simpleitk_has_every_voxel_where_it_is_in_the_patient(volume):

@@ -57,6 +57,37 @@ def test_one_slice_a_gap_a_picture_and_another_axis_can_be_seen(tmp_path):
     assert "A" not in words(view(picture))
 
 
+@pytest.mark.parametrize(("gone", "sides"), [("x", "SIAP"), ("y", "SIRL"), ("z", "APRL")])
+def test_any_single_plane_is_shown_with_its_sides(tmp_path, gone, sides):  # R15.5
+    volume = load(slices.write(tmp_path, slices.stack([0, 2, 4, 6])))
+    figure = view(volume.isel({gone: 1}))
+    said = words(figure)
+    assert len(figure.axes) == 1 and f"{gone} {float(volume[gone][1]):.1f}" in said
+    top, bottom, left, right = (text.get_text() for text in figure.axes[0].texts[1:])
+    assert top + bottom + left + right == sides
+    alone = " × ".join(f"{length} {name}" for name, length in volume.isel({gone: 1}).sizes.items())
+    assert any(word.startswith(alone) for word in said)
+    assert view(volume.isel({gone: 1}).T).axes  # however its dimensions are ordered
+
+
+def test_a_maximum_along_an_axis_lies_nowhere_on_it_and_has_its_sides(tmp_path):
+    volume = load(slices.write(tmp_path, slices.stack([0, 2, 4, 6])))
+    said = words(view(volume.max("y")))
+    assert {"S", "I", "R", "L"} <= set(said) and not any(re.fullmatch(r"y -?[\d.]+", word) for word in said)
+    bare = volume.isel(x=1).drop_vars(["geometry", "x"])
+    assert not {"S", "I", "A", "P"} & set(words(view(bare)))  # without a geometry there are no sides
+
+
+def test_slices_across_x_and_y_have_the_head_up(tmp_path):
+    volume = load(slices.write(tmp_path, slices.stack([0, 2, 4, 6])))
+    for axis in "xy":
+        first = view(volume, axis=axis).axes[0]
+        assert first.texts[1].get_text() == "S"
+        picture = np.asarray(first.images[0].get_array())
+        cut = volume.isel({axis: 0}).values
+        assert np.array_equal(picture, dicomlab.montage.grey(cut[::-1], volume.dicom.window))
+
+
 def test_what_is_no_volume_is_refused():
     with pytest.raises(InvalidRequest, match="takes a volume"):
         view([1, 2])
@@ -110,8 +141,8 @@ def test_what_cannot_be_shown_is_refused_with_what_to_do_instead(tmp_path):  # R
     volume = load(paths)
     with pytest.raises(InvalidRequest, match=r"nothing is selected.*z 0"):
         view(volume.sel(z=slice(9000, 9001)))
-    with pytest.raises(GeometryError, match=r"x is gone.*isel\(x=\[k\]\)"):
-        view(volume.isel(x=0))
+    with pytest.raises(GeometryError, match=r"and x and y are gone.*volume\.plot\(\)"):
+        view(volume.isel(x=0, y=1))
     with pytest.raises(InvalidRequest, match=r"not time.*isel\(time=0\)"):
         view(volume.expand_dims("time"), axis="time")
     with pytest.raises(InvalidRequest, match=r"not Volumes\. Take one of them by its name, such as 'CT 4'"):
@@ -136,3 +167,11 @@ def test_the_examples_run():
 def test_a_figure_needs_no_pyplot():
     code = "import sys, dicomlab.widgets.figure as f, matplotlib.figure; print('matplotlib.pyplot' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "False"
+
+
+@pytest.mark.parametrize("choice", [{"columns": 0}, {"columns": 2.5}, {"columns": "3"}, {"width": 0}, {"slices": True}])
+def test_a_montage_of_no_columns_is_refused(tmp_path, choice):  # R0.4
+    volume = load(slices.write(tmp_path, slices.stack([0, 2])))
+    with pytest.raises(InvalidRequest, match="Give a whole number from 1 upwards"):
+        volume.dicom.montage(**choice)
+    assert volume.isel(x=1).dicom.montage().size[0] > 0  # a single plane too

@@ -66,7 +66,7 @@ def test_suv_by_body_weight_with_the_decay_from_injection_to_the_start_of_the_sc
     volume = pet(tmp_path)
     found = volume.dicom.suv()
     assert values(found) == pytest.approx([100 * FACTOR, 200 * FACTOR, 300 * FACTOR], rel=1e-6)
-    assert found.dtype == np.float32 and found.attrs["units"] == "g/ml" and found.dicom.same_grid(volume)
+    assert found.dtype == np.float32 and found.attrs["units"] == "GML" and found.dicom.same_grid(volume)
     assert "70 kg" in found.attrs["SUV"] and "3600 s" in found.attrs["SUV"]
     assert volume.attrs["units"] == "BQML" and values(volume) == [100, 200, 300]
 
@@ -198,11 +198,11 @@ def test_suv_of_another_maker_in_that_group_is_none(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "sex", "measure", "units"),
     [
-        ("lbm", "M", 1000 * 9270 * 70 / (6680 + 216 * 70 / 1.75**2), "g/ml"),
-        ("lbm", "F", 1000 * 9270 * 70 / (8780 + 244 * 70 / 1.75**2), "g/ml"),
-        ("lbmjames128", "M", 1000 * (1.1 * 70 - 128 * (70 / 175) ** 2), "g/ml"),
-        ("lbmjames128", "F", 1000 * (1.07 * 70 - 148 * (70 / 175) ** 2), "g/ml"),
-        ("bsa", "O", 71.84 * 70**0.425 * 175**0.725, "cm2/ml"),
+        ("lbm", "M", 1000 * 9270 * 70 / (6680 + 216 * 70 / 1.75**2), "GML"),
+        ("lbm", "F", 1000 * 9270 * 70 / (8780 + 244 * 70 / 1.75**2), "GML"),
+        ("lbmjames128", "M", 1000 * (1.1 * 70 - 128 * (70 / 175) ** 2), "GML"),
+        ("lbmjames128", "F", 1000 * (1.07 * 70 - 148 * (70 / 175) ** 2), "GML"),
+        ("bsa", "O", 71.84 * 70**0.425 * 175**0.725, "CM2ML"),
     ],
 )
 def test_lean_body_mass_and_surface_where_the_header_allows(tmp_path, kind, sex, measure, units):
@@ -235,8 +235,8 @@ def test_there_is_no_other_kind(tmp_path):
 def test_values_that_are_suv_already_stay_as_they_are_and_are_not_taken_twice(tmp_path):  # GML
     volume = pet(tmp_path, Units="GML")
     found = volume.dicom.suv()
-    assert values(found) == [100, 200, 300] and found.attrs["units"] == "g/ml"
-    with pytest.raises(InvalidRequest, match="values are in g/ml"):
+    assert values(found) == [100, 200, 300] and found.attrs["units"] == "GML"
+    with pytest.raises(InvalidRequest, match="values are SUV already"):
         found.dicom.suv()
 
 

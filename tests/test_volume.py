@@ -180,7 +180,7 @@ def test_what_is_rare_among_equal_values_is_seen_in_the_window(tmp_path):
     lesion = volume.copy(data=np.zeros(volume.shape, np.float32))
     lesion[0, 3, 3:6] = [4, np.nan, np.inf]
     assert lesion.dicom.window == (2, 4)
-    body = volume.copy(data=np.ones(volume.shape, np.float32)).assign_attrs(Modality="PT", units="g/ml")
+    body = volume.copy(data=np.ones(volume.shape, np.float32)).assign_attrs(Modality="PT", units="GML")
     body[0, :, :20], body[0, 3, 3] = 0, 3
     assert body.dicom.window == (1.5, 3)  # what is hot is not as white as the body
     body[0, 3, 4] = 90

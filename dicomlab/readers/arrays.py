@@ -53,7 +53,7 @@ def per_frame(slices: Sequence[Slice], shape: tuple[int, ...], dims: tuple[str, 
             padded = [one.rescale.of(one.instance.form.as_stored(stored[one.instance])) for one in slices]
             found[name] = along(padded, np.float64)
     mapped = realworld.coordinates([one.real_world for one in slices], [one.rescale for one in slices])
-    found |= {name: along(values, str if name.endswith("units") else np.float64) for name, values in mapped.items()}
+    found |= {name: along(values, str if isinstance(values[0], str) else np.float64) for name, values in mapped.items()}
     return found
 
 

@@ -13,7 +13,7 @@ from ..functionalgroups import PER_FRAME, SHARED, Groups
 from ..headers import Headers
 from ..imageheader import WANTED
 from ..pixels import Rescale
-from ..realworld import RealWorld
+from ..realworld import RealWorld, lines_of, pet_units
 from .dimensions import GROUPS, Said, columns
 from .layout import Column, Integers
 from .reader import Found
@@ -87,7 +87,7 @@ def _describe(headers: Headers, row: int) -> tuple[list[Slice], Said]:
         column(_MEASURES, tag_of("PixelSpacing")),
         column(_MEASURES, tag_of("SpacingBetweenSlices")),
         column(_MEASURES, tag_of("SliceThickness")),
-        _values(header, functional),
+        _values(header, functional, instance.form.range),
         _windows(functional),
         strict=True,
     )
@@ -133,7 +133,9 @@ def _concatenations(said: dict[Instance, Said], found: Found) -> None:
                     thing.warnings.append(f"{len(members)} of {total} parts of its concatenation are there")
 
 
-def _values(header: Elements, functional: Groups) -> list[tuple[Rescale, str, RealWorld | None]]:
+def _values(
+    header: Elements, functional: Groups, stored: tuple[int, int]
+) -> list[tuple[Rescale, str, tuple[RealWorld, ...]]]:
     """How the values of each frame become modality values, their units, and its real world values."""
     column = functional.column
     slopes, intercepts, kinds = (
@@ -141,13 +143,9 @@ def _values(header: Elements, functional: Groups) -> list[tuple[Rescale, str, Re
     )
     plain = [header.get(keyword) for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType")]
     modality = header.text("Modality")
-    ways: dict[Any, tuple[Rescale, str, RealWorld | None]] = {}
+    ways: dict[Any, tuple[Rescale, str, tuple[RealWorld, ...]]] = {}
     found = []
-    mapped = zip(
-        *(column(_MAPPING, tag_of(keyword)) for keyword in ("RealWorldValueSlope", "RealWorldValueIntercept")),
-        column(_MAPPING, tag_of("MeasurementUnitsCodeSequence"), tag_of("CodeValue")),
-        strict=True,
-    )
+    mapped = functional.each(_MAPPING, lambda items: lines_of(items, stored))
     for own, real in zip(zip(slopes, intercepts, kinds, strict=True), mapped, strict=True):
         key = own, real
         if key not in ways:
@@ -155,20 +153,23 @@ def _values(header: Elements, functional: Groups) -> list[tuple[Rescale, str, Re
             by = float(slope) if isinstance(slope, int | float) else 1.0
             to = float(intercept) if isinstance(intercept, int | float) else 0.0
             rescale = Rescale(by, to)
-            mapping = None if None in real[:2] else RealWorld(float(real[0]), float(real[1]), str(real[2] or ""))
-            ways[key] = rescale, _units(modality, rescale, kind or "", mapping, header), mapping
+            ways[key] = rescale, _units(modality, rescale, kind or "", real, header), real
         found.append(ways[key])
     return found
 
 
-def _units(modality: str, rescale: Rescale, kind: str, real: RealWorld | None, header: Elements) -> str:
-    """RescaleType; where that is unspecified, the units of a real world value mapping that is the same line."""
-    if kind and kind != "US":
-        return kind
-    if real is not None and real.units_of(rescale):
-        return real.units_of(rescale)
+def _units(modality: str, rescale: Rescale, kind: str, real: tuple[RealWorld, ...], header: Elements) -> str:
+    """RescaleType; where that is unspecified, the units of a real world value mapping that is the same line.
+
+    Those of PET are terms of Units (0054,1001).
+    """
+    known = kind if kind != "US" else ""
+    if not known and real:
+        known = real[0].units_of(rescale)
     if modality == "PT":
-        return header.text("Units")
+        return pet_units(known or header.text("Units"))
+    if known:
+        return known
     return "HU" if modality == "CT" and rescale.intercept else ""
 
 

@@ -45,7 +45,7 @@ class Slice:
     stack: str = ""  # StackID
     thickness: float | None = None  # mm, of a plane that is alone
     window: tuple[float, float] | None = None  # centre, width
-    real_world: RealWorld | None = None
+    real_world: tuple[RealWorld, ...] = ()
 
     @property
     def lies(self) -> bool:

@@ -89,7 +89,7 @@ class Structures(Instance):
             raise BadFile(self.path, f"ROI {line.ROINumber} {line.ROIName!r}: {line.problem}")
         return self.found[int(line.ROINumber)]
 
-    def mask(self, volume: xr.DataArray, roi: int | str | None = None) -> xr.DataArray:
+    def mask(self, volume: xr.DataArray, roi: int | str | Iterable[int | str] | None = None) -> xr.DataArray:
         """Where a volume's voxels are inside closed contours.
 
         A voxel is inside where its centre is within an odd number of the contours of one plane, so that a
@@ -101,13 +101,14 @@ class Structures(Instance):
         volume
             In the frame of reference of the structure set; only its grid is used.
         roi
-            Number or name; None: all regions of interest that have closed contours.
+            Number or name of one; or a list of them; None: all regions of interest that have closed contours.
 
         Returns
         -------
         xarray.DataArray
-            bool, with the spatial dimensions of the volume; for all, ``roi`` in front with their numbers, and
-            the coordinate ``ROIName``.
+            bool, with the spatial dimensions of the volume. One that is named alone has no other dimension; a list
+            and None give ``roi`` in front, the numbers, with the coordinate ``ROIName``, however many there are, so
+            that what works for three works for one: ``.sel(roi=2)`` takes one, ``.squeeze("roi")`` the only one.
 
         Raises
         ------
@@ -125,13 +126,17 @@ class Structures(Instance):
         """
         must_be_volume(volume)
         chosen: list[Any]
+        alone = isinstance(roi, str) or (roi is not None and not isinstance(roi, Iterable))
         if roi is None:
             lines: list[Any] = list(self.rois.itertuples())
             chosen = [line for line in lines if not line.problem and CLOSED & set(line.types)]
             if not chosen:
                 raise InvalidRequest("no region of interest has closed contours", advice="See .rois.")
         else:
-            chosen = [self._line(roi)]
+            wanted: list[Any] = [roi] if alone or not isinstance(roi, Iterable) else list(roi)
+            if not wanted:
+                raise InvalidRequest("nothing is selected", advice="Name a region of interest, or leave out the list.")
+            chosen = [self._line(one) for one in wanted]
         for line in chosen:
             same_frame(
                 str(line.FrameOfReferenceUID),
@@ -160,7 +165,7 @@ class Structures(Instance):
         coordinates["ROIName"] = xr.Variable("roi", [str(line.ROIName) for line in chosen])
         array = xr.DataArray(values, coordinates, ("roi", "z", "y", "x"), attrs={"units": ""})
         array = array.transpose("roi", *volume.dicom.dims)
-        return array if roi is None else array[0]
+        return array[0] if alone else array
 
     def _line(self, roi: int | str) -> Any:
         column = "ROIName" if isinstance(roi, str) else "ROINumber"

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from ..elements import Elements
-from ..errors import BadData
+from ..errors import BadData, UnknownName
 from ..headers import Headers
 from ..imageheader import SERIES
 from ..part10 import BIG_ENDIAN
@@ -41,7 +41,7 @@ class Waveform(Instance, Mapping[str, xr.DataArray]):
     Attributes
     ----------
     groups
-        Label to samples.
+        Label to samples; ``ecg["RHYTHM"]`` is one of them, and an `UnknownName` error says which there are.
     annotations
         One row each: group (number), channels (names, all where empty), concept, code, text, value, unit, range
         (TemporalRangeType), samples (positions, from 1) and time (seconds).
@@ -51,6 +51,8 @@ class Waveform(Instance, Mapping[str, xr.DataArray]):
     annotations: pd.DataFrame
 
     def __getitem__(self, label: str) -> xr.DataArray:
+        if label not in self.groups:
+            raise UnknownName(label, self.groups, "multiplex group")
         return self.groups[label]
 
     def __iter__(self) -> Iterator[str]:

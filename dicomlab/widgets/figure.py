@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from numbers import Real
 
 import numpy as np
@@ -12,43 +11,36 @@ from matplotlib.figure import Figure
 from ..errors import GeometryError, InvalidRequest
 from ..facts import Facts
 from ..geometry import axis_letters
-from ..montage import aspect, grey, slices_of
+from ..montage import as_volume, aspect, grey, slices_of
+from ..readers.waveform import Waveform
 from ..report import Volumes
 from ..windows import checked_window
+from .paper import BACK, FAINT, FOOTER, INK, Picture
+from .traces import traces
 
-_BACK, _INK, _FAINT = "#101418", "#e8eef2", "#93a4b1"
 _OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
-FOOTER = "research use, not for diagnosis"
-
-
-class Picture(Figure):
-    """A figure made without pyplot that a notebook shows all the same."""
-
-    def _repr_png_(self) -> bytes:
-        buffer = BytesIO()
-        self.savefig(buffer, format="png", facecolor=self.get_facecolor())
-        return buffer.getvalue()
 
 
 def view(
-    volume: xr.DataArray,
+    volume: xr.DataArray | Waveform,
     *,
     axis: str = "z",
     slices: int = 20,
     window: tuple[float, float] | str | None = None,
     width: float = 10.0,
 ) -> Figure:
-    """Slices of a volume side by side, with the sides of the patient, the window and the units.
+    """Slices of a volume side by side, with the sides of the patient, the window and the units; or a waveform.
 
     Parameters
     ----------
     volume
-        As `load` gives it; of several volumes (time, echo, ...) the first is shown. An image without a
-        position (y, x) is shown alone.
+        As `load` gives it; of several volumes (time, echo, ...) the first is shown. A single plane, such as
+        ``volume.isel(x=3)`` or an image without a position, is shown alone. A waveform, or one multiplex group of it
+        (``ecg["RHYTHM"]``), is drawn over time, a line for each channel, in its units.
     axis
-        The dimension that is laid out.
+        The dimension that is laid out; of a single plane the one that is gone.
     slices
-        How many at most, the same step apart.
+        How many at most, the same step apart; of a waveform, how many channels.
     window
         Centre and width in units of the values, or for CT in HU "lung", "bone", "soft tissue" or "brain"; None
         takes ``volume.dicom.window``.
@@ -65,14 +57,16 @@ def view(
     InvalidRequest
         It is no array of a volume, has no such dimension, or there is no such window.
     """
-    if not isinstance(volume, xr.DataArray):
-        raise InvalidRequest(f"view takes a volume, not {type(volume).__name__}", advice=_instead(volume))
-    if "z" not in volume.dims and {"y", "x"} <= set(volume.dims) and axis == "z":
-        volume = volume.expand_dims("z")
-    chosen, ordered = slices_of(volume, axis, slices)
-    centre, wide = ordered.dicom.window if window is None else checked_window(window, ordered.dicom.units)
     if isinstance(width, bool) or not isinstance(width, Real) or not 1 <= width <= 100:
         raise InvalidRequest(f"a figure of width {width!r}", advice="Give inches, such as 10.")
+    if isinstance(volume, Waveform) or (isinstance(volume, xr.DataArray) and set(volume.dims) == {"channel", "time"}):
+        return traces(volume, slices, window, float(width))
+    if not isinstance(volume, xr.DataArray):
+        raise InvalidRequest(f"view takes a volume, not {type(volume).__name__}", advice=_instead(volume))
+    given = volume
+    volume, axis = as_volume(volume, axis)
+    chosen, ordered = slices_of(volume, axis, slices)
+    centre, wide = ordered.dicom.window if window is None else checked_window(window, ordered.dicom.units)
     try:
         stretch, sides = aspect(ordered, axis), _sides(ordered, axis)
     except GeometryError:  # an image that lies nowhere in the patient
@@ -85,7 +79,7 @@ def view(
     tile = width / across
     head, foot = 0.62, 0.34
     high = down * tile * tall + head + foot
-    figure = Picture(figsize=(width, high), facecolor=_BACK, dpi=110)
+    figure = Picture(figsize=(width, high), facecolor=BACK, dpi=110)
     inverted = volume.attrs.get("PhotometricInterpretation") == "MONOCHROME1"
     gap = 0.03
     size = max(5.5, min(9.0, tile * 4.2))
@@ -97,7 +91,7 @@ def view(
         axes.set_axis_off()
         picture = grey(np.asarray(ordered[index].values), (centre, wide), inverted)
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="bilinear")
-        _write(axes, 0.03, 0.03, _place(ordered, axis, index), size, va="bottom", ha="left", color=_INK)
+        _write(axes, 0.03, 0.03, _place(ordered, axis, index), size, va="bottom", ha="left", color=INK)
         if sides and number == 0:
             top, bottom_side, left_side, right_side = sides
             _write(axes, 0.5, 0.985, top, size + 1, va="top", ha="center")
@@ -105,12 +99,12 @@ def view(
             _write(axes, 0.015, 0.5, left_side, size + 1, va="center", ha="left")
             _write(axes, 0.985, 0.5, right_side, size + 1, va="center", ha="right")
     top_line = 1 - 0.2 / high
-    figure.text(0.012, top_line, _title(volume), color=_INK, fontsize=11, va="center", weight="bold", parse_math=False)
-    figure.text(0.012, 1 - 0.44 / high, _facts(volume), color=_FAINT, fontsize=8.5, va="center", parse_math=False)
+    figure.text(0.012, top_line, _title(volume), color=INK, fontsize=11, va="center", weight="bold", parse_math=False)
+    figure.text(0.012, 1 - 0.44 / high, _facts(given), color=FAINT, fontsize=8.5, va="center", parse_math=False)
     units = f" {volume.dicom.units}" if volume.dicom.units else ""
     said = "colour" if "channel" in volume.dims else f"window {centre:g} / {wide:g}{units}"
-    figure.text(0.988, top_line, said, color=_INK, fontsize=9.5, va="center", ha="right", parse_math=False)
-    figure.text(0.5, 0.17 / high, FOOTER, color=_FAINT, fontsize=8, va="center", ha="center")
+    figure.text(0.988, top_line, said, color=INK, fontsize=9.5, va="center", ha="right", parse_math=False)
+    figure.text(0.5, 0.17 / high, FOOTER, color=FAINT, fontsize=8, va="center", ha="center")
     return figure
 
 
@@ -160,7 +154,7 @@ def _sides(volume: xr.DataArray, axis: str) -> tuple[str, str, str, str]:
 
 
 def _place(volume: xr.DataArray, axis: str, index: int) -> str:
-    if axis not in volume.coords:
+    if axis not in volume.coords or "nowhere" in volume.coords[axis].attrs:
         return ""
     return f"{axis} {float(volume.coords[axis][index]):.1f}"
 

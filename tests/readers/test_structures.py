@@ -11,6 +11,7 @@ import grouped
 import numpy as np
 import pytest
 import slices
+import xarray as xr
 from matplotlib.path import Path as Polygon
 from pydicom.dataset import Dataset
 from support import shared
@@ -87,6 +88,13 @@ def test_holes_nested_parts_and_keyholes_are_exclusive_or(tmp_path):  # SPEC 12:
     everything = found.mask(volume)
     assert everything.dims == ("roi", "z", "y", "x") and everything.roi.values.tolist() == [1, 2]
     assert everything.ROIName.values.tolist() == ["nested", "key"] and everything.dicom.same_grid(volume)
+    xr.testing.assert_identical(everything.sel(roi=2), found.mask(volume, "key"))
+    assert found.mask(volume, ["key", 1]).roi.values.tolist() == [2, 1]
+    alone = found.mask(volume, ["key"])  # a list stays a list, and `roi` can be squeezed away by its name
+    xr.testing.assert_identical(alone.squeeze("roi"), found.mask(volume, "key"))
+    assert "roi" not in found.mask(volume, 2).dims
+    with pytest.raises(InvalidRequest, match="nothing is selected"):
+        found.mask(volume, [])
 
 
 def test_contours_through_the_centres_of_pixels_take_one_edge_and_leave_the_other(tmp_path):

@@ -14,8 +14,9 @@ from pydicom.uid import ExplicitVRBigEndian
 from support import shared
 
 from dicomlab import load, load_all
-from dicomlab.errors import BadFile, ResultWarning
+from dicomlab.errors import BadFile, InvalidRequest, ResultWarning, UnknownName
 from dicomlab.readers import waveform
+from dicomlab.widgets.figure import view
 
 ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
 
@@ -201,3 +202,37 @@ def test_an_ecg_agrees_with_another_program():
 
 def test_the_examples_hold():
     assert doctest.testmod(waveform).failed == 0
+
+
+def test_a_wrong_group_is_answered_with_those_there_are(tmp_path):
+    found = load(slices.write(tmp_path, [ecg(group(SAMPLES, [channel("I"), channel("V")], MultiplexGroupLabel="A"))]))
+    with pytest.raises(UnknownName, match=r"no multiplex group named 'B'\. There is 'A'"):
+        found["B"]
+    assert "B" not in found and found.get("B") is None and isinstance(UnknownName("B", []), KeyError)
+
+
+def test_a_waveform_is_drawn_a_line_for_each_channel_in_its_units_over_time(tmp_path):  # R15.5
+    channels = [channel("I"), channel("II", 0.5, 1.0, -1.0, "mV")]
+    first = group(SAMPLES, channels, MultiplexGroupLabel="RHYTHM", MultiplexGroupTimeOffset=40)
+    found = load(slices.write(tmp_path, [ecg(first, group(SAMPLES, channels))]))
+    figure = view(found)
+    said = [text.get_text() for text in figure.texts]
+    assert {"Lead I\nuV", "Lead II\nmV", "time (s)", "research use, not for diagnosis"} <= set(said)
+    assert "2 channels   ·   3 samples   ·   500 Hz   ·   the first group; others: group 2" in said
+    for axes, samples in zip(figure.axes, found["RHYTHM"], strict=True):
+        (line,) = axes.lines
+        assert line.get_xdata().tolist() == samples.time.values.tolist()
+        assert line.get_ydata().tolist() == samples.values.tolist()
+    assert len(view(found["group 2"], slices=1).axes) == 1 and len(view(found["group 2"].T).axes) == 2
+    with pytest.raises(InvalidRequest, match="has no window"):
+        view(found, window="lung")
+    with pytest.raises(InvalidRequest, match="no samples left"):
+        view(found["RHYTHM"][:, :0])
+
+
+def test_of_a_long_waveform_no_peak_is_lost(tmp_path):
+    stored = np.zeros((100_003, 1), "<i2")
+    stored[54_321], stored[-1] = 900, -700
+    found = load(slices.write(tmp_path, [ecg(group(stored, [channel("I", 1.0, 1.0, 0.0)]))]))
+    drawn = view(found).axes[0].lines[0].get_ydata()
+    assert len(drawn) < 10_000 and drawn.max() == 900 and drawn.min() == -700
