@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from .readtable import read_table
     from .scanning import scan
     from .series import load, load_all
+<<<<<<< HEAD
+    from .widgets.viewer import view
+=======
     from .widgets.figure import view
     from .widgets.picker import pick
+>>>>>>> e0954c5f7ecffc3cff04c2aeef4c36b1a8f4eb3c
 
 __version__ = "0.1.0.dev0"
 
@@ -63,7 +67,7 @@ _HOMES = {
     "pick": ".widgets.picker",
     "read_table": ".readtable",
     "scan": ".scanning",
-    "view": ".widgets.figure",
+    "view": ".widgets.viewer",
 }
 
 

@@ -94,8 +94,8 @@ def story() -> None:
         began = perf_counter()
         OUTPUT.mkdir(exist_ok=True)
         picture = OUTPUT / "volume.png"
-        dl.view(volume).savefig(picture)
-        step(f'dl.view(volume).savefig("{picture}")', began)
+        dl.view(volume).figure().savefig(picture)
+        step(f'dl.view(volume).figure().savefig("{picture}")', began)
 
     print(f"\nAll of it in {perf_counter() - whole:.1f} s. Look at {picture.resolve()}")
     print("Where to go next:")
