@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .arrival import Arrival
 from .cachefolder import ASIDE, PART, QUARANTINE, CacheFolder, inspect, name_of, read_row
 from .errors import CacheError
-from .index import VERSION, Index, Row
+from .index import VERSION, Index, Row, Stopped, never
 
 if TYPE_CHECKING:
     from .elements import Elements
@@ -176,6 +176,7 @@ class Cache:
         transfer_syntax: str,
         accept: Callable[[Elements], str] | None = None,
         replace: bool = False,
+        stopped: Stopped = never,
     ) -> Arrival:
         """Take a data set as it arrives: into `room` after `room`, then `finish` gives the `Receipt`.
 
@@ -191,10 +192,12 @@ class Cache:
             Called with the header; gives "" or the reason why the data set is not wanted.
         replace
             Where other bytes are here under the same UID: keep the new ones and put the old ones aside.
+        stopped
+            Whether the call was told to stop: no other process is waited for then.
         """
 
         def settle(arrival: Arrival) -> Receipt:
-            return self._settle(arrival, accept, replace)
+            return self._settle(arrival, accept, replace, stopped)
 
         trouble: CacheError | None = None
         try:
@@ -206,7 +209,9 @@ class Cache:
             arrival.fail(trouble)
         return arrival
 
-    def _settle(self, arrival: Arrival, accept: Callable[[Elements], str] | None, replace: bool) -> Receipt:
+    def _settle(
+        self, arrival: Arrival, accept: Callable[[Elements], str] | None, replace: bool, stopped: Stopped
+    ) -> Receipt:
         """Where an arrival that is all there belongs."""
         if arrival.error is not None:
             return _receipt(arrival, Outcome.FULL, None, f"it could not be kept: {_words(arrival.error)}")
@@ -218,12 +223,12 @@ class Cache:
         if why:
             return _receipt(arrival, Outcome.FOREIGN, self._stash(ASIDE, arrival, why), why)
         try:
-            return self._keep(arrival, arrival.elements, replace)
+            return self._keep(arrival, arrival.elements, replace, stopped)
         except (OSError, CacheError) as error:
             arrival.error = error
             return _receipt(arrival, Outcome.FULL, None, f"it could not be kept: {_words(error)}")
 
-    def _keep(self, arrival: Arrival, elements: Elements, replace: bool) -> Receipt:
+    def _keep(self, arrival: Arrival, elements: Elements, replace: bool, stopped: Stopped) -> Receipt:
         name = name_of(arrival.node, arrival.uid)
         final = self._folder.path(name)
         outcome = Outcome.STORED
@@ -262,7 +267,8 @@ class Cache:
                 modified,
                 arrival.digest,
                 time.time(),
-            )
+            ),
+            stopped,
         )
         self._touched.add(name[:1])
         return _receipt(arrival, outcome, final, "")
@@ -276,7 +282,9 @@ class Cache:
             return None
         return self._folder.stash(folder, draft, arrival.node, arrival.digest, why)
 
-    def instances(self, node: str, addresses: Iterable[Address], *, digest: bool = False) -> list[Entry]:
+    def instances(
+        self, node: str, addresses: Iterable[Address], *, digest: bool = False, stopped: Stopped = never
+    ) -> list[Entry]:
         """What is here, whole, for these addresses.
 
         A file that was lost, cut or edited since is dropped from the index and reported absent; a damaged one
@@ -290,6 +298,8 @@ class Cache:
             Of patients, studies, series or instances.
         digest
             Read every file and compare its digest too; else size and time of change are compared.
+        stopped
+            Whether the call was told to stop: no other process is waited for then.
         """
         rows: dict[str, Row] = {}
         named: dict[str, Address] = {}
@@ -298,9 +308,10 @@ class Cache:
                 named[name_of(node, address.SOPInstanceUID)] = address
             else:
                 where, values = _condition(address)
-                rows |= {row.name: row for row in self._index.select(f"node = ? AND {where}", [node, *values])}
+                found = self._index.select(f"node = ? AND {where}", [node, *values], stopped)
+                rows |= {row.name: row for row in found}
         if named:
-            listed = {row.name: row for row in self._index.named(named)}
+            listed = {row.name: row for row in self._index.named(named, stopped)}
             for name, address in named.items():
                 row = listed.get(name) or self._adopt(name, node)
                 if row is not None and _belongs(row, address):
@@ -315,6 +326,14 @@ class Cache:
         """All that is here, or all from one node; checked as `instances` does."""
         rows = self._index.select() if node is None else self._index.select("node = ?", [node])
         return [self._entry(row) for row in rows if self._sound(row, False)]
+
+    def answer(self, node: str, series: str) -> tuple[int, int] | None:
+        """How many instances that node stated of a series, and how many came when all were asked for; or None."""
+        return self._index.answer(node, series)
+
+    def note_answer(self, node: str, series: str, stated: int, came: int) -> None:
+        """Remember what `answer` gives."""
+        self._index.note_answer(node, series, stated, came)
 
     def remove(self, node: str, addresses: Iterable[Address]) -> int:
         """Delete the instances of these addresses; gives how many there were."""

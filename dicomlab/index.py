@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any, NamedTuple
 
 from .errors import CacheError
 
-VERSION = 2
-BUSY = 60.0  # seconds to wait for another process that writes, or makes the index anew
+VERSION = 3
+BUSY = 60.0  # seconds to wait for another process that writes, or makes the index anew,
+LOOK = 0.2  # and seconds of one wait in SQLite, which hears no Ctrl-C
 
 _SCHEMA = """
 CREATE TABLE entry (
@@ -23,7 +25,19 @@ CREATE TABLE entry (
     received REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX study ON entry (StudyInstanceUID);
+CREATE TABLE answer (
+    node TEXT NOT NULL, SeriesInstanceUID TEXT NOT NULL, stated INTEGER NOT NULL, came INTEGER NOT NULL,
+    PRIMARY KEY (node, SeriesInstanceUID)
+) WITHOUT ROWID;
 """
+
+
+Stopped = Callable[[], bool]  # whether the call was told to stop
+
+
+def never() -> bool:
+    """A call that nobody stops."""
+    return False
 
 
 class Row(NamedTuple):
@@ -72,9 +86,9 @@ class Index:
         self._connection: sqlite3.Connection | None = None
         self._inode = -1
 
-    def add(self, row: Row) -> None:
-        """Enter a row; one of the same name is replaced."""
-        with self._using() as run:
+    def add(self, row: Row, stopped: Stopped = never) -> None:
+        """Enter a row; one of the same name is replaced. No other process is waited for once `stopped`."""
+        with self._using(stopped) as run:
             run(_INSERT, row)
 
     def drop(self, names: Iterable[str]) -> None:
@@ -83,18 +97,29 @@ class Index:
             with self._using() as run:
                 run(f"DELETE FROM entry WHERE name IN ({','.join('?' * len(batch))})", batch)
 
-    def named(self, names: Iterable[str]) -> list[Row]:
+    def named(self, names: Iterable[str], stopped: Stopped = never) -> list[Row]:
         """The rows of these names."""
         found: list[Row] = []
         for batch in _batches(names):
-            found += self.select(f"name IN ({','.join('?' * len(batch))})", batch)
+            found += self.select(f"name IN ({','.join('?' * len(batch))})", batch, stopped)
         return found
 
-    def select(self, where: str = "1", values: Sequence[Any] = ()) -> list[Row]:
+    def select(self, where: str = "1", values: Sequence[Any] = (), stopped: Stopped = never) -> list[Row]:
         """The rows for which an SQL condition holds."""
-        with self._using() as run:
+        with self._using(stopped) as run:
             rows = run(f"SELECT * FROM entry WHERE {where}", values).fetchall()
         return [Row(*row) for row in rows]
+
+    def answer(self, node: str, series: str) -> tuple[int, int] | None:
+        """Instances that a node stated of a series and that came when all were asked for, as `note_answer` noted."""
+        with self._using() as run:
+            found = run("SELECT stated, came FROM answer WHERE node = ? AND SeriesInstanceUID = ?", (node, series))
+            return found.fetchone()
+
+    def note_answer(self, node: str, series: str, stated: int, came: int) -> None:
+        """Note that; it is lost with the index, and asked again then."""
+        with self._using() as run:
+            run("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)", (node, series, stated, came))
 
     def close(self) -> None:
         """Close the connection of this process; the next call opens it again."""
@@ -106,13 +131,13 @@ class Index:
                 self._connection = None
 
     @contextmanager
-    def _using(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
+    def _using(self, stopped: Stopped = never) -> Iterator[Callable[..., sqlite3.Cursor]]:
         """Give a function that runs a statement; a damaged index is made anew, and the statement repeated."""
         if os.getpid() != self._process:
             self._inherited = self._connection  # of the parent: kept, for closing it would drop the parent's locks
             self._forget()
 
-        def run(statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        def once(statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
             try:
                 return self._open().execute(statement, values)
             except sqlite3.DatabaseError as error:
@@ -121,14 +146,30 @@ class Index:
                 self._discard()
                 return self._open().execute(statement, values)
 
-        with self._lock:
+        def run(statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+            return _patiently(lambda: once(statement, values), stopped)
+
+        with self._turn(stopped):
             try:
                 yield run
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 raise CacheError(
                     f"the index {self.path} cannot be used ({error})",
-                    advice="Free space there, or give another place as index=.",
+                    advice="Another program holds it: stop that, or give another place as index=."
+                    if _busy(error)
+                    else "Free space there, or give another place as index=.",
                 ) from error
+
+    @contextmanager
+    def _turn(self, stopped: Stopped) -> Iterator[None]:
+        """Wait for the other threads; a thread of a call that was told to stop waits a moment at most."""
+        while not self._lock.acquire(timeout=2 * LOOK):
+            if stopped():
+                raise CacheError(f"the index {self.path} is in use", advice="Call again.")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _open(self) -> sqlite3.Connection:
         """The connection; opened again when the file was deleted or replaced meanwhile."""
@@ -159,7 +200,7 @@ class Index:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=32
+            self.path, timeout=LOOK, isolation_level=None, check_same_thread=False, cached_statements=32
         )
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -216,6 +257,22 @@ def _damaged(error: sqlite3.DatabaseError) -> bool:
             "columns but",
         )
     )
+
+
+def _busy(error: Exception) -> bool:
+    """Whether another process is at it."""
+    return isinstance(error, sqlite3.OperationalError) and "is locked" in str(error)
+
+
+def _patiently(step: Callable[[], sqlite3.Cursor], stopped: Stopped) -> sqlite3.Cursor:
+    """Do that again while another process is at it."""
+    end = time.monotonic() + BUSY
+    while True:
+        try:
+            return step()
+        except sqlite3.OperationalError as error:
+            if not _busy(error) or stopped() or time.monotonic() > end:
+                raise
 
 
 def _batches(names: Iterable[str], size: int = 500) -> Iterator[list[str]]:

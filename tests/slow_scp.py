@@ -25,6 +25,7 @@ from benchmarks.canned import (
     Association,
     Context,
     Server,
+    elements,
     encode,
     fragment,
     item,
@@ -32,6 +33,7 @@ from benchmarks.canned import (
     message,
     pdu,
     response,
+    short,
     word,
 )
 
@@ -51,8 +53,8 @@ def data_set(number: int, sop_class: bytes = CT_STORAGE) -> bytes:
     text = [(0x00080016, b"UI", sop_class), (0x00080018, b"UI", uid(number)), (0x00080060, b"CS", b"CT")]
     text += [(0x00100020, b"LO", b"P1"), (0x0020000D, b"UI", STUDY), (0x0020000E, b"UI", SERIES)]
     text += [(0x00200013, b"IS", b"%d" % number), (0x00280004, b"CS", b"MONOCHROME2")]
-    elements = sorted([*text, *((0x00280000 | element, b"US", word(value)) for element, value in words)])
-    return encode(elements) + struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OW", 0, PIXELS) + bytes(PIXELS)
+    all_of_them = sorted([*text, *((0x00280000 | element, b"US", word(value)) for element, value in words)])
+    return encode(all_of_them) + struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OW", 0, PIXELS) + bytes(PIXELS)
 
 
 class SlowServer(Server):
@@ -68,6 +70,7 @@ class SlowServer(Server):
         cut: int = 0,
         find: bool = True,
         listed: int | None = None,
+        stated: int | None = None,
         halves: bool = False,
     ) -> None:
         super().__init__()
@@ -76,10 +79,12 @@ class SlowServer(Server):
         self.cut = cut  # instances after which every association but the first is aborted
         self.find = find  # C-FIND is answered; else it fails with 0xC001
         self.listed = instances if listed is None else listed  # instances that C-FIND names, of those it counts
+        self.stated = instances if stated is None else stated  # NumberOfSeriesRelatedInstances
         self.halves = halves  # a first C-GET sends half, and says that the others failed; a second the others
         self.lock = threading.Lock()
         self.standing = self.most = self.rejected = self.aborted = 0
         self.asked: list[int] = []  # instances that each request named
+        self.answers: list[tuple[str, int]] = []  # SOP Instance UID and status of each C-STORE response
         self.models: list[tuple[str, str]] = []  # SOP class and level of each C-GET and C-MOVE
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -122,7 +127,7 @@ class Slow(Association):
             return
         pending = message(context, response(command, 0xFF00, with_data=True))
         above = [(0x0020000D, b"UI", STUDY), (0x0020000E, b"UI", SERIES)]
-        count = (0x00201209, b"IS", b"%d" % self.server.instances)
+        count = (0x00201209, b"IS", b"%d" % self.server.stated)
         matches = [[(0x00080052, b"CS", b"SERIES"), (0x00080060, b"CS", b"CT"), *above, count]]
         if b"IMAGE" in identifier:
             matches = [
@@ -151,12 +156,22 @@ class Slow(Association):
                 time.sleep(server.seconds)
                 head = {0x0002: way.abstract, 0x0100: b"\1\0", 0x0110: word(number + 1), 0x0700: b"\0\0"}
                 head |= {0x0800: b"\1\0", 0x1000: uid(number)}
-                sink.request.sendall(message(way, head) + fragment(way, data_set(number, way.abstract)))
-                sink.pdu()  # the C-STORE response
+                self.give(sink, message(way, head) + fragment(way, data_set(number, way.abstract)), number)
         counts = {0x1021: len(sent), 0x1022: len(wanted) - len(sent), 0x1023: 0}
         status = 0xB000 if server.halves else SUCCESS
-        said = {**response(command, status), **{element: word(count) for element, count in counts.items()}}
-        self.request.sendall(message(context, said))
+        said = response(command, status) | {element: word(count) for element, count in counts.items()}
+        self.finish(message(context, said))
+
+    def give(self, sink: Association, parts: bytes, number: int) -> None:
+        """Send one instance, and wait for the C-STORE response."""
+        sink.request.sendall(parts)
+        _, body = sink.pdu()
+        if body:
+            self.server.answers.append((uid(number).decode(), short(elements(body[6:])[0x0900])))
+
+    def finish(self, parts: bytes) -> None:
+        """Send the final response."""
+        self.request.sendall(parts)
 
     @contextlib.contextmanager
     def sink(self, command: dict[int, bytes]) -> Iterator[tuple[Association, Context]]:

@@ -230,6 +230,8 @@ class Association:
                     break
             self.wire.close()
         except (DicomlabError, Cancelled, KeyboardInterrupt) as error:  # the result stands
+            if isinstance(error, KeyboardInterrupt):  # and nothing follows it
+                self.deadline.cancel()
             self.abort(error)
             return
         self._over = True
@@ -281,8 +283,8 @@ def associate(
     """
     wire, facts = opened(node, Proposal(tuple(contexts), tuple(scp_roles), extended), deadline)
     association = Association(wire, node, facts.accepted, deadline, facts)
-    wire.deadline, wire.phase = deadline, phase
     try:
+        wire.deadline, wire.phase = deadline, phase
         association.tell("association accepted")
         if not facts.accepted.contexts:
             association.release()

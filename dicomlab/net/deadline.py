@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ class Deadline:
         self._last = self.started
         self._end = None if total is None else self.started + total
         self._stop = threading.Event()
+        self._stopped_at = 0.0
 
     @property
     def elapsed(self) -> float:
@@ -64,6 +66,10 @@ class Deadline:
         """Whether somebody asked for the call to stop."""
         return self._stop.is_set()
 
+    def is_stopped(self) -> bool:
+        """`stopped`, to be handed on."""
+        return self._stop.is_set()
+
     def progressed(self) -> None:
         """Data moved: the no-progress deadline starts anew."""
         self._last = monotonic()
@@ -77,6 +83,8 @@ class Deadline:
 
     def cancel(self) -> None:
         """Ask the call to stop; it looks at least every 0.25 s. May be called from any thread."""
+        if not self._stop.is_set():
+            self._stopped_at = monotonic()
         self._stop.set()
 
     def wait(self, seconds: float) -> bool:
@@ -94,6 +102,11 @@ class Deadline:
             fresh._stop = self._stop
         return fresh
 
+    def farewell(self, seconds: float) -> Deadline:
+        """What is left of so many seconds since the call was told to stop: its associations end together."""
+        left = max(0.0, seconds - (monotonic() - self._stopped_at))
+        return Deadline(left, left)
+
     def check(self, fail: Callable[[str], DicomlabError]) -> None:
         """Raise what `fail` makes of a sentence if a deadline has passed, `Cancelled` if asked to stop."""
         if self._stop.is_set():
@@ -104,6 +117,18 @@ class Deadline:
             which = "" if self.total == self.progress else "the total deadline of "
             raise fail(f"not finished within {which}{self.total:.3g} s")
         raise fail(f"nothing moved for {self.progress:g} s")
+
+
+def let_go(error: BaseException | None) -> None:
+    """Drop the variables of the calls that an interrupt ended: who keeps its traceback keeps no socket or file open.
+
+    Ctrl-C may come before what was just opened has an owner.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def no_answer(peer: str, phase: str, deadline: Deadline) -> Callable[[str], DicomlabError]:

@@ -36,6 +36,19 @@ class Held:
     size: int | None = None  # estimated bytes of pixel data and header, None where it cannot be known
 
 
+@dataclass(frozen=True)
+class Short:
+    """A series whose list of instances is shorter than it is said to be."""
+
+    study: str
+    series: str
+    stated: int  # NumberOfSeriesRelatedInstances (0020,1209)
+    listed: frozenset[str]  # SOP Instance UIDs
+
+    def __str__(self) -> str:
+        return f"it says that series {self.series} has {self.stated} instances and lists {len(self.listed)}"
+
+
 @dataclass
 class Holdings:
     """The instances due, and how well that is known."""
@@ -44,6 +57,7 @@ class Holdings:
     known: bool = True  # False: the archive could not be asked; only what arrives counts
     why: str = ""  # why it is not known
     modalities: set[str] = field(default_factory=set)
+    short: dict[str, Short] = field(default_factory=dict)  # by SeriesInstanceUID; not doubted yet
     sizes: bool = False  # whether they are to be said
 
     def doubt(self, why: str) -> None:
@@ -138,7 +152,7 @@ def _below(association: Association, model: str, address: Address, holdings: Hol
                 images["SOPInstanceUID"] = address.SOPInstanceUID
             found = _find(association, model, QueryLevel.IMAGE, images, keys, holdings)
             if not address.SOPInstanceUID:
-                _compare(holdings, uid, _stated(series), len({image.text("SOPInstanceUID") for image in found}))
+                _compare(holdings, study, uid, _stated(series), {image.text("SOPInstanceUID") for image in found})
             for image in found:
                 instance = image.text("SOPInstanceUID")
                 if instance and address.SOPInstanceUID in ("", instance):
@@ -153,10 +167,10 @@ def _stated(series: Elements) -> int | None:
     return stated if isinstance(stated, int) else None
 
 
-def _compare(holdings: Holdings, series: str, stated: int | None, listed: int) -> None:
-    """Doubt a list of instances that is shorter than the series is said to be."""
-    if listed < (stated or 0):
-        holdings.doubt(f"it says that series {series} has {stated} instances and lists {listed}")
+def _compare(holdings: Holdings, study: str, series: str, stated: int | None, listed: set[str]) -> None:
+    """Note a list of instances that is shorter than the series is said to be."""
+    if stated is not None and len(listed) < stated:
+        holdings.short[series] = Short(study, series, stated, frozenset(listed))
     elif not listed:
         holdings.doubt(f"it names series {series} and none of its instances")
 

@@ -78,8 +78,12 @@ class Listener:
         self.address = self._door.address
 
     def __enter__(self) -> Listener:
-        self._door.open()
-        return self
+        try:
+            self._door.open()
+            return self
+        except BaseException:  # Ctrl-C while its thread was started
+            self.close()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -95,7 +99,8 @@ class Listener:
                 self._stopped = True
                 serving = list(self._serving.items())
             for _, wire in serving:
-                wire.deadline.cancel()  # it aborts at its next look at the flag
+                wire.deadline.cancel()
+                wire.wake()  # it aborts
         self._join(serving, 0.6)
         for _, wire in serving:
             wire.shutdown()

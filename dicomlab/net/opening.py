@@ -72,6 +72,8 @@ def opened(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Ne
     ------
     ConnectError, AssociationRejected, ProtocolError
     """
+    if deadline.stopped:
+        raise Cancelled
     patience = Deadline(node.timeouts.association, node.timeouts.association)
     if deadline.hooks is not None:
         event = AssociationEvent(node, deadline, proposal)
@@ -218,7 +220,7 @@ def _connected(node: Node, deadline: Deadline) -> socket.socket:
     """A TCP connection within the connect deadline; the reason of a failure comes from the socket."""
     patience = max(0.1, min(node.timeouts.connect, deadline.remaining))
     try:
-        return socket.create_connection((node.host, node.port), patience)
+        return _reached(node.host, node.port, patience)
     except (OSError, UnicodeError) as error:
         kind, words, advice = next(row[1:] for row in _FAILURES if isinstance(error, row[0]))
         why = getattr(error, "strerror", None) or error
@@ -229,6 +231,24 @@ def _connected(node: Node, deadline: Deadline) -> socket.socket:
             elapsed=deadline.elapsed,
             advice=advice,
         ) from error
+
+
+def _reached(host: str, port: int, seconds: float) -> socket.socket:
+    """`socket.create_connection`, which leaves its socket open in the traceback of a Ctrl-C."""
+    trouble: OSError | None = None
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(seconds)
+            sock.connect(address)
+            return sock
+        except OSError as error:
+            trouble = error
+            sock.close()
+        except BaseException:
+            sock.close()
+            raise
+    raise trouble or OSError(f"{host!r} has no address")
 
 
 def refused(node: Node, abstract_syntax: str, result: int | None, deadline: Deadline) -> NoAcceptedContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from ..cache import Cache, Receipt
 from ..elements import Elements
 from ..errors import (
     AssociationRejected,
+    CacheError,
     ConnectError,
     DicomlabError,
     IncompleteRetrieve,
@@ -57,8 +59,40 @@ class Retrieval:
 
     def look(self) -> None:
         """See what is here."""
-        entries = self.cache.instances(self.node.identity, self.addresses)
+        stopped = self.deadline.is_stopped
+        entries = self.cache.instances(self.node.identity, self.addresses, stopped=stopped)
         self.here = {entry.SOPInstanceUID: entry.path for entry in entries}
+
+    def weigh(self, remembered: bool) -> None:
+        """Believe the list of a series that is said to have more, where all of it was asked for and no more came."""
+        for series, short in self.holdings.short.items():
+            answer = self.cache.answer(self.node.identity, series) if remembered and not self.refresh else None
+            entries = self._of_series(short.study, series) if answer is not None else {}
+            if answer is None or answer[0] != short.stated or len(short.listed | entries.keys()) < answer[1]:
+                self.holdings.doubt(str(short))
+                continue
+            for uid, sop_class in entries.items():
+                self.holdings.instances.setdefault(uid, Held(uid, short.study, series, sop_class))
+            came = f"when it was asked for all of them {answer[1]} came"
+            self.remarks.append(f"{short}; {came} (refresh=True asks again)")
+
+    def remember(self, requests: int) -> None:
+        """Note how many came of each series whose list was doubted, where all requests ended well."""
+        receiver, said = self.receiver, self.tally.latest
+        well = self.cause is None and receiver is not None and not receiver.refused and len(said) >= requests
+        sent = self.tally.counts.get("completed", 0)
+        if not well or sent > len(self.kept) or any(item.category is not Category.SUCCESS for item in said):
+            return
+        with contextlib.suppress(CacheError):  # it is asked again, then
+            for series, short in self.holdings.short.items():
+                came = len(self._of_series(short.study, series))
+                self.cache.note_answer(self.node.identity, series, short.stated, came)
+
+    def _of_series(self, study: str, series: str) -> dict[str, str]:
+        """What is here of a series: SOP Class UIDs by SOP Instance UID."""
+        address = Address(StudyInstanceUID=study, SeriesInstanceUID=series)
+        entries = self.cache.instances(self.node.identity, [address])
+        return {entry.SOPInstanceUID: entry.SOPClassUID for entry in entries}
 
     def due(self) -> list[Held]:
         """What the archive says it holds and is not here, or is to be fetched again."""
@@ -141,7 +175,8 @@ def result(run: Retrieval, errors: str) -> pd.DataFrame:
     """The table of a retrieval that has ended, or the error that it ends with."""
     missing = run.lacking()
     if missing:  # another process may have fetched it meanwhile
-        run.look()
+        with contextlib.suppress(CacheError):
+            run.look()
         missing = run.lacking()
     due, kept = run.holdings.instances, run.kept
     order = [uid for uid in due if uid in run.here]
@@ -237,14 +272,18 @@ def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status:
     if run.remarks:
         text += f"; {run.remarks[0]}"
     advice = "Call retrieve again: only what is missing is fetched."
-    if full is not None:
-        text += f"; the disk did not take them: {(isinstance(full, OSError) and full.strerror) or full}"
+    stopped = isinstance(cause, KeyboardInterrupt | Cancelled)
+    if isinstance(full, CacheError):
+        text += f"; they could not be kept: {full.message}"
+        advice = f"{full.advice} Then call retrieve again: only what is missing is fetched."
+    elif full is not None:
+        text += f"; the disk did not take them: {full.strerror or full}"
         advice = f"Make room in {run.cache.root}, then call retrieve again: only what is missing is fetched."
-    elif isinstance(cause, KeyboardInterrupt | Cancelled):
+    if stopped:
         text = f"stopped on request: {text}"
-    elif cause is not None:
+    elif cause is not None and full is None:
         text += f"; {cause.message if isinstance(cause, DicomlabError) else cause}"
-    elif run.method == "move" and not run.kept:
+    elif run.method == "move" and not run.kept and full is None:
         advice = (
             f"Ask the PACS administrator whether {run.node.move_ae} is entered with this machine's address "
             f"and port {run.node.listen}."

@@ -330,8 +330,13 @@ class Wire:
 
     # -- the end ---------------------------------------------------------------------------------------------
 
+    def wake(self) -> None:
+        """Wake whoever reads, to look at the abort flag; what is sent still goes. May be called by any thread."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
+
     def shutdown(self) -> None:
-        """Wake whoever reads; may be called by any thread."""
+        """Wake whoever reads, and send no more; may be called by any thread."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 

@@ -16,7 +16,7 @@ from ..options import options
 from ..progress import Meter
 from ..tables import addresses
 from . import query, verification
-from .deadline import Cancelled, Deadline
+from .deadline import Cancelled, Deadline, let_go
 from .hooks import Hooks
 from .job import Job
 from .jobs import Jobs
@@ -431,6 +431,8 @@ class _Call:
         failed = None if self.clock.hooks is None else self.clock.hooks.error
         if failed is not None and failed is not error and not isinstance(error, KeyboardInterrupt):
             raise failed  # of a hook: in another thread, or what became of it on the way
+        if isinstance(error, KeyboardInterrupt):
+            let_go(error)
         if isinstance(error, Cancelled):  # where there is no result to give back
             raise ConnectError(
                 "stopped by cancel() or close() before it was answered",

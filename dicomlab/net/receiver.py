@@ -11,6 +11,7 @@ from ..cache import Cache, Outcome, Receipt
 from ..cachefolder import PART
 from ..elements import Elements
 from ..errors import CacheError
+from ..index import Stopped, never
 from ..level import QueryLevel
 from ..tables import Address
 from .dimse import Command
@@ -56,8 +57,10 @@ class Receiver:
         on_instance: Callable[[int], None],
         *,
         replace: bool = False,
+        stopped: Stopped = never,
     ) -> None:
         self._cache, self._node, self._on_instance, self._replace = cache, node, on_instance, replace
+        self._stopped = stopped
         self._wanted = {
             level: {getattr(item, level.unique_key) for item in addresses if item.level is level}
             for level in QueryLevel
@@ -78,6 +81,7 @@ class Receiver:
             transfer_syntax=transfer_syntax,
             accept=self._accept,
             replace=self._replace,
+            stopped=self._stopped,
         )
 
     def receive(self, transfer_syntax: str, message: Message) -> int:

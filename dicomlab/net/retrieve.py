@@ -16,7 +16,7 @@ from ..progress import reporter
 from ..status import Category
 from ..tables import Address
 from . import contexts, transfer
-from .deadline import Cancelled, Deadline
+from .deadline import Cancelled, Deadline, let_go
 from .holdings import Held, Holdings, ask
 from .node import Node, ae_title
 from .outcome import Retrieval, estimate, result
@@ -52,9 +52,12 @@ def retrieve(
         run.holdings = ask(node, addresses, deadline, sizes=dry_run)
     except (KeyboardInterrupt, Cancelled) as error:
         run.cause = error
+        deadline.cancel()
+        let_go(error)
         run.holdings = Holdings(known=False, why="stopped before it had said so")
         run.look()
         return result(run, errors)
+    run.weigh(remembered=not elsewhere)
     if not elsewhere:
         run.look()
     missing = run.due()
@@ -72,6 +75,7 @@ def retrieve(
         return _send_elsewhere(run, requests, destination)
     if requests:
         _fetch(run, requests, missing, method, progress)
+        run.remember(len(requests))
     return result(run, errors)
 
 
@@ -120,7 +124,9 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], missing: list[Held], method
         if all_here():
             arrived.set()
 
-    receiver = run.receiver = Receiver(run.cache, run.node, run.addresses, on_instance, replace=run.refresh)
+    receiver = run.receiver = Receiver(
+        run.cache, run.node, run.addresses, on_instance, replace=run.refresh, stopped=run.deadline.is_stopped
+    )
 
     def enough() -> bool:
         return receiver.full is not None or all_here()
@@ -144,6 +150,9 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], missing: list[Held], method
             transfers.move(requests, arrived, bool(wanted))
     except (DicomlabError, KeyboardInterrupt, Cancelled) as error:
         run.cause = error
+        if not isinstance(error, DicomlabError):
+            run.deadline.cancel()
+            let_go(error)
     finally:
         run.remarks += run.tally.troubles
         bar.close()

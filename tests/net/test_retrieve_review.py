@@ -73,6 +73,53 @@ def test_a_list_shorter_than_the_series_is_said_to_be_is_doubted(tmp_path: Path)
     assert len(got) == 9 and got.attrs["complete"] is False
 
 
+def test_a_count_that_is_always_too_high_is_followed_up_once(tmp_path: Path) -> None:  # R5.11, R5.13
+    with serving(0, 4, stated=9) as server:
+        with peer(server, tmp_path) as pacs, pytest.warns(errors.ResultWarning, match="has 9 instances and lists 4"):
+            assert len(pacs.retrieve("1.2.9", progress=False)) == 4
+        assert server.asked == [4]
+        with peer(server, tmp_path) as pacs:  # in another session, too
+            with pytest.warns(errors.ResultWarning, match="when it was asked for all of them 4 came") as caught:
+                again = pacs.retrieve("1.2.9", progress=False)
+            assert len(caught) == 1 and len(again) == 4 and again.attrs["fetched"] == 0 and server.asked == [4]
+            Path(again.path[2]).unlink()
+            with pytest.warns(errors.ResultWarning, match="asks again"):
+                assert pacs.retrieve("1.2.9", progress=False).attrs["fetched"] == 1
+            assert server.models[-1][1] == "IMAGE"
+            with pytest.warns(errors.ResultWarning, match="may not be all"):
+                pacs.retrieve("1.2.9", progress=False, refresh=True)
+            assert server.asked == [4, 1, 4]
+            server.stated = 10  # the series has grown, or is said to have
+            with pytest.warns(errors.ResultWarning, match="has 10 instances"):
+                pacs.retrieve("1.2.9", progress=False)
+            assert server.asked == [4, 1, 4, 4]
+
+
+def test_what_came_beyond_the_list_stays_part_of_the_series(tmp_path: Path) -> None:  # R5.11
+    with serving(0, 7, listed=4, stated=9) as server, peer(server, tmp_path) as pacs:
+        for fetched in (7, 0):
+            with pytest.warns(errors.ResultWarning, match="has 9 instances and lists 4"):
+                got = pacs.retrieve("1.2.9", progress=False)
+            assert len(got) == 7 and got.attrs["fetched"] == fetched
+        Path(got.path[6]).unlink()  # one that no list names: only the whole series brings it
+        with pytest.warns(errors.ResultWarning, match="may not be all"):
+            assert len(pacs.retrieve("1.2.9", progress=False)) == 7
+
+
+def test_a_doubted_series_is_asked_for_again_where_the_first_time_ended_badly(tmp_path: Path) -> None:  # R5.13
+    with serving(0, 4, stated=9) as server, peer(server, tmp_path) as pacs:
+
+        def told(done: int, total: int) -> None:
+            if done == 4:  # all that is listed, but the archive has not said that it was all
+                pacs.cancel()
+
+        with pytest.warns(errors.ResultWarning, match="4 instances are here; how many there should be is not known"):
+            pacs.retrieve("1.2.9", progress=told, errors="report")
+        with pytest.warns(errors.ResultWarning, match="may not be all"):
+            pacs.retrieve("1.2.9", progress=False)
+        assert server.asked == [4, 4]
+
+
 def test_without_c_find_patients_and_studies_are_asked_for_in_their_own_models(tmp_path: Path) -> None:  # R5.1
     with serving(0, 3, find=False) as server, peer(server, tmp_path) as pacs, warnings.catch_warnings():
         warnings.simplefilter("ignore", errors.ResultWarning)
