@@ -29,7 +29,7 @@ from .geometry import SAME_DIRECTION, Floats, step_of
 from .pixels import smallest
 
 _RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # of NIfTI, from LPS
-_RESAMPLE = "Resample it onto a regular grid first: volume.dicom.like(other)."
+_RESAMPLE = "Resample it onto a regular grid first: volume.dicom.regular()."
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 

@@ -1,4 +1,4 @@
-"""A volume on the grid of another: by the places of its voxels in the patient, never by index."""
+"""A volume on another grid: by the places of its voxels in the patient, never by index."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ SAME_AXES = 5e-6  # components of M^-1 M' may differ so much from those of 1: 0.
 def like(array: xr.DataArray, other: xr.DataArray, method: str | None = None, fill: Any = None) -> xr.DataArray:
     """Values of `array` at the voxels of `other`; documented at ``.dicom.like``."""
     must_be_volume(other)
+    _checked(array, method)
+    same_frame(array.dicom.frame_of_reference, other.dicom.frame_of_reference, "the volumes")
+    for volume in (array, other):
+        must_be_whole(volume)
+    return onto(array, other, method, fill)
+
+
+def onto(array: xr.DataArray, other: xr.DataArray, method: str | None, fill: Any) -> xr.DataArray:
+    """Values at the voxels of a grid that is known to lie in the same frame of reference."""
+    method = _checked(array, method)
     mine, theirs = array.dicom, other.dicom
-    if method is None:
-        method = "nearest" if array.dtype == np.bool_ else "linear"
-    if method not in METHODS:
-        raise InvalidRequest(f"method is {method!r}", advice='It is "linear" or "nearest".')
-    same_frame(mine.frame_of_reference, theirs.frame_of_reference, "the volumes")
-    for volume in (mine, theirs):
-        if set(volume.dims) != set(AXES):
-            raise GeometryError(
-                f"resampling needs the dimensions z, y and x, here are {', '.join(volume.dims) or 'none'}",
-                advice="Keep a dimension of length 1: isel(z=[k]) instead of isel(z=k).",
-            )
     front = [str(name) for name in array.dims if name not in AXES]
     source = np.asarray(array.transpose(*front, *AXES).values)
     dtype = source.dtype
@@ -43,7 +42,9 @@ def like(array: xr.DataArray, other: xr.DataArray, method: str | None = None, fi
     size = tuple(int(other.sizes[name]) for name in AXES)
     shape = (*source.shape[: len(front)], *size)
     check_size(int(np.prod(shape, dtype=object)) * dtype.itemsize)
-    axes = [_Axis(array, name) for name in AXES]
+    axes = []
+    for name in AXES:  # no comprehension: a warning counts the frames
+        axes.append(_Axis(array, name))
     turn = np.linalg.solve(mine.matrix, theirs.matrix)  # coordinates of `other` to those of `array`, both (x, y, z)
     at = [np.atleast_1d(np.asarray(other.coords[name].values, np.float64)) for name in AXES]
     volumes = source.reshape(-1, *source.shape[len(front) :])
@@ -60,6 +61,37 @@ def like(array: xr.DataArray, other: xr.DataArray, method: str | None = None, fi
             coordinates[str(name)] = coordinate.variable
     made = xr.DataArray(result.reshape(shape), coordinates, (*front, *AXES), array.name, array.attrs)
     return made.transpose(*array.dims)
+
+
+def _checked(array: xr.DataArray, method: str | None) -> str:
+    """The method that is asked for, or the one for such values.
+
+    Raises
+    ------
+    InvalidRequest
+        There is no such method.
+    """
+    if method is None:
+        return "nearest" if array.dtype == np.bool_ else "linear"
+    if method not in METHODS:
+        raise InvalidRequest(f"method is {method!r}", advice='It is "linear" or "nearest".')
+    return method
+
+
+def must_be_whole(volume: xr.DataArray) -> None:
+    """Refuse what has lost a spatial dimension.
+
+    Raises
+    ------
+    GeometryError
+        It has.
+    """
+    dims = volume.dicom.dims
+    if set(dims) != set(AXES):
+        raise GeometryError(
+            f"resampling needs the dimensions z, y and x, here are {', '.join(dims) or 'none'}",
+            advice="Keep a dimension of length 1: isel(z=[k]) instead of isel(z=k).",
+        )
 
 
 def must_be_volume(thing: Any) -> None:
@@ -103,7 +135,7 @@ class _Axis:
             low, high = self.values[1] - self.values[0], self.values[-1] - self.values[-2]
             if step_of(values) is None:
                 text = unequal(self.values)
-                warnings.warn(f"resampled between planes that are there: {text}", ResultWarning, stacklevel=4)
+                warnings.warn(f"resampled between planes that are there: {text}", ResultWarning, stacklevel=5)
         else:
             spacing = np.asarray(array.coords["geometry"].attrs["spacing"], np.float64)
             low = high = float(spacing["xyz".index(name)])

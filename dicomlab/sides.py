@@ -61,7 +61,7 @@ def indices(
             point[row] = sign * float(value)
     found: dict[str, Any] = {}
     for row, (letter, value, sign) in wanted.items():
-        name = _axis_of_rows(matrix)[row]
+        name = axis_of_rows(matrix)[row]
         if name not in dims:
             raise GeometryError(f"the array has no dimension along {letter} any more")
         axis, values = AXES.index(name), coordinates[name]
@@ -100,7 +100,7 @@ def _wanted(sides: Mapping[str, Any]) -> dict[int, tuple[str, Any, int]]:
     return wanted
 
 
-def _axis_of_rows(matrix: Floats) -> tuple[str, str, str]:
+def axis_of_rows(matrix: Floats) -> tuple[str, str, str]:
     """For patient x, y, z the array's axis that runs along it: the assignment with the largest components."""
     size = np.abs(matrix)
     best = max(permutations(range(3)), key=lambda order: sum(size[row, order[row]] for row in range(3)))

@@ -7,6 +7,7 @@ arithmetic on the values, ``roll`` and ``shift`` move voxels without their coord
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +108,8 @@ class DicomAccessor(Exports):
 
             raise GeometryError(
                 f"spacing along {name} is not uniform: {unequal(values)}",
-                advice=f"Positions are right all the same: use the coordinate {name}, or .dicom.position.",
+                advice=f"Positions are right all the same: use the coordinate {name}, or .dicom.position; "
+                ".dicom.regular() resamples to one step.",
             )
         return step
 
@@ -287,6 +289,56 @@ class DicomAccessor(Exports):
         if method in (None, *METHODS) and self.same_grid(other):
             return self._array.copy()
         return like(self._array, other, method, fill)
+
+    def regular(
+        self,
+        spacing: float | Sequence[float] | None = None,
+        *,
+        axes: str = "planes",
+        method: str | None = None,
+        fill: Any = None,
+    ) -> xr.DataArray:
+        """The array on a regular grid: axes at right angles and one step along each, so that it has an affine anywhere.
+
+        For a tilted gantry, missing planes and unequal steps. The grid covers all voxel centres, and begins with the
+        first plane. Nothing is changed where the array lies on that grid already. As of `like`, coordinates of each
+        plane are left out.
+
+        Parameters
+        ----------
+        spacing
+            mm: one number, or three in the order of the array's spatial dimensions; None keeps that of the pixels, and
+            between planes the least distance there is (of a tilted stack along their normal, so that each plane stays
+            one).
+        axes
+            "planes": rows and columns stay as they are, the third axis is their normal. "patient": the axes of the
+            patient, so that x, y and z are L, P and S.
+        method, fill
+            As of `like`.
+
+        Raises
+        ------
+        InvalidRequest
+            A choice is none of these.
+        GeometryError
+            A spatial dimension is gone, or there is no geometry.
+
+        Warns
+        -----
+        ResultWarning
+            Planes are missing: what lies between is worked out from those beside them.
+
+        Examples
+        --------
+        >>> from pydicom.data import get_testdata_file
+        >>> from dicomlab.series import load
+        >>> dose = load(get_testdata_file("rtdose.dcm"))
+        >>> dose.dicom.spacing, dose.dicom.regular(5).dicom.spacing
+        ((5.0, 10.0, 10.0), (5.0, 5.0, 5.0))
+        """
+        from .regular import regular
+
+        return regular(self._array, spacing, axes, method, fill)
 
     # ------------------------------------------------------------------ what it was made of
     @property

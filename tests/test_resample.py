@@ -85,8 +85,9 @@ def test_dimensions_without_place_stay_and_coordinates_of_planes_go():
 def test_unequal_steps_are_interpolated_by_place_and_said():  # R12.6
     gap = grid(heights=[0, 2, 4, 10, 12])
     target = grid(shape=(9, 3, 3), spacing=(1, 1, 1))
-    with pytest.warns(ResultWarning, match="2 planes missing"):
+    with pytest.warns(ResultWarning, match="2 planes missing") as caught:
         found = gap.dicom.like(target)
+    assert caught[0].filename == __file__
     assert np.abs(found.values - expected(target)).max() < 0.01
 
 
