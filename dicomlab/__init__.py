@@ -24,12 +24,8 @@ if TYPE_CHECKING:
     from .readtable import read_table
     from .scanning import scan
     from .series import load, load_all
-<<<<<<< HEAD
-    from .widgets.viewer import view
-=======
-    from .widgets.figure import view
     from .widgets.picker import pick
->>>>>>> e0954c5f7ecffc3cff04c2aeef4c36b1a8f4eb3c
+    from .widgets.viewer import view
 
 __version__ = "0.1.0.dev0"
 

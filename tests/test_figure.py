@@ -12,14 +12,15 @@ import sys
 import numpy as np
 import pytest
 import slices
+from pydicom.data import get_testdata_file
 from support import ROOT
 
 import dicomlab.montage
 import dicomlab.windows
-from dicomlab import load
+from dicomlab import load, load_all
 from dicomlab.errors import GeometryError, InvalidRequest
 from dicomlab.montage import montage
-from dicomlab.widgets.figure import still
+from dicomlab.widgets.figure import view
 from dicomlab.windows import PRESETS, checked_window
 
 
@@ -30,7 +31,7 @@ def words(figure) -> list[str]:
 
 def test_a_figure_names_sides_window_units_and_its_use(tmp_path):
     volume = load(slices.write(tmp_path, slices.stack([0, 2, 4, 6], SeriesDescription="thorax $5")))
-    figure = still(volume, window=(40, 400))
+    figure = view(volume, window=(40, 400))
     said = words(figure)
     assert {"A", "P", "R", "L"} <= set(said) and "window 40 / 400 HU" in said
     assert "research use, not for diagnosis" in said and "CT 4 thorax $5" in said
@@ -44,18 +45,15 @@ def test_a_sagittal_series_has_other_sides(tmp_path):
     datasets = slices.stack([0, 2], ImageOrientationPatient=[0, 1, 0, 0, 0, -1])
     for number, dataset in enumerate(datasets):
         dataset.ImagePositionPatient = [2 * number, 0, 0]
-    assert {"A", "P", "S", "I"} <= set(words(still(load(slices.write(tmp_path, datasets)))))
+    assert {"A", "P", "S", "I"} <= set(words(view(load(slices.write(tmp_path, datasets)))))
 
 
 def test_one_slice_a_gap_a_picture_and_another_axis_can_be_seen(tmp_path):
     volume = load(slices.write(tmp_path / "a", slices.stack([0, 2, 4])))
-    assert len(still(volume.isel(z=1)).axes) == 1 and len(still(volume.isel(z=[0])).axes) == 1
-    assert len(still(volume.isel(z=[0, 2]), axis="y").axes) == 4
+    assert len(view(volume.isel(z=1)).axes) == 1 and len(view(volume.isel(z=[0])).axes) == 1
+    assert len(view(volume.isel(z=[0, 2]), axis="y").axes) == 4
     attributes = {"ImagePositionPatient": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.1"}
     picture = load(slices.write(tmp_path / "b", slices.stack([0], **attributes)))
-<<<<<<< HEAD
-    assert "A" not in words(still(picture))
-=======
     assert "A" not in words(view(picture))
 
 
@@ -93,25 +91,24 @@ def test_slices_across_x_and_y_have_the_head_up(tmp_path):
 def test_what_is_no_volume_is_refused():
     with pytest.raises(InvalidRequest, match="takes a volume"):
         view([1, 2])
->>>>>>> e0954c5f7ecffc3cff04c2aeef4c36b1a8f4eb3c
 
 
 @pytest.mark.parametrize("window", ["lungs", (40,), (40, 0), (40, float("nan")), 400, ("a", "b"), b"lung"])
 def test_a_window_that_is_none_is_refused_and_says_what_there_is(tmp_path, window):  # R0.4
     volume = load(slices.write(tmp_path, slices.stack([0, 2])))
-    for look in (still, montage):
+    for look in (view, montage):
         with pytest.raises(InvalidRequest, match=r"window.* such as \(40, 400\).* lung, bone, soft tissue, brain"):
             look(volume, window=window)
 
 
 def test_a_window_of_ct_has_a_name_and_is_for_hu_alone(tmp_path):  # R15.5
     volume = load(slices.write(tmp_path, slices.stack([0, 2])))
-    assert "window -600 / 1500 HU" in words(still(volume, window="lung"))
-    assert "window 40 / 400 HU" in words(still(volume, window="Soft_Tissue"))
+    assert "window -600 / 1500 HU" in words(view(volume, window="lung"))
+    assert "window 40 / 400 HU" in words(view(volume, window="Soft_Tissue"))
     assert montage(volume, window="bone").tobytes() == montage(volume, window=(400, 1800)).tobytes()
     volume.attrs["units"] = ""
     with pytest.raises(InvalidRequest, match="'brain' is for CT in HU, and these values are in no known unit"):
-        still(volume, window="brain")
+        view(volume, window="brain")
 
 
 def test_a_name_that_is_nearly_a_window_is_named():
@@ -123,7 +120,7 @@ def test_a_name_that_is_nearly_a_window_is_named():
 @pytest.mark.parametrize(("most", "shown"), [(1, 1), (3, 3), (4, 4), (5, 4), (6, 4), (7, 7), (20, 7)])
 def test_the_slices_shown_are_the_same_step_apart_and_centred(tmp_path, most, shown):
     volume = load(slices.write(tmp_path, slices.stack(range(0, 14, 2))))
-    said = [word for word in words(still(volume, slices=most)) if re.fullmatch(r"z -?[\d.]+", word)]
+    said = [word for word in words(view(volume, slices=most)) if re.fullmatch(r"z -?[\d.]+", word)]
     places = [float(word[2:]) for word in said]
     assert len(places) == shown and len({b - a for a, b in itertools.pairwise(places)}) <= 1
     assert abs((places[0] - 0) - (12 - places[-1])) <= 2  # what is left over is shared between both ends
@@ -131,11 +128,11 @@ def test_the_slices_shown_are_the_same_step_apart_and_centred(tmp_path, most, sh
 
 def test_an_image_without_a_position_says_so(tmp_path):
     alone = slices.image(np.zeros((4, 3), np.int16), None, 1, SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
-    assert "4 y × 3 x   ·   no position in the patient" in words(still(load(slices.write(tmp_path, [alone]))))
+    assert "4 y × 3 x   ·   no position in the patient" in words(view(load(slices.write(tmp_path, [alone]))))
 
 
 def test_three_slices_lie_side_by_side(tmp_path):
-    figure = still(load(slices.write(tmp_path, slices.stack([0, 2, 4], rows=8, columns=8))))
+    figure = view(load(slices.write(tmp_path, slices.stack([0, 2, 4], rows=8, columns=8))))
     assert len({round(axes.get_position().y0, 3) for axes in figure.axes}) == 1
 
 
@@ -143,24 +140,22 @@ def test_what_cannot_be_shown_is_refused_with_what_to_do_instead(tmp_path):  # R
     paths = slices.write(tmp_path, slices.stack([0, 2]))
     volume = load(paths)
     with pytest.raises(InvalidRequest, match=r"nothing is selected.*z 0"):
-<<<<<<< HEAD
-        still(volume.sel(z=slice(9000, 9001)))
-    with pytest.raises(GeometryError, match=r"x is gone.*isel\(x=\[k\]\)"):
-        still(volume.isel(x=0))
-=======
         view(volume.sel(z=slice(9000, 9001)))
     with pytest.raises(GeometryError, match=r"and x and y are gone.*volume\.plot\(\)"):
         view(volume.isel(x=0, y=1))
->>>>>>> e0954c5f7ecffc3cff04c2aeef4c36b1a8f4eb3c
     with pytest.raises(InvalidRequest, match=r"not time.*isel\(time=0\)"):
-        still(volume.expand_dims("time"), axis="time")
+        view(volume.expand_dims("time"), axis="time")
+    with pytest.raises(InvalidRequest, match=r"not Volumes\. Take one of them by its name, such as 'CT 4'"):
+        view(load_all(paths))
+    with pytest.raises(InvalidRequest, match=r"not Structures\. It is no image; print it"):
+        view(load(get_testdata_file("rtstruct.dcm")))
 
 
 @pytest.mark.parametrize("choice", [{"slices": 0}, {"slices": 2.5}, {"slices": "4"}, {"width": 0}, {"width": "10"}])
 def test_a_number_that_is_none_is_refused(tmp_path, choice):  # R0.4
     volume = load(slices.write(tmp_path, slices.stack([0, 2])))
     with pytest.raises(InvalidRequest, match="Give "):
-        still(volume, **choice)
+        view(volume, **choice)
 
 
 def test_the_examples_run():

@@ -180,7 +180,7 @@ def test_what_is_written_from_a_volume_holds_no_name(planted, tmp_path):
 
 
 def test_a_figure_says_no_name(planted):
-    figure = dl.view(dl.load(planted))
+    figure = dl.view(dl.load(planted)).figure()
     clean(*[text.get_text() for text in figure.texts])
 
 

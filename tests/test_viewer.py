@@ -65,6 +65,14 @@ def test_index_cursor_and_position_say_one_thing(ct):  # R15.7
     assert viewer.value == int(ct.values[1, 1, 1])
 
 
+def test_a_closed_viewer_lets_go_of_its_volume(ct):
+    viewer = view(ct)
+    viewer.close()
+    assert repr(viewer) == "<Viewer>"
+    with pytest.raises(InvalidRequest, match=r"closed. Make another"):
+        viewer.figure()
+
+
 def test_what_is_set_is_heard(ct):
     viewer, heard = view(ct), []
     viewer.observe(lambda change: heard.append((change.name, change.new)), ["index", "position", "window"])
@@ -110,8 +118,8 @@ def test_what_is_no_volume_or_no_choice_is_refused_with_what_to_do(tmp_path, ct)
         view(ct, memory=0)
     with pytest.raises(InvalidRequest, match=r"nothing is selected.*z 0"):
         view(ct.sel(z=slice(9000, 9001)))
-    with pytest.raises(GeometryError, match=r"x is gone.*isel\(x=\[k\]\)"):
-        view(ct.isel(x=0))
+    with pytest.raises(GeometryError, match=r"and x and y are gone.*volume\.plot\(\)"):
+        view(ct.isel(x=0, y=1))
     with pytest.raises(InvalidRequest, match=r"no grey values.*abs\(volume\)"):
         view(ct * 1j)
 
@@ -342,6 +350,19 @@ def test_a_tilted_gantry_is_drawn_sheared(tmp_path):
     with pytest.warns(ResultWarning, match="tilted"):
         *_, sagittal = panes(load(slices.write(tmp_path, datasets)))
     assert sagittal.name == "sagittal" and abs(sagittal.shear) == pytest.approx(0.5 / np.hypot(0.5, 2), abs=1e-4)
+
+
+def test_a_single_plane_and_a_maximum_can_be_seen_and_only_the_first_has_a_place(ct):
+    plane, highest = view(ct.isel(x=1), plane="x"), view(ct.max("y"))
+    assert plane.plane == "sagittal" and plane.position == tuple(ct.dicom.position(2, 2, 1))
+    assert highest.position is None and highest.scene.panes[1].letters == ("S", "I", "R", "L")
+    words = highest.scene.words()
+    assert words["matrix"] is None and words["axes"]["y"]["at"] is None and words["axes"]["x"]["step"] == 0.25
+
+
+def test_a_waveform_is_a_still_picture():
+    found = view(load(get_testdata_file("waveform_ecg.dcm")), slices=3)
+    assert found._repr_png_().startswith(b"\x89PNG")
 
 
 def test_a_gap_has_its_true_coordinates(ct):

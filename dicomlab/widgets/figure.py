@@ -6,30 +6,8 @@ from numbers import Real
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 
 from ..errors import GeometryError, InvalidRequest
-<<<<<<< HEAD
-from ..montage import aspect, grey, slices_of
-from ..windows import checked_window
-from .panes import letters, opposite
-
-_BACK, _INK, _FAINT = "#101418", "#e8eef2", "#93a4b1"
-FOOTER = "research use, not for diagnosis"
-
-
-class Picture(Figure):
-    """A figure made without pyplot that a notebook shows all the same."""
-
-    def _repr_png_(self) -> bytes:
-        buffer = BytesIO()
-        self.savefig(buffer, format="png", facecolor=self.get_facecolor())
-        return buffer.getvalue()
-
-
-def still(
-    volume: xr.DataArray,
-=======
 from ..facts import Facts
 from ..geometry import axis_letters
 from ..montage import as_volume, aspect, grey, slices_of
@@ -44,19 +22,13 @@ _OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
 
 def view(
     volume: xr.DataArray | Waveform,
->>>>>>> e0954c5f7ecffc3cff04c2aeef4c36b1a8f4eb3c
     *,
     axis: str = "z",
     slices: int = 20,
     window: tuple[float, float] | str | None = None,
     width: float = 10.0,
-<<<<<<< HEAD
 ) -> Picture:
-    """Slices of a volume side by side, with the sides of the patient, the window and the units.
-=======
-) -> Figure:
     """Slices of a volume side by side, with the sides of the patient, the window and the units; or a waveform.
->>>>>>> e0954c5f7ecffc3cff04c2aeef4c36b1a8f4eb3c
 
     Parameters
     ----------
@@ -82,15 +54,8 @@ def view(
     Raises
     ------
     InvalidRequest
-        It has no such dimension, or there is no such window.
+        It is no array of a volume, has no such dimension, or there is no such window.
     """
-<<<<<<< HEAD
-    if "z" not in volume.dims and {"y", "x"} <= set(volume.dims) and axis == "z":
-        volume = volume.expand_dims("z")
-    chosen, ordered = slices_of(volume, axis, slices)
-    centre, wide = ordered.dicom.window if window is None else checked_window(window, ordered.dicom.units)
-=======
->>>>>>> e0954c5f7ecffc3cff04c2aeef4c36b1a8f4eb3c
     if isinstance(width, bool) or not isinstance(width, Real) or not 1 <= width <= 100:
         raise InvalidRequest(f"a figure of width {width!r}", advice="Give inches, such as 10.")
     if isinstance(volume, Waveform) or (isinstance(volume, xr.DataArray) and set(volume.dims) == {"channel", "time"}):
@@ -142,6 +107,14 @@ def view(
     return figure
 
 
+def _instead(thing: object) -> str:
+    if isinstance(thing, Volumes):
+        return f"Take one of them by its name, such as {next(iter(thing), 'a name')!r}."
+    if isinstance(thing, Facts):
+        return "It is no image; print it to see what it has."
+    return "Write dl.view(dl.load(...))."
+
+
 def _write(axes: object, x: float, y: float, text: str, size: float, *, color: str = "#ffd479", **places: str) -> None:
     """Text over a picture, readable on light and dark; a dollar sign starts no formula."""
     from matplotlib.patheffects import withStroke
@@ -167,8 +140,16 @@ def _sides(volume: xr.DataArray, axis: str) -> tuple[str, str, str, str]:
     direction = volume.dicom.direction
     down, right = (direction[:, dims.index(name)] for name in dims if name != axis)
 
-    bottom, side = letters(down), letters(right)
-    return opposite(bottom), bottom, opposite(side), side
+    def letters(vector: np.ndarray) -> str:
+        first = axis_letters(vector)
+        rest = np.array(vector, np.float64)
+        rest[np.argmax(np.abs(rest))] = 0
+        return first + (axis_letters(rest) if np.abs(rest).max() > 0.2 else "")
+
+    def other(text: str) -> str:
+        return "".join(_OPPOSITE[letter] for letter in text)
+
+    return other(letters(down)), letters(down), other(letters(right)), letters(right)
 
 
 def _place(volume: xr.DataArray, axis: str, index: int) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..errors import GeometryError, InvalidRequest
 from ..geometry import AXES, Floats, axis_letters
+from ..montage import as_volume
 
 #: Of LPS: the plane that an axis along left, posterior, superior runs across.
 NAMES = ("sagittal", "coronal", "axial")
@@ -63,22 +64,21 @@ def opposite(text: str) -> str:
 
 
 def standing(volume: xr.DataArray) -> xr.DataArray:
-    """The volume with its dimensions in the order (others, z, y, x, channel); an image gets a z of length 1.
+    """The volume with its dimensions in the order (others, z, y, x, channel); a single plane becomes one slice.
 
     Raises
     ------
     InvalidRequest
         It is empty.
     GeometryError
-        It has no rows or columns any more.
+        Two of z, y and x are gone.
     """
+    volume, _ = as_volume(volume, "z")
     gone = [name for name in AXES if name not in volume.dims]
-    if "z" in gone and {"y", "x"} <= set(volume.dims):
-        volume, gone = volume.expand_dims("z"), []
     if gone:
         raise GeometryError(
-            f"a view needs the dimensions y and x, {' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} gone",
-            advice="Keep a dimension of length 1: isel(x=[k]) instead of isel(x=k).",
+            f"a picture has two dimensions of z, y and x, and {' and '.join(gone)} are gone",
+            advice="A line of values is drawn by its own method: volume.plot().",
         )
     if not volume.size:
         sizes = ", ".join(f"{name} {length}" for name, length in volume.sizes.items())

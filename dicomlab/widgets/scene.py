@@ -102,7 +102,9 @@ class Scene:
 
     @property
     def matrix(self) -> NDArray[np.float64] | None:
-        """M of the volume; None without geometry."""
+        """M of the volume; None where its voxels have no place: without geometry, or in a maximum along an axis."""
+        if any("nowhere" in self.volume.coords[name].attrs for name in AXES if name in self.volume.coords):
+            return None
         try:
             return np.asarray(self.volume.dicom.matrix)
         except GeometryError:
@@ -110,7 +112,7 @@ class Scene:
 
     def coordinates(self, name: str) -> NDArray[np.float64] | None:
         """Along z, y or x, mm; None where there are none."""
-        if self.matrix is None:
+        if "geometry" not in self.volume.coords or "nowhere" in self.volume.coords[name].attrs:
             return None
         return np.atleast_1d(np.asarray(self.volume.coords[name].values, np.float64))
 
@@ -189,10 +191,9 @@ class Scene:
     def _axis(self, name: str) -> dict[str, Any]:
         """Coordinates in mm, or None, and the length of a voxel that has no neighbour."""
         along = self.coordinates(name)
-        if along is None:
-            return {"at": None, "step": 1.0}
-        spacing = self.volume.coords["geometry"].attrs["spacing"]
-        return {"at": along.tolist(), "step": float(np.asarray(spacing, np.float64)[AXES.index(name)])}
+        spacing = self.volume.coords["geometry"].attrs["spacing"] if "geometry" in self.volume.coords else [1.0] * 3
+        step = float(np.asarray(spacing, np.float64)[AXES.index(name)])
+        return {"at": None if along is None else along.tolist(), "step": step}
 
     def _dose_words(self) -> dict[str, Any] | None:
         if self.dose is None:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib.resources import files
-from typing import Any
+from typing import Any, overload
 
 import anywidget
 import numpy as np
@@ -16,10 +16,12 @@ import xarray as xr
 
 from ..errors import DicomlabError, GeometryError, InvalidRequest, did_you_mean
 from ..facts import Facts
+from ..readers.waveform import Waveform
 from ..report import Volumes
 from ..resample import same_frame
 from ..windows import checked_window
-from .figure import Picture, still
+from .figure import view as still
+from .paper import Picture
 from .scene import Scene
 
 SCRIPTS = ("planes.js", "voxels.js", "colours.js", "pane.js", "controls.js", "viewer.js")  # one module, in this order
@@ -128,8 +130,14 @@ class Viewer(anywidget.AnyWidget):
     @property
     def scene(self) -> Scene:
         """What it shows."""
-        assert self._scene is not None
+        if self._scene is None:
+            raise InvalidRequest("the viewer is closed", advice="Make another with dl.view.")
         return self._scene
+
+    def close(self) -> None:
+        """End the widget and let go of the volume, which it holds till then."""
+        self._scene, self._png = None, None
+        super().close()
 
     @traitlets.validate("plane")
     def _check_plane(self, proposal: Any) -> str:
@@ -356,8 +364,12 @@ def _instead(thing: object) -> str:
     return "Write dl.view(dl.load(...))."
 
 
+@overload
+def view(volume: xr.DataArray, **choices: Any) -> Viewer: ...
+@overload
+def view(volume: Waveform, **choices: Any) -> Picture: ...
 def view(
-    volume: xr.DataArray,
+    volume: xr.DataArray | Waveform,
     *,
     window: tuple[float, float] | str | None = None,
     plane: str | None = None,
@@ -367,7 +379,7 @@ def view(
     beside: xr.DataArray | None = None,
     memory: float = MEMORY,
     **choices: Any,
-) -> Viewer:
+) -> Viewer | Picture:
     """A viewer of a volume, with the mouse and with keys ("?" lists them); research use, not for diagnosis.
 
     The voxels go to the browser once; then scrolling and windowing need no kernel. They never are in the saved
@@ -376,7 +388,8 @@ def view(
     Parameters
     ----------
     volume
-        As `load` gives it, also 4-D (time, echo, ...: a slider each), in colour, or an image without a position.
+        As `load` gives it, also 4-D (time, echo, ...: a slider each), in colour, or a single plane. A waveform is
+        drawn as a still picture, for which ``slices`` (how many channels) and ``width`` (inches) may be given.
     window
         Centre and width in units of the values, or for CT in HU "lung", "bone", "soft tissue" or "brain"; None
         takes ``volume.dicom.window``.
@@ -417,6 +430,8 @@ def view(
     >>> viewer
     <Viewer: RTDOSE 1, 15 z × 10 y × 10 x; coronal slice 3, window 1.026 / 0.456 relative>
     """
+    if isinstance(volume, Waveform) or (isinstance(volume, xr.DataArray) and set(volume.dims) == {"channel", "time"}):
+        return still(volume, window=window, **choices)
     return Viewer(
         volume, window=window, plane=plane, position=position, masks=masks, dose=dose, beside=beside, memory=memory,
         **choices,
