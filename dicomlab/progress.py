@@ -189,7 +189,7 @@ class Meter:
             parts.append(f"{self.size / 1e6:,.1f} MB")
         if rate:
             parts.append(f"{rate:,.0f} {self.unit}/s" if rate >= 1 else f"{60 * rate:,.0f} {self.unit}/min")
-            parts.append(f"{speed / 1e6:,.1f} MB/s")
+            parts += [f"{speed / 1e6:,.1f} MB/s"] if self.size else []
         elif self._ended < 0 and self.done:
             parts.append(f"nothing came for {WINDOW:.0f} s")
         left = self.left

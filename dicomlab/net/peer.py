@@ -141,9 +141,10 @@ class Peer:
         model: str | None = None,
         counts: bool = False,
         raw: bool = False,
+        background: bool = False,
         timeout: float | None = None,
         **keys: Any,
-    ) -> pd.DataFrame:
+    ) -> Any:
         """Ask what the archive holds: C-FIND (PS3.4 C.4.1).
 
         Parameters
@@ -162,6 +163,8 @@ class Peer:
             Count instances at IMAGE level where the archive gives no numbers.
         raw
             Add a column ``dataset`` with each match as a pydicom Dataset.
+        background
+            Come back at once with a `Job`; stopped, its ``partial`` is the matches so far.
         timeout
             Seconds without progress, for this call.
         **keys
@@ -171,7 +174,8 @@ class Peer:
         Returns
         -------
         pandas.DataFrame
-            One row a match, one column an attribute; provenance in ``attrs``.
+            One row a match, one column an attribute; provenance in ``attrs``. In the background a Job, of which
+            ``job.result()`` gives this table.
 
         Raises
         ------
@@ -188,19 +192,12 @@ class Peer:
         ['PT']
         """
         wanted = None if level is None else QueryLevel.of(level)
+        plan = query.plan_of(model, wanted, keys, template)
+        asked: dict[str, Any] = {"limit": _limit(limit), "on_match": on_match, "counts": counts, "raw": raw}
+        if background:
+            return self._query_job("query", plan, timeout, asked)
         with self._call(timeout) as call:
-            return query.find(
-                self.node,
-                wanted,
-                keys,
-                call.clock,
-                limit=_limit(limit),
-                model=model,
-                template=template,
-                on_match=on_match,
-                counts=counts,
-                raw=raw,
-            )
+            return query.find(self.node, plan, call.clock, **asked)
 
     def worklist(
         self,
@@ -210,9 +207,10 @@ class Peer:
         template: Dataset | str | Path | None = None,
         on_match: Callable[[dict[str, Any]], None] | None = None,
         raw: bool = False,
+        background: bool = False,
         timeout: float | None = None,
         **keys: Any,
-    ) -> pd.DataFrame:
+    ) -> Any:
         """Ask which procedure steps are scheduled: C-FIND of the Modality Worklist (PS3.4 annex K).
 
         Every attribute that a worklist must know comes back, whatever the keys.
@@ -221,7 +219,7 @@ class Peer:
         ----------
         form
             "patient" or "broad": refuse keys that are not of that query form of IHE; None takes any.
-        limit, template, on_match, raw, timeout
+        limit, template, on_match, raw, background, timeout
             As for `find`.
         **keys
             Keywords of PS3.6, matched as by `find`. Those of the scheduled step, such as Modality,
@@ -250,19 +248,12 @@ class Peer:
         ...     steps.ScheduledStationAETitle[0], pacs.find("STUDY", PatientID=steps.PatientID).shape[0]
         ('DEMOCT1', 2)
         """
+        plan = query.plan_of("worklist", None, keys, template, form)
+        asked: dict[str, Any] = {"limit": _limit(limit), "on_match": on_match, "raw": raw}
+        if background:
+            return self._query_job("worklist", plan, timeout, asked)
         with self._call(timeout) as call:
-            return query.find(
-                self.node,
-                None,
-                keys,
-                call.clock,
-                limit=_limit(limit),
-                model="worklist",
-                template=template,
-                on_match=on_match,
-                raw=raw,
-                form=form,
-            )
+            return query.find(self.node, plan, call.clock, **asked)
 
     def each(
         self, level: str | None = "STUDY", *, limit: int | None = None, model: str | None = None, **keys: Any
@@ -380,6 +371,26 @@ class Peer:
         if not background:
             return run(self._call(timeout), progress)
         return self._job(f"retrieve from {self.node.identity}", run, timeout, progress)
+
+    def _query_job(self, what: str, plan: query.Plan, timeout: float | None, asked: dict[str, Any]) -> Job:
+        """A question in the background, whose progress is the number of matches."""
+        also = asked["on_match"]
+
+        def run(call: _Call, meter: Meter) -> pd.DataFrame:
+            def count(match: dict[str, Any]) -> None:
+                meter.advance(1, 0)
+                if also is not None:
+                    also(match)
+
+            meter.unit = "matches"
+            meter.begin(what, None)
+            with call:
+                try:
+                    return query.find(self.node, plan, call.clock, **{**asked, "on_match": count})
+                finally:
+                    meter.close()
+
+        return self._job(f"{what} of {self.node.identity}", run, timeout, None)
 
     def _job(self, title: str, run: Callable[[_Call, Meter], Any], timeout: float | None, progress: Any) -> Job:
         """A call in the background; `run` is given its clock and the meter that it moves."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..elements import Elements, tag_of
-from ..errors import InvalidRequest, ResultWarning, StatusError
+from ..errors import InvalidRequest, StatusError
 from ..identifier import attributes_of, columns_of, identifiers, ihe_keys
 from ..keys import ZONE, Key, Wanted, key_of, wanted
 from ..level import QueryLevel
 from ..models import COMPUTED, IHE_KEYS, PATIENT_ROOT, PATIENT_STUDY_ONLY, RETURN_KEYS, STUDY_ROOT, split_keys
+from ..remarks import remark
 from ..tables import table
 from . import contexts
 from .association import Association
@@ -273,10 +273,9 @@ class Plan:
             parents = decide_modalities(Asked(association, self.model, course), parents, self.keys)
         parents = self._kept(level, parents, course)
         if len(parents) > MANY_QUERIES:
-            warnings.warn(
+            remark(
                 f"{association.node.identity}: this question needs a query for each of {len(parents):,} matches "
                 f"at {level.value} level; narrow it by a key of that level",
-                ResultWarning,
                 stacklevel=5 + number,
             )
         for record in parents:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from .. import phi
 from ..elements import Elements
-from ..errors import BadData, ResultWarning
+from ..errors import BadData
 from ..identifier import describe_keys
 from ..keys import Key, Wanted
 from ..matching import fits, misfits
 from ..records import Records
+from ..remarks import noted, remark
 from ..tables import table
 from .deadline import Deadline
 from .node import Node
@@ -88,9 +89,7 @@ def as_table(
 ) -> pd.DataFrame:
     import pandas as pd
 
-    with warnings.catch_warnings():
-        if quiet:
-            warnings.simplefilter("ignore", ResultWarning)
+    with noted() if quiet else nullcontext():
         columns = plan.keyed
         abreast = Records(records, columns)
         if abreast.unreadable:
@@ -133,16 +132,11 @@ def as_table(
         warn(course, node)
         for name in sorted({*ignored, *course.ignored}):
             left_out = len(wrong.get(name, ())) + course.ignored.get(name, 0)
-            warnings.warn(
-                f"{node.identity} ignored the key {name}: {_left_out(left_out)}",
-                ResultWarning,
-                stacklevel=4,
-            )
+            remark(f"{node.identity} ignored the key {name}: {_left_out(left_out)}", stacklevel=4)
         for name in unknown:
-            warnings.warn(
+            remark(
                 f"{node.identity} gave no {name} back, so that it may have ignored this key: rows that do not fit "
                 "may be among these",
-                ResultWarning,
                 stacklevel=4,
             )
     return frame
@@ -171,4 +165,4 @@ def warn(course: Course, node: Node, stacklevel: int = 5) -> None:
     if len(course.unreadable) > 5:
         said.append(f"and {len(course.unreadable) - 5} more matches cannot be read")
     if said:
-        warnings.warn(f"{node.identity}: {'; '.join(said)}", ResultWarning, stacklevel=stacklevel)
+        remark(f"{node.identity}: {'; '.join(said)}", stacklevel=stacklevel)

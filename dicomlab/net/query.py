@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..elements import Elements
@@ -14,30 +13,26 @@ from .completion import Asked, complete, count, decide_modalities
 from .deadline import Cancelled, Deadline
 from .node import Node
 from .operation import Course
+from .plan import Plan
 from .provenance import as_row, as_table, warn
 from .steps import plan_of
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pydicom.dataset import Dataset
 
 
 def find(
     node: Node,
-    level: QueryLevel | None,
-    keys: Mapping[str, Any],
+    plan: Plan,
     deadline: Deadline,
     *,
     limit: int,
-    model: str | None = None,
-    template: Dataset | str | Path | None = None,
     on_match: Callable[[dict[str, Any]], None] | None = None,
     counts: bool = False,
     raw: bool = False,
-    form: str | None = None,
 ) -> pd.DataFrame:
     """The matches of one question as a typed table; see `Peer.find` and `Peer.worklist`."""
-    plan = plan_of(model, level, keys, template, form)
+    level, keys = plan.level, plan.keys
     course = Course(limit)
     records: list[Elements] = []
     try:

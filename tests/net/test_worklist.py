@@ -202,6 +202,24 @@ def test_a_cancel_from_another_thread_keeps_the_steps_so_far() -> None:  # R4.6
     assert steps.attrs["cancelled"] and 2 <= len(steps) < 8
 
 
+def test_a_question_in_the_background_is_a_job_that_stops_alone() -> None:  # R4.6, R15.3
+    with dl.demo_pacs(schedule=schedule(), manners=Manners(pace=0.2), timeout=10) as pacs:
+        with pytest.raises(errors.InvalidRequest, match="nothing was requested"):  # at once, in the caller
+            pacs.worklist(background=True)
+        seen: list[Any] = []
+        one = pacs.worklist(PatientName="", background=True, on_match=seen.append)
+        other = pacs.find("STUDY", PatientID="DEMO-00?", background=True)
+        while one.progress.done < 2:
+            one.wait(0.02)
+        one.cancel()
+        assert other.result().attrs["cancelled"] is False and len(other.result()) == 5
+        with pytest.warns(errors.ResultWarning, match="cancelled"):
+            steps = one.result()
+    assert steps.attrs["cancelled"] and 2 <= len(steps) == len(seen) < 8
+    assert "matches" in other.describe() and "MB" not in other.describe()
+    assert "DEMO-" not in one.title
+
+
 def test_a_peer_without_a_worklist_is_told_from_one_that_rejects_us() -> None:  # R4.8
     for manners in (Manners(), Manners(reject_unfit=True)):
         with dl.demo_pacs(Holdings.t31(), manners=manners, timeout=10) as pacs:
