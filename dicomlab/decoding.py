@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from . import codecs, encapsulated
+from .elements import parse_file
 from .errors import BadData, BadFile
 from .pixels import NATIVE, Array, Format, check_size, name_of, read_into, tidy
+from .whole import DEFLATED, EXPLICIT_BIG, inflated_size
 
-_WHOLE = {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}  # a deflated data set, and big endian
+_WHOLE = {DEFLATED, EXPLICIT_BIG}
 #: JPEG 2000 and JPEG XL undo their own colour transforms.
 _RGB = ("YBR_RCT", "YBR_ICT", "XYB")
 
@@ -140,7 +142,7 @@ def _by_pydicom(path: str, transfer_syntax: str, form: Format, index: int, count
     import pydicom
     from pydicom.pixels import get_decoder
 
-    dataset = _dataset(path) if count == 1 else _held(path)
+    dataset = _dataset(path, transfer_syntax) if count == 1 else _held(path, transfer_syntax)
     try:
         decoder = get_decoder(pydicom.uid.UID(transfer_syntax))
         array, _ = decoder.as_array(dataset, index=index, raw=True)
@@ -157,11 +159,20 @@ def _stored(array: Array, form: Format) -> Array:
     return tidy(np.require(array, form.dtype, ["C", "W"]), form)
 
 
-def _dataset(path: str) -> Any:
+def _dataset(path: str, transfer_syntax: str) -> Any:
     import pydicom
 
     try:
+        if transfer_syntax == DEFLATED:
+            meta, _ = parse_file(path, wanted=frozenset())
+            with open(path, "rb") as file:
+                file.seek(meta.data_set)
+                inflated_size(file.read())  # pydicom has no limit
         return pydicom.dcmread(path, force=True)  # its header has been read already
+    except BadFile:
+        raise
+    except BadData as error:
+        raise BadFile(path, error.why, tag="7FE00010") from None
     except Exception as error:  # pydicom raises what it meets: struct.error, ValueError, KeyError, ...
         raise BadFile(path, f"cannot be read: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -51,8 +52,12 @@ def referenced(path: str) -> tuple[list[str], list[str]]:
     root = os.path.realpath(folder)
     paths: dict[str, None] = {}
     problems: list[str] = []
-    for record in directory.items(0x00041220):
-        components = _components(record)
+    for number, record in enumerate(directory.items(0x00041220), 1):
+        try:
+            components = _components(record)
+        except BadData as error:
+            problems.append(f"directory record {number} names a file that cannot be told: {error.why}")
+            continue
         if not components:
             continue
         shown = "\\".join(components)
@@ -73,13 +78,14 @@ def referenced(path: str) -> tuple[list[str], list[str]]:
 
 def _components(record: Elements) -> tuple[str, ...]:
     """Referenced File ID (0004,1500), where the record is in use."""
-    try:
+    with contextlib.suppress(BadData):  # one that is no number does not say that it is out of use
         if record.get(0x00041410) == 0:  # Record In-use Flag
             return ()
-        value = record.get(0x00041500)
-    except BadData:
-        return ()
-    return value if isinstance(value, tuple) else (value,) if isinstance(value, str) else ()
+    value = record.get(0x00041500, ())
+    parts = value if isinstance(value, tuple) else (value,)
+    if not all(isinstance(part, str) for part in parts):
+        raise BadData(f"its Referenced File ID is no text but {record.vr(0x00041500)}", tag="00041500")
+    return parts
 
 
 def _resolve(folder: str, components: tuple[str, ...]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from . import charset, phi
 from .encoding import (
     ITEM,
+    NESTING,
     SEQUENCE_END,
     UNDEFINED,
     NeedMore,
@@ -232,18 +234,32 @@ class Elements:
             return []
         return parse_items(self.raw[tag][1], implicit=self.implicit, parent=self)
 
+    def _check_depth(self) -> None:
+        """Refuse sequences with lengths that nest too deep; those without were refused by the walk (R0.8)."""
+        waiting = [(self, 0)]
+        while waiting:
+            one, depth = waiting.pop()
+            for tag, (vr, _) in one.raw.items():
+                if vr != "SQ":
+                    continue
+                if depth == NESTING:
+                    raise BadData(f"sequences nest deeper than {NESTING}", tag=hexadecimal(tag))
+                with contextlib.suppress(BadData):  # pydicom may take it otherwise
+                    waiting += [(item, depth + 1) for item in one.items(tag)]
+
     def dataset(self) -> Dataset:
         """A pydicom Dataset of what was parsed (slow), with its sequences.
 
         Raises
         ------
         BadData
-            pydicom cannot read it.
+            Its sequences nest deeper than 64: pydicom would run out of stack as it is looked at.
         """
         from pydicom.dataelem import RawDataElement
         from pydicom.dataset import Dataset
         from pydicom.tag import Tag
 
+        self._check_depth()
         found: dict[Any, Any] = {}
         for tag, (vr, value) in self.raw.items():
             implicit = self.implicit if vr != "SQ" else not _explicit_items(value, self.implicit)

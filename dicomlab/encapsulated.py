@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -13,6 +14,7 @@ from .errors import BadData, BadFile
 
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _UNDEFINED = 0xFFFFFFFF
+_AHEAD = 4096  # bytes that are read for the head of an item
 #: How a JPEG, a JPEG-LS and a JPEG 2000 codestream begin.
 _STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
 
@@ -77,12 +79,15 @@ def _fragments(path: str, changed: int, place: tuple[int, int], count: int) -> l
         return _by_table(table, fragments, count) or _by_content(read, fragments, count)
 
 
-def _items(read: Callable[[int, int], bytes], at: int, end: int) -> tuple[list[int], list[tuple[int, int]]]:
+def _items(read: Callable[[int, int], bytes], at: int, end: int) -> tuple[bytes, list[tuple[int, int]]]:
     """The Basic Offset Table, and offset and length of each fragment."""
     table: bytes | None = None
     found: list[tuple[int, int]] = []
+    held, first = b"", 0  # some bytes of the file, and where they begin: heads may lie close together
     while at + 8 <= end:
-        head = read(at, 8)
+        if not first <= at <= first + len(held) - 8:
+            held, first = read(at, min(_AHEAD, end - at)), at
+        head = held[at - first : at - first + 8]
         size = int.from_bytes(head[4:], "little")
         if head[:4] == _END:
             break
@@ -93,19 +98,21 @@ def _items(read: Callable[[int, int], bytes], at: int, end: int) -> tuple[list[i
             raise BadData("a fragment of the pixel data runs over its end")
         if table is None:
             table = read(at, size)
-        else:
+        elif size:  # an empty one is of no frame
             found.append((at, size))
         at += size
     if not found:
         raise BadData("the pixel data has no fragments")
-    table = table or b""
-    return [int.from_bytes(table[i : i + 4], "little") for i in range(0, len(table) - 3, 4)], found
+    return table or b"", found
 
 
-def _by_table(table: Sequence[int], fragments: Fragments, count: int) -> list[Fragments]:
+def _by_table(encoded: bytes, fragments: Fragments, count: int) -> list[Fragments]:
     """Frames by the Basic Offset Table; none where it is empty or does not fit the fragments."""
+    if len(encoded) != 4 * count:
+        return []
+    table = struct.unpack(f"<{count}L", encoded)
     starts = [offset - 8 - (fragments[0][0] - 8) for offset, _ in fragments]
-    if len(table) != count or table[0] != 0 or not set(table) <= set(starts) or sorted(set(table)) != list(table):
+    if table[0] != 0 or not set(table) <= set(starts) or sorted(set(table)) != list(table):
         return []
     firsts = [bisect_right(starts, offset) - 1 for offset in table]
     return [fragments[first:last] for first, last in pairwise([*firsts, len(fragments)])]

@@ -11,6 +11,7 @@ from io import BytesIO
 from .elements import Elements, FileMeta, grow, parse
 from .encoding import LONG, PIXELS, NeedMore, walk
 from .errors import BadData, BadFile
+from .whole import inflated_size
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -20,6 +21,7 @@ HEAD = 4096  # bytes read at first
 RATIO = 200  # R0.8: an inflated data set may be so many times the size of the file,
 INFLATED = 4 << 30  # and so many bytes;
 FREE = 1 << 20  # so many are always allowed: a blank image of few bytes is no attack
+COUNTED = 8 << 20  # bytes of an inflated header above which the whole is counted first, so that a bomb takes no memory
 #: First bytes of what is met in the place of DICOM files.
 _KINDS = {
     b"PK\3\4": "a zip archive",
@@ -196,8 +198,10 @@ def _deflated(data: bytes, start: int, wanted: frozenset[int] | None, fallback_c
             raise BadData("the deflated data set is cut", offset=start)
         return text, engine.eof
 
-    size = 65536
+    size, counted = 65536, False
     while True:
+        if size > COUNTED and not counted:
+            counted = bool(inflated_size(source))
         text, whole = use(min(size, limit))
         try:
             total = len(text) if whole else limit + (1 << 32)
