@@ -56,9 +56,9 @@ def onto(array: xr.DataArray, other: xr.DataArray, method: str | None, fill: Any
     else:
         _turned(volumes, result, axes, turn, at, method, fill)
     coordinates = {str(name): other.coords[name].variable for name in (*AXES, "geometry")}
-    for name, coordinate in array.coords.items():
-        if str(name) not in coordinates and not set(coordinate.dims) & set(AXES):
-            coordinates[str(name)] = coordinate.variable
+    for key, coordinate in array.coords.items():
+        if str(key) not in coordinates and not set(coordinate.dims) & set(AXES):
+            coordinates[str(key)] = coordinate.variable
     made = xr.DataArray(result.reshape(shape), coordinates, (*front, *AXES), array.name, array.attrs)
     return made.transpose(*array.dims)
 

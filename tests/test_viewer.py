@@ -353,7 +353,7 @@ def test_a_tilted_gantry_is_drawn_sheared(tmp_path):
 
 
 def test_a_single_plane_and_a_maximum_can_be_seen_and_only_the_first_has_a_place(ct):
-    plane, highest = view(ct.isel(x=1), plane="x"), view(ct.max("y"))
+    plane, highest = view(ct.isel(x=1)), view(ct.max("y"))  # it begins with the only plane there is
     assert plane.plane == "sagittal" and plane.position == tuple(ct.dicom.position(2, 2, 1))
     assert highest.position is None and highest.scene.panes[1].letters == ("S", "I", "R", "L")
     words = highest.scene.words()

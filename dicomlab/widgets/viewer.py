@@ -26,6 +26,7 @@ from .scene import Scene
 
 SCRIPTS = ("planes.js", "voxels.js", "colours.js", "pane.js", "controls.js", "viewer.js")  # one module, in this order
 MEMORY = 1024  # MB
+_OF_WAVEFORM = ("slices", "width")  # what may be chosen of one
 _FALLBACK = {"slices": 8, "width": 8.0}  # the picture for where no widget runs
 
 
@@ -109,7 +110,7 @@ class Viewer(anywidget.AnyWidget):
         start = {
             "cursor": tuple(size // 2 for size in scene.shape),
             "element": tuple(0 for _ in scene.front),
-            "plane": scene.panes[0].name,
+            "plane": next((pane.name for pane in scene.panes if pane.across not in volume.dims), scene.panes[0].name),
             "invert": scene.given.attrs.get("PhotometricInterpretation") == "MONOCHROME1",
             "session": uuid.uuid4().hex,
         }
@@ -431,6 +432,9 @@ def view(
     <Viewer: RTDOSE 1, 15 z × 10 y × 10 x; coronal slice 3, window 1.026 / 0.456 relative>
     """
     if isinstance(volume, Waveform) or (isinstance(volume, xr.DataArray) and set(volume.dims) == {"channel", "time"}):
+        for name in choices:
+            if name not in _OF_WAVEFORM:
+                raise InvalidRequest(f"view of a waveform has no choice {name!r}{did_you_mean(name, _OF_WAVEFORM)}")
         return still(volume, window=window, **choices)
     return Viewer(
         volume, window=window, plane=plane, position=position, masks=masks, dose=dose, beside=beside, memory=memory,

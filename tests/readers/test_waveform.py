@@ -16,7 +16,7 @@ from support import shared
 from dicomlab import load, load_all
 from dicomlab.errors import BadFile, InvalidRequest, ResultWarning, UnknownName
 from dicomlab.readers import waveform
-from dicomlab.widgets.figure import view
+from dicomlab.widgets.viewer import view
 
 ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
 
@@ -226,6 +226,8 @@ def test_a_waveform_is_drawn_a_line_for_each_channel_in_its_units_over_time(tmp_
     assert len(view(found["group 2"], slices=1).axes) == 1 and len(view(found["group 2"].T).axes) == 2
     with pytest.raises(InvalidRequest, match="has no window"):
         view(found, window="lung")
+    with pytest.raises(InvalidRequest, match="waveform has no choice 'slice', did you mean 'slices'"):
+        view(found, slice=3)
     with pytest.raises(InvalidRequest, match="no samples left"):
         view(found["RHYTHM"][:, :0])
 
