@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from .readtable import read_table
     from .scanning import scan
     from .series import load, load_all
+    from .widgets.form import Form
     from .widgets.picker import pick
     from .widgets.viewer import view
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [  # noqa: RUF022 (in the order of their letters)
+    "Form",
     "Node",
     "Peer",
     "TLS",
@@ -50,6 +52,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
 
 #: Where each name lives; the module is imported when the name is first used.
 _HOMES = {
+    "Form": ".widgets.form",
     "Node": ".net.node",
     "Peer": ".net.peer",
     "TLS": ".net.tls",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -12,7 +11,7 @@ from pydicom.datadict import tag_for_keyword
 
 from ..encoding import vr_of
 from ..errors import InvalidRequest, did_you_mean
-from ..facts import shown
+from ..markup import page_text, shown
 
 _FIRST = ("PatientName", "PatientID")
 
@@ -39,7 +38,7 @@ def text_of(value: Any) -> str:
         return str(value.date()) if value.time() == dt.time() else value.isoformat(" ", "seconds")
     if isinstance(value, dt.timedelta):
         return _clock(value)
-    return shown(str(value))
+    return shown(value)
 
 
 def _clock(since_midnight: dt.timedelta) -> str:
@@ -95,15 +94,16 @@ def _is_uid(name: str) -> bool:
     return tag is not None and vr_of(tag) == "UI"
 
 
+def _html(value: Any) -> str:
+    return page_text(text_of(value))
+
+
 def page(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """The same rows with every cell, and every name of a column, as HTML without markup."""
-    return pd.DataFrame(
-        {escape(shown(str(name))): texts_of(table[name], lambda value: escape(text_of(value))) for name in columns},
-        dtype=object,
-        index=pd.RangeIndex(len(table)),
-    )
+    html = {str(page_text(shown(name))): texts_of(table[name], _html) for name in columns}
+    return pd.DataFrame(html, dtype=object, index=pd.RangeIndex(len(table)))
 
 
 def plain(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """The same rows with every cell as text in one line."""
-    return pd.DataFrame({shown(str(name)): texts_of(table[name]) for name in columns}, dtype=object, index=table.index)
+    return pd.DataFrame({shown(name): texts_of(table[name]) for name in columns}, dtype=object, index=table.index)

@@ -61,8 +61,8 @@ function render({ model, el }) {
       focusable.setAttribute("data-lm-suppress-shortcuts", "true");
     }
     const wanted = [];
-    for (const place of host.querySelectorAll("tbody span[data-picture]")) {
-      const row = Number(place.dataset.picture);
+    for (const place of host.querySelectorAll("tbody .dicomlab-picture")) {
+      const row = Number(place.className.match(/row-(\d+)/)[1]);
       if (!pictures.has(row)) {
         pictures.set(row, "");
         wanted.push(row);
@@ -111,7 +111,7 @@ function render({ model, el }) {
     } else if (message.kind === "picture") {
       const url = URL.createObjectURL(new Blob([buffers[0]], { type: "image/png" }));
       pictures.set(message.row, url);
-      const place = host.querySelector(`tbody span[data-picture="${message.row}"]`);
+      const place = host.querySelector(`tbody .dicomlab-picture.row-${message.row}`);
       if (place && !place.firstChild) put(place, url);
     }
   }

@@ -17,7 +17,9 @@ from itables.widget import ITable
 from ..cache import Cache
 from ..errors import DicomlabError, InvalidRequest
 from ..level import UNIQUE_KEYS, QueryLevel
+from ..markup import tag
 from ..tables import addresses
+from .code import Code
 from .pages import columns_shown, page, plain
 from .pictures import Pictures
 
@@ -40,11 +42,10 @@ _LOOK: dict[str, Any] = {
     "columnControl": ["order", ["search"]],
     "ordering": {"indicators": False, "handler": True},
     "pageLength": 10,
-    "scrollX": True,
     "layout": {
         "topStart": {
             "buttons": [
-                {"extend": "selectAll", "text": "choose all found", "selectorModifier": {"search": "applied"}},
+                {"extend": "selectAll", "text": "add all found", "selectorModifier": {"search": "applied"}},
                 {"extend": "selectNone", "text": "choose none"},
             ]
         },
@@ -53,13 +54,6 @@ _LOOK: dict[str, Any] = {
         "bottomEnd": "paging",
     },
 }
-
-
-class Code(str):
-    """Lines of Python that a notebook shows as they are."""
-
-    def __repr__(self) -> str:
-        return str(self)
 
 
 def _source(module: Any) -> str:
@@ -168,13 +162,14 @@ class Picker(ITable):
         pictured = bool(here) or "path" in table.columns
         first: list[dict[str, Any]] = []
         if pictured:
-            shown.insert(0, "", [f'<span data-picture="{row}"></span>' for row in range(len(table))])
+            shown.insert(0, "", [str(tag("span", class_=f"dicomlab-picture row-{row}")) for row in range(len(table))])
             first = [{"targets": 0, "orderable": False, "columnControl": []}]
         self._given, self._table, self._node = weakref.ref(table), table.copy(), node
         self.close_pictures()
         self._pictures = Pictures(self._files, self._tell_picture) if pictured else None
         self._number += 1
         self.selected_rows = []
+        self._dt_args = {}  # what was said of another table would stay
         super().update(shown, selected_rows=[], columnDefs=first, **_LOOK)
         self._tell_rows()
 

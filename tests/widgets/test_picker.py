@@ -149,9 +149,9 @@ def test_markup_in_cells_and_names_of_columns_is_text(series, column):  # R15.9
     table = series.assign(**{column: [MARKUP, "a\u202eb\nc", *["x"] * (len(series) - 2)]})
     picker = dl.pick(table, columns=[column])
     (first,), (second,), *_ = cells(picker)
-    assert first == "&lt;img src=x onerror=alert(1)&gt;" and second == r"a\u202eb\nc"
+    assert first == "&lt;img src=x onerror=alert(1)&gt;" and "\u202e" not in second and "u202eb" in second
     assert "<img" not in picker._dt_args["table_html"] and "<img" not in json.dumps(picker._dt_args)
-    assert "\u202e" not in repr(picker)
+    assert "\u202e" not in repr(picker) and r"a\u202eb\nc" in repr(picker)
 
 
 def test_cells_are_written_so_that_their_text_sorts_as_they_do():
@@ -263,7 +263,7 @@ def test_what_is_no_image_and_what_is_damaged_have_no_picture_and_the_next_has(t
 def test_instances_have_the_picture_of_their_own_file(tmp_path):
     table = dl.scan(Path(slices.write(tmp_path, slices.stack([0, 2]))[0]).parent)
     picker = dl.pick(table)
-    assert picker._files(1) == [table.path[1]] and 'data-picture="1"' in cells(picker)[1][0]
+    assert picker._files(1) == [table.path[1]] and '"dicomlab-picture row-1"' in cells(picker)[1][0]
 
 
 def test_the_picker_is_not_loaded_before_it_is_used():
