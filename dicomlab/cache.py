@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arrival import Arrival
-from .cachefolder import ASIDE, PART, QUARANTINE, CacheFolder, inspect, name_of, read_row
+from .cachefolder import ASIDE, PART, QUARANTINE, CacheFolder, inspect, name_of, read_row, unread
 from .errors import CacheError
 from .index import VERSION, Index, Row, Stopped, never
 
@@ -237,7 +238,12 @@ class Cache:
         for _ in range(3):
             if self._folder.settle(draft.path, final):
                 break
-            here = inspect(final)
+            try:
+                here = inspect(final)
+            except OSError as error:
+                if not unread(error):
+                    raise
+                here = None
             if here is None:
                 self._expel(name, "damaged, and received again")
                 arrival.remarks.append("the copy that was here is damaged and was put into quarantine")
@@ -246,8 +252,9 @@ class Cache:
                 outcome, modified, size = Outcome.DUPLICATE, status.st_mtime_ns, status.st_size
                 break
             elif replace:
-                self._folder.move(final)
+                self._folder.replace(draft.path, final)
                 arrival.remarks.append("the copy that was here differs and was put aside")
+                break
             else:
                 why = "other bytes are here under the same SOP Instance UID"
                 return _receipt(arrival, Outcome.DIFFERS, self._stash(ASIDE, arrival, why), why)
@@ -283,7 +290,13 @@ class Cache:
         return self._folder.stash(folder, draft, arrival.node, arrival.digest, why)
 
     def instances(
-        self, node: str, addresses: Iterable[Address], *, digest: bool = False, stopped: Stopped = never
+        self,
+        node: str,
+        addresses: Iterable[Address],
+        *,
+        digest: bool = False,
+        stopped: Stopped = never,
+        lost: list[str] | None = None,
     ) -> list[Entry]:
         """What is here, whole, for these addresses.
 
@@ -300,6 +313,8 @@ class Cache:
             Read every file and compare its digest too; else size and time of change are compared.
         stopped
             Whether the call was told to stop: no other process is waited for then.
+        lost
+            Takes the SOP Instance UIDs of damaged files.
         """
         rows: dict[str, Row] = {}
         named: dict[str, Address] = {}
@@ -316,7 +331,7 @@ class Cache:
                 row = listed.get(name) or self._adopt(name, node)
                 if row is not None and _belongs(row, address):
                     rows[name] = row
-        return [self._entry(row) for row in rows.values() if self._sound(row, digest)]
+        return self._entries(rows.values(), digest, lost)
 
     def known(self, node: str, addresses: Iterable[Address]) -> set[str]:
         """SOP Instance UIDs that are here, whole, for these addresses."""
@@ -325,7 +340,7 @@ class Cache:
     def entries(self, node: str | None = None) -> list[Entry]:
         """All that is here, or all from one node; checked as `instances` does."""
         rows = self._index.select() if node is None else self._index.select("node = ?", [node])
-        return [self._entry(row) for row in rows if self._sound(row, False)]
+        return self._entries(rows)
 
     def answer(self, node: str, series: str) -> tuple[int, int] | None:
         """How many instances that node stated of a series, and how many came when all were asked for; or None."""
@@ -346,7 +361,7 @@ class Cache:
 
     def verify(self) -> list[str]:
         """Read every file, put damaged ones into quarantine; gives the SOP Instance UIDs that are lost."""
-        return [row.SOPInstanceUID for row in self._index.select() if not self._sound(row, True)]
+        return [row.SOPInstanceUID for row in self._index.select() if self._checked(row, True) is None]
 
     def sync(self) -> None:
         """Ask the system to put the folders that were written to on the disk; once, after a retrieval."""
@@ -376,32 +391,52 @@ class Cache:
     def _expel(self, name: str, why: str) -> None:
         """Move what stands under a final name, and is not the instance, to quarantine."""
         with suppress(FileNotFoundError):
-            self._folder.move(self._folder.path(name), QUARANTINE, why)
+            self._folder.expel(self._folder.path(name), why)
         self._index.drop([name])
 
-    def _sound(self, row: Row, digest: bool) -> bool:
-        """Whether the file of a row is what was received; if not, it is dropped."""
+    def _checked(self, row: Row, digest: bool = False, lost: list[str] | None = None) -> Row | None:
+        """The row, where its file is what was received; a file that is not goes to quarantine, and its UID to `lost`.
+
+        Where another process has replaced the file since by another whole copy, that one's row: files are the truth.
+        """
         path = self._folder.path(row.name)
         try:
             status = os.lstat(path)
-        except OSError:
-            self._index.drop([row.name])
-            return False
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                self._index.drop([row.name])
+            return None
         sound = stat.S_ISREG(status.st_mode) and status.st_size == row.size
-        if sound and (digest or status.st_mtime_ns != row.modified):
+        if sound and not digest and status.st_mtime_ns == row.modified:
+            return row
+        try:
             here = inspect(path)
-            sound = here is not None and here[1] == row.digest
-        if not sound:
-            with suppress(OSError):
-                self._expel(row.name, "size or digest is not what was received")
-        return sound
+        except OSError:  # it cannot be read now; a copy that comes takes its place
+            return None
+        if sound and here is not None and here[1] == row.digest:
+            return row
+        found = read_row(path) if here is not None else None
+        if found is not None and found.name == row.name:
+            self._index.add(found)
+            return found
+        with suppress(OSError):
+            self._expel(row.name, "it is not what was received")
+            if lost is not None:
+                lost.append(row.SOPInstanceUID)
+        return None
+
+    def _entries(self, rows: Iterable[Row], digest: bool = False, lost: list[str] | None = None) -> list[Entry]:
+        return [self._entry(row) for each in rows if (row := self._checked(each, digest, lost)) is not None]
 
     def _adopt(self, name: str, node: str) -> Row | None:
         """Enter a file that the index does not know: of another host, or of a process that was killed."""
         path = self._folder.path(name)
         if not os.path.lexists(path):
             return None
-        row = read_row(path) if inspect(path) is not None else None
+        try:
+            row = read_row(path) if inspect(path) is not None else None
+        except OSError:
+            return None
         if row is None or row.node != node or row.name != name:
             with suppress(OSError):
                 self._expel(name, "not the instance that its name says")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import socket
 import stat
 import sys
@@ -28,6 +29,8 @@ _INCOMING, QUARANTINE, ASIDE = "incoming", "quarantine", "aside"
 _FINAL = re.compile(r"[0-9a-f]{32}\.dcm\Z")
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES, errno.EXDEV}
+_SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # what the process lacks; it says nothing of the file
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO}
 _NOFOLLOW = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -49,10 +52,11 @@ class CacheFolder:
         CacheError
             It cannot be made, belongs to another user or cannot be written.
         """
-        _prepare(self.root)
         host = blake2b(socket.gethostname().encode(errors="replace"), digest_size=4).hexdigest()
+        token = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+        _prepare(self.root, f"{token}-probe.part")
         self._sweep(host)
-        self._token = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+        self._token = token
 
     def path(self, name: str) -> Path:
         return Path(f"{self.root}/{name[:1]}/{name}.dcm")
@@ -108,17 +112,39 @@ class CacheFolder:
             return None
         return path
 
-    def move(self, final: Path, folder: str = ASIDE, why: str = "replaced by a newer copy") -> None:
-        target = self.root / folder
-        os.makedirs(target, mode=0o700, exist_ok=True)
-        moved = target / f"{final.stem}-{os.urandom(4).hex()}.dcm"
+    def expel(self, final: Path, why: str) -> None:
+        """Move what stands under a final name, and is not the instance, to quarantine."""
+        moved = self._beside(QUARANTINE, final)
         os.rename(final, moved)
         with suppress(OSError):
             _note(moved, "", why)
 
+    def replace(self, temporary: str, final: Path) -> None:
+        """Give the temporary file its final name; what had it goes aside. At every moment there is one or the other."""
+        aside = self._beside(ASIDE, final)
+        try:
+            os.link(final, aside)
+        except (AttributeError, NotImplementedError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_LINKS:
+                raise
+            shutil.copyfile(final, aside)
+        try:
+            os.replace(temporary, final)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(aside)
+            raise
+        with suppress(OSError):
+            _note(aside, "", "replaced by a newer copy")
+
+    def _beside(self, folder: str, final: Path) -> Path:
+        target = self.root / folder
+        os.makedirs(target, mode=0o700, exist_ok=True)
+        return target / f"{final.stem}-{os.urandom(4).hex()}.dcm"
+
     def rows(self) -> Iterator[Row]:
-        """The rows of all files, for a new index."""
-        with suppress(OSError), os.scandir(self.root) as folders:
+        """The rows of all files, for a new index; an OSError where a folder cannot be listed."""
+        with suppress(FileNotFoundError), os.scandir(self.root) as folders:
             for folder in folders:
                 if len(folder.name) == 1 and folder.is_dir(follow_symlinks=False):
                     with os.scandir(folder.path) as files:
@@ -211,7 +237,13 @@ class Draft:
 
 
 def inspect(path: Path) -> tuple[str, str, str] | None:
-    """Node, digest and transfer syntax of a file whose bytes are those it was written with; else None."""
+    """Node, digest and transfer syntax of a file whose bytes are those it was written with; else None.
+
+    Raises
+    ------
+    OSError
+        There is a file, and it cannot be read.
+    """
     try:
         with open(os.open(path, _NOFOLLOW | getattr(os, "O_NONBLOCK", 0)), "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -224,8 +256,10 @@ def inspect(path: Path) -> tuple[str, str, str] | None:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
                 size += len(chunk)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
     stated = head.provenance
     if size != stated.size or digest.hexdigest() != stated.digest:
         return None
@@ -245,7 +279,11 @@ def read_row(path: Path) -> Row | None:
         if head is None or head.provenance is None or status.st_size != head.length + head.provenance.size:
             return None
         _, elements = parse_file(path, wanted=WANTED)
-    except (OSError, BadData):
+    except BadData:
+        return None
+    except OSError as error:
+        if error.errno in _SHORT_OF:
+            raise
         return None
     uid = elements.text("SOPInstanceUID")
     return Row(
@@ -283,8 +321,13 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _prepare(root: Path) -> None:
-    """Make the folder of a cache, or check one that is there."""
+def unread(error: OSError) -> bool:
+    """Whether that is why a file cannot be read, and not what the process is short of."""
+    return error.errno not in _SHORT_OF
+
+
+def _prepare(root: Path, probe: str) -> None:
+    """Make the folder of a cache, or check one that is there, by a temporary file of that name."""
     advice = "Give another folder as cache=, or in the environment variable DICOMLAB_CACHE."
     try:
         os.makedirs(root, mode=0o700, exist_ok=True)
@@ -295,8 +338,8 @@ def _prepare(root: Path) -> None:
             if status.st_mode & 0o077:
                 os.chmod(root, 0o700)
         os.makedirs(root / _INCOMING, mode=0o700, exist_ok=True)
-        probe = root / _INCOMING / f"probe-{os.getpid()}-{os.urandom(4).hex()}"
-        os.close(os.open(probe, _FLAGS, 0o600))
-        os.unlink(probe)
+        path = root / _INCOMING / probe
+        os.close(os.open(path, _FLAGS, 0o600))
+        os.unlink(path)
     except OSError as error:
         raise CacheError(f"the cache {root} cannot be written ({error.strerror})", advice=advice) from error

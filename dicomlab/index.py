@@ -126,9 +126,10 @@ class Index:
         if os.getpid() != self._process:
             return
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()
 
     @contextmanager
     def _using(self, stopped: Stopped = never) -> Iterator[Callable[..., sqlite3.Cursor]]:
@@ -182,6 +183,8 @@ class Index:
             self.close()
         try:
             os.makedirs(self.path.parent, mode=0o700, exist_ok=True)
+            if self.path.is_dir() and not os.listdir(self.path):
+                os.rmdir(self.path)
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
         except OSError as error:
             raise CacheError(
@@ -255,6 +258,7 @@ def _damaged(error: sqlite3.DatabaseError) -> bool:
             "no such column",
             "has no column",
             "columns but",
+            "already exists",
         )
     )
 

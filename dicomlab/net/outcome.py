@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,11 @@ class Retrieval:
     def look(self) -> None:
         """See what is here."""
         stopped = self.deadline.is_stopped
-        entries = self.cache.instances(self.node.identity, self.addresses, stopped=stopped)
+        lost: list[str] = []
+        entries = self.cache.instances(self.node.identity, self.addresses, stopped=stopped, lost=lost)
+        if lost:
+            these = f"{len(lost)} files" if len(lost) > 1 else f"the file of {lost[0]}"
+            self.remarks.append(f"{these} in the cache had been damaged, and went to quarantine")
         self.here = {entry.SOPInstanceUID: entry.path for entry in entries}
 
     def weigh(self, remembered: bool) -> None:
@@ -278,7 +283,9 @@ def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status:
         advice = f"{full.advice} Then call retrieve again: only what is missing is fetched."
     elif full is not None:
         text += f"; the disk did not take them: {full.strerror or full}"
-        advice = f"Make room in {run.cache.root}, then call retrieve again: only what is missing is fetched."
+        room = full.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        todo = f"Make room in {run.cache.root}" if room else f"Look at the disk and the rights of {run.cache.root}"
+        advice = f"{todo}, then call retrieve again: only what is missing is fetched."
     if stopped:
         text = f"stopped on request: {text}"
     elif cause is not None and full is None:
