@@ -134,7 +134,7 @@ class Elements:
 
     def __repr__(self) -> str:
         if self.encoded is not None:
-            return f"<a data set of {len(self.encoded)} bytes, not parsed yet>"
+            return f"<data set of {len(self.encoded)} bytes, not parsed yet>"
         kind = "implicit" if self.implicit else "explicit"
         return f"<{len(self.raw)} elements, {kind} VR{', pixel data' if self.pixels else ''}>"
 

@@ -13,14 +13,14 @@ from typing import Any, Final
 #: Elements that show something, and neither run, load nor link anything.
 TAGS: Final = frozenset(
     (
-        "b", "br", "caption", "code", "details", "div", "em", "i", "li", "ol", "p", "pre", "small", "span", "strong",
-        "sub", "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+        "b", "br", "caption", "code", "details", "div", "em", "i", "li", "ol", "p", "pre", "progress", "small", "span",
+        "strong", "sub", "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
     )
 )  # fmt: skip
 #: Attributes that are text for people, or numbers; none is a script or an address.
-ATTRIBUTES: Final = frozenset(("class", "colspan", "role", "rowspan", "scope", "style", "title"))
+ATTRIBUTES: Final = frozenset(("class", "colspan", "max", "role", "rowspan", "scope", "style", "title", "value"))
 LONGEST: Final = 200  # characters of one fact; text in a file may be of any length
-_FORMULA: Final = re.compile(r"[$\\]")  # what begins a formula of MathJax
+_FORMULA: Final = re.compile(r"\$|\\(?=[(\[]|[a-z]+\{)")  # what begins a formula of MathJax
 _STYLE: Final = re.compile(r"[\w\s:;#.,%()-]*")
 _ODD: Final = re.compile(r"[^\t\n\r\f\x20-\x7e\xa0-\u200d\u2010-\u2029\u202f-\u2065\u206a-\ufefe\uff00-\U0010ffff]")
 _KEY: Final = object()
@@ -35,6 +35,9 @@ class Html(str):
         if key is not _KEY:
             raise TypeError("Html is made by dicomlab.markup.tag and page_text alone")
         return super().__new__(cls, text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return str, (str(self),)  # what comes out of a pickle was not made here
 
 
 def page_text(text: object) -> Html:
@@ -61,7 +64,7 @@ def tag(name: str, *inside: object, **attributes: object) -> Html:
     inside
         Text, numbers, `Html`, or lists of these.
     attributes
-        ``title``, ``class_`` and the like; one that is None is left out.
+        ``title``, ``class_`` and the like, ``data_...`` of our own scripts; one that is None is left out.
 
     Raises
     ------
@@ -77,8 +80,8 @@ def tag(name: str, *inside: object, **attributes: object) -> Html:
         raise ValueError(f"{name!r} is no element that is shown; there are {', '.join(sorted(TAGS))}")
     said = ""
     for key, value in attributes.items():
-        key = key.rstrip("_")
-        if key not in ATTRIBUTES:
+        key = key.rstrip("_").replace("_", "-")
+        if key not in ATTRIBUTES and not key.startswith("data-"):
             raise ValueError(f"{key!r} is no attribute that is shown; there are {', '.join(sorted(ATTRIBUTES))}")
         if value is None:
             continue

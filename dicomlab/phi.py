@@ -12,7 +12,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-import secrets
 import threading
 import weakref
 from collections.abc import Mapping
@@ -40,8 +39,8 @@ _UID: Final = re.compile(r"[0-9.]*")
 _DAY: Final = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)")
 _SHIFTED: Final = re.compile(r"(?<!\d)1[678]\d{6}|(?<!\d)1[678]\d\d-\d\d-\d\d")
 _LAST: Final = 1890  # a day before this year is taken for a moved one
-WEEKS: Final = 7828 + secrets.randbelow(2600)  # 150 to 200 years
-_KEY: Final = secrets.token_bytes(16)
+WEEKS: Final = 7828 + int.from_bytes(os.urandom(8), "big") % 2600  # 150 to 200 years
+_KEY: Final = os.urandom(16)
 
 _masking = False
 _lock = threading.Lock()

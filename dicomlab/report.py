@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,7 @@ import xarray as xr
 
 from . import phi
 from .errors import UnknownName
-from .status import printable
+from .markup import Html, joined, printable, tag
 
 COLUMNS = ("severity", "what", "why", "instances")
 SEVERITIES = ("error", "warning", "note")
@@ -104,21 +103,19 @@ class Volumes(Mapping[str, xr.DataArray]):
             lines += [f"  {severity}: {printable(what)}: {printable(why)}" for severity, what, why in told]
         return "\n".join(lines)
 
-    def _repr_html_(self) -> str:
-        rows = [(escape(name), escape(_described(volume))) for name, volume in self._volumes.items()]
-        told = self._told()
-        worst = [
-            f"<tr><td>{severity}</td><td>{escape(printable(what))}</td>"
-            f"<td style='text-align:left;white-space:normal'>{escape(printable(why))}</td></tr>"
-            for severity, what, why in told
-        ]
-        found = "".join(
-            f"<tr><th>{name}</th><td style='text-align:left'>{described}</td></tr>" for name, described in rows
-        )
-        parts = [f"<table><caption>{self._heading()}</caption>{found}</table>"]
+    def _repr_html_(self) -> Html:
+        wide = "text-align:left;white-space:normal"
+        found = [(name, _described(volume)) for name, volume in self._volumes.items()]
+        lines = [tag("tr", tag("th", name), tag("td", said, style="text-align:left")) for name, said in found]
+        parts = [tag("table", tag("caption", self._heading()), lines)]
         if len(self.report):
-            parts.append(f"<table><caption>{self._rest(len(told))}</caption>{''.join(worst)}</table>")
-        return "".join(parts)
+            told = self._told()
+            worst = [
+                tag("tr", tag("td", severity), tag("td", what), tag("td", why, style=wide))
+                for severity, what, why in told
+            ]
+            parts.append(tag("table", tag("caption", self._rest(len(told))), worst))
+        return joined(parts)
 
 
 def _described(thing: Any) -> str:

@@ -165,7 +165,7 @@ def test_a_data_set_that_is_not_plain_costs_the_others_nothing() -> None:
     records = [Elements.later(one, False) for one in sets]
     assert table(records, ["PatientID"]).PatientID.tolist() == ["7", "7", "8", pd.NA, "7"]
     assert records[0].encoded is not None and records[2].encoded is None
-    assert repr(records[0]) == "<a data set of 22 bytes, not parsed yet>" and "implicit" in repr(records[2])
+    assert repr(records[0]) == "<data set of 22 bytes, not parsed yet>" and "implicit" in repr(records[2])
     assert records[4].text("PatientName") == "DOE" and records[4].encoded is None  # parsed as soon as it is looked at
 
 

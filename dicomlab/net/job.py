@@ -12,15 +12,14 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Generator
-from html import escape
 from time import monotonic
 from typing import Any
 
-from .. import progress
+from .. import phi, progress
 from ..errors import DicomlabError, IncompleteRetrieve, Interrupted, ResultWarning
+from ..markup import Html, printable, tag
 from ..progress import Meter, duration
 from ..remarks import noted
-from ..status import printable
 from .deadline import Cancelled
 
 STOPPING = 5.0  # seconds in which a call that is told to stop has ended, at the latest
@@ -131,7 +130,7 @@ class Job:
             message = self.error.message.removeprefix("stopped on request: ")
             advice = f". {self.error.advice}" if self.error.advice else ""
             return printable(f"{state} after {took}: {message}{advice}")
-        return printable(f"{state} after {took}: {type(self.error).__name__}: {self.error}")
+        return printable(f"{state} after {took}: {type(self.error).__name__}: {phi.said(str(self.error))}")
 
     def _came(self) -> str:
         if self.progress.begun:
@@ -144,11 +143,10 @@ class Job:
     def __repr__(self) -> str:
         return f"Job {self.title}: {self.describe()}"
 
-    def _repr_html_(self) -> str:
-        bar = ""
-        if self.progress.total:
-            bar = f'<progress max="{self.progress.total}" value="{self.progress.done}"></progress> '
-        return f"<div>{bar}<b>{escape(self.title)}</b>: {escape(self.describe())}</div>"
+    def _repr_html_(self) -> Html:
+        meter = self.progress
+        bar = tag("progress", max=meter.total, value=meter.done) if meter.total else ()
+        return tag("div", bar, " ", tag("b", self.title), ": ", self.describe())
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """In a notebook the bar with the button; text and HTML for where no widget can run."""

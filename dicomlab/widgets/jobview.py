@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from html import escape
 from typing import Any, Protocol
 
 import ipywidgets
+
+from ..markup import tag
 
 EVERY = 0.25  # seconds between two looks at the job
 STYLES = {"running": "info", "waiting": "", "stopping": "warning", "done": "success", "stopped": "warning"}
@@ -70,7 +71,7 @@ class JobView(ipywidgets.VBox):
         )
         self.text = ipywidgets.HTML()
         self.button.on_click(lambda _: job.cancel())
-        heading = ipywidgets.HTML(f"<b>{escape(job.title)}</b>")
+        heading = ipywidgets.HTML(tag("b", job.title))
         super().__init__(
             [heading, ipywidgets.HBox([self.bar, self.button]), self.text],
             layout={"max_width": "48em"},
@@ -91,7 +92,7 @@ class JobView(ipywidgets.VBox):
             self.bar.value = self.bar.max if state == "done" else min(meter.done, self.bar.max)
             self.bar.bar_style = STYLES.get(state, "danger")
         self.button.disabled = over or state == "stopping"
-        self.text.value = f'<span role="status">{escape(job.describe())}</span>'
+        self.text.value = tag("span", job.describe(), role="status")
 
     def _follow(self) -> None:
         over = False
