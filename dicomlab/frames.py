@@ -122,14 +122,17 @@ def _values(frames: Sequence[Frame], form: Format) -> Array:
 
 
 def lazy(frames: Sequence[Frame]) -> Any:
-    """The same as a dask array, one chunk a frame; the type follows from the headers alone.
+    """The same as a dask array, of the same type, one chunk a frame.
+
+    Where the headers leave the type open (16 bits that may hold more than int16 does), the values are looked through
+    once for it, a frame at a time.
 
     Raises
     ------
     MissingCodec
         dask is not installed.
     BadFile
-        A lookup table is damaged.
+        A lookup table is damaged, or a frame that had to be looked at.
     """
     try:
         import dask.array as da
@@ -140,11 +143,36 @@ def lazy(frames: Sequence[Frame]) -> Any:
     _size(frames[:1])  # of a chunk, which is what is in memory at once
     way = _way(frames)
     if way is None:
-        low, high, whole = _range(frames)
-        way = form.shape, smallest(low, high) if whole else _fraction(form), _general
+        way = form.shape, _type(frames), _general
     shape, dtype, work = way
     make = delayed(_alone)
     return da.stack([da.from_delayed(make(frame, shape, dtype, work), shape, dtype) for frame in frames])
+
+
+def _type(frames: Sequence[Frame]) -> np.dtype[Any]:
+    """The type that `read` would give the values."""
+    form = frames[0].form
+    low, high, whole = _range(frames)
+    if not whole:
+        return _fraction(form)
+    dtype = smallest(low, high)
+    wide = dtype.itemsize == 4 and dtype != np.float32
+    if not wide and dtype != np.uint16:
+        return dtype
+    try:
+        ends = _filled(frames, np.empty((len(frames), 2), np.int64), _ends, form.full * len(frames))
+    finally:
+        forget()
+    if wide or np.can_cast(smallest(int(ends.min()), int(ends.max())), np.int16):
+        return smallest(int(ends.min()), int(ends.max()))
+    return dtype
+
+
+def _ends(frame: Frame, place: Array) -> None:
+    """The least and the greatest value of a frame."""
+    slope, intercept = int(frame.rescale.slope), int(frame.rescale.intercept)
+    stored = stored_values(frame)
+    place[:] = sorted(int(end) * slope + intercept for end in (stored.min(), stored.max()))
 
 
 def _alone(frame: Frame, shape: tuple[int, ...], dtype: np.dtype[Any], work: _Work) -> Array:
@@ -209,8 +237,10 @@ def _range(frames: Sequence[Frame]) -> tuple[float, float, bool]:
     return min(ends), max(ends), all(rescale.whole for rescale in ways)
 
 
-def _filled(frames: Sequence[Frame], out: Array, work: _Work) -> Array:
+def _filled(frames: Sequence[Frame], out: Array, work: _Work, size: int = 0) -> Array:
     """Apply ``work(frame, place)`` to every frame, in two threads or more where there is enough to do.
+
+    That is by the bytes of what is filled, or `size`, those that are read for it.
 
     Raises
     ------
@@ -219,7 +249,7 @@ def _filled(frames: Sequence[Frame], out: Array, work: _Work) -> Array:
     """
     count = min(max(2, (os.cpu_count() or 1)), 8)
     enough = 4 * 2**20 if all(frame.native for frame in frames) else 2**17
-    if out.nbytes < enough or len(frames) < 2 * count:
+    if max(out.nbytes, size) < enough or len(frames) < 2 * count:
         count = 1
     bad: dict[int, BadFile] = {}
 

@@ -31,7 +31,8 @@ def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] 
         An instances table (only its column `path` is needed), one row of it, a path, or a list of paths.
     chunks
         None reads the values now. Chunk sizes as xarray takes them, or {} for one chunk a slice, give a lazy
-        volume (extra ``dask``).
+        volume of the same type (extra ``dask``). Where the headers leave that open, the values are looked through
+        once, a slice at a time.
     extensions
         Functions of your own, called in their order with the volume once it is complete. Each gives back the volume
         (another one, with more attributes or coordinates, ...), or None if it changed only what it was given. They

@@ -50,7 +50,7 @@ def encoded(folder, kind):
 def test_a_lazy_volume_has_the_same_values_and_labels(dask, tmp_path, kind, chunks):
     paths = encoded(tmp_path, kind)
     lazy, now = load(paths, chunks=chunks), load(paths)
-    assert lazy.chunks is not None and lazy.compute().identical(now.astype(lazy.dtype))  # type: by headers alone
+    assert lazy.chunks is not None and lazy.dtype == now.dtype and lazy.compute().identical(now)
     assert lazy.dicom.affine.tolist() == now.dicom.affine.tolist()
     assert (lazy.isel(z=slice(1, 4), x=3).values == now.values[1:4, :, 3]).all()
 
@@ -69,13 +69,45 @@ def test_one_slice_is_read_without_the_others(dask, tmp_path):
 
 
 def test_no_pixel_is_read_before_it_is_asked_for(dask, tmp_path, monkeypatch):
-    paths, read = encoded(tmp_path, "native"), []
-    original = frames.read_into
+    made, read = slices.stack(range(0, 12, 2), rows=40, columns=36), []
+    for dataset in made:
+        dataset.BitsStored, dataset.HighBit = 12, 11  # so that the headers alone say the type
+    paths, original = slices.write(tmp_path, made), frames.read_into
     monkeypatch.setattr(frames, "read_into", lambda path, *rest: read.append(path) or original(path, *rest))
     lazy = load(paths, chunks={"z": 2})
     assert read == []
     lazy.isel(z=0).compute()
     assert sorted(read) == [str(path) for path in paths[:2]]  # a chunk of two slices
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "slope", "intercept", "dtype"),
+    [
+        (np.uint16, (0, 4095), 1, -1024, np.int16),  # would not fit by its bits, and does
+        (np.uint16, (0, 65535), 1, -1024, np.int32),
+        (np.uint16, (0, 32767), 1, 0, np.int16),
+        (np.uint16, (0, 40000), 1, 0, np.uint16),
+        (np.int16, (-32768, 32767), 1, -1024, np.int32),
+        (np.int16, (-2000, 3000), -2, 7, np.int16),
+        (np.int16, (-30000, 3000), -2, 7, np.int32),
+        (np.uint32, (0, 70000), 1, 0, np.int32),
+        (np.uint32, (0, 300), 1, 0, np.int16),
+        (np.uint8, (0, 255), 1, 0, np.int16),
+        (np.uint16, (0, 4095), 0.5, 0, np.float32),
+    ],
+)
+def test_a_lazy_volume_has_the_type_of_one_read_now(dask, tmp_path, form, values, slope, intercept, dtype):  # R12.7
+    made = []
+    for number, dataset in enumerate(slices.stack([0, 2, 4], rows=3, columns=2, RescaleSlope=slope)):
+        stored = np.full((3, 2), values[0], form)
+        stored[1, number % 2] = values[1] if number == 1 else values[0]
+        dataset.PixelData, dataset.RescaleIntercept = stored.tobytes(), intercept
+        dataset.BitsAllocated = dataset.BitsStored = 8 * stored.itemsize
+        dataset.HighBit, dataset.PixelRepresentation = 8 * stored.itemsize - 1, int(stored.dtype.kind == "i")
+        made.append(dataset)
+    paths = slices.write(tmp_path, made)
+    now, lazy = load(paths), load(paths, chunks={})
+    assert lazy.dtype == now.dtype == dtype and lazy.compute().identical(now)
 
 
 def test_frames_of_one_file_are_decoded_for_themselves_and_in_any_thread(dask, tmp_path):
