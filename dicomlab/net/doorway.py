@@ -18,7 +18,7 @@ from .pdu import PduType
 from .sealed import Sealed
 
 HALF_OPEN = 5.0  # seconds for a connection to send its A-ASSOCIATE-RQ
-WAITING = 400  # connections that may be in that state; beyond it the oldest is closed
+WAITING = 800  # connections that may be in that state; beyond it, or where the system has none left, the oldest goes
 REQUEST_LIMIT = 1 << 18  # bytes of an A-ASSOCIATE-RQ: 128 contexts with 20 syntaxes each take a quarter of it
 
 
@@ -89,6 +89,7 @@ class Doorway:
     ) -> None:
         self._admits, self._came, self._context, self._failed = admits, came, context, failed
         self._stop = False
+        self._exhausted = False  # the system gives no more connections
         self._thread: threading.Thread | None = None
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         try:
@@ -154,8 +155,9 @@ class Doorway:
                             self._came(visitor.sealed or ready, bytes(visitor.heard))
                 while visitors:
                     oldest = next(iter(visitors.values()))
-                    if oldest.until > monotonic() and len(visitors) <= WAITING:
+                    if oldest.until > monotonic() and len(visitors) <= WAITING and not self._exhausted:
                         break
+                    self._exhausted = False
                     dismiss(oldest.connection)
                     oldest.connection.close()
             for connection in visitors:
@@ -166,7 +168,8 @@ class Doorway:
             connection, address = self._socket.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                sleep(0.05)  # no descriptor is free: wait instead of turning in a circle
+                self._exhausted = True
+                sleep(0.01)  # where no visitor holds them: wait instead of turning in a circle
             return None
         host = str(address[0]).removeprefix("::ffff:")
         if not self._admits(host):

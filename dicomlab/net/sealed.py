@@ -18,7 +18,8 @@ from ..errors import InvalidRequest
 from .ticking import tick
 from .tlsreasons import Reason, explained
 
-AT_ONCE = 1 << 18  # bytes of records taken by one call of the system: a record has at most 16 KiB
+AT_FIRST = 1 << 12  # bytes of records taken by one call of the system, for a handshake,
+AT_ONCE = 1 << 18  # and where more come: a record has at most 16 KiB
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 
 
@@ -67,7 +68,7 @@ class Sealed:
             ) from error
         self._inbound = inbound
         self._lock = threading.Lock()  # an SSL object is not for two threads at once
-        self._records = memoryview(bytearray(AT_ONCE))
+        self._records = memoryview(bytearray(AT_FIRST))
         self._pending = memoryview(b"")  # records that the socket did not take yet
         self._first = b""  # what the peer sent first
         self._waiting = False  # the handshake goes on when more has come
@@ -147,6 +148,8 @@ class Sealed:
             with self._lock:
                 if got:
                     self._received.write(self._records[:got])
+                    if got == len(self._records) < AT_ONCE:  # not for a connection that has said little
+                        self._records = memoryview(bytearray(min(8 * got, AT_ONCE)))
                 try:
                     while done < size:
                         part = read(size - done, target[done:])

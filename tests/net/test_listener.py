@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -15,7 +16,9 @@ from pynetdicom import AE
 from support import free_port
 from wires import meanwhile
 
+import dicomlab as dl
 from dicomlab.cache import Cache
+from dicomlab.demo import DemoServer, Holdings
 from dicomlab.errors import CacheError, InvalidRequest
 from dicomlab.net import doorway, listener, negotiation
 from dicomlab.net.contexts import EXPLICIT, Context
@@ -23,6 +26,7 @@ from dicomlab.net.deadline import Cancelled, Deadline
 from dicomlab.net.listener import Listener, check_route, local_address
 from dicomlab.net.node import Node
 from dicomlab.net.receiver import Receiver
+from dicomlab.tables import Address
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
@@ -311,3 +315,84 @@ def test_a_cache_that_cannot_be_used_is_out_of_resources_and_no_abort(tmp_path):
     with Listener(node(), received, Deadline(10)) as door:
         assert store(door.address, instances=2) == [0x0000, 0xA700, 0xA700]
     assert isinstance(received.full, CacheError) and not door.troubles
+
+
+# -- whom it is there for --------------------------------------------------------------------------------------
+
+
+def listening_at(port):
+    """The addresses on which anybody listens at that port."""
+    if not Path("/proc/net/tcp").exists():
+        pytest.skip("addresses are read from /proc")
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, state = line.split()[1], line.split()[3]
+        host, number = local.split(":")
+        if state == "0A" and int(number, 16) == port:
+            found.add(socket.inet_ntoa(bytes.fromhex(host)[::-1]))
+    return found
+
+
+def test_it_listens_while_a_retrieve_needs_it_on_the_route_to_the_archive_alone():  # S3, R5.8
+    port, during = free_port(), []
+    server = DemoServer(Holdings.t31(), destinations={"DICOMLAB": ("127.0.0.1", port)})
+    with server, dl.connect(f"DEMO@127.0.0.1:{server.port}", listen=port) as pacs:
+        assert pacs.echo() > 0 and not listening_at(port)
+        studies = pacs.find("STUDY", PatientID="77654033")
+        assert not listening_at(port)
+        got = pacs.retrieve(studies, method="move", progress=lambda *_: during.append(listening_at(port)))
+        assert len(got) == 7 and not listening_at(port)
+        pacs.retrieve(studies, method="get", refresh=True)
+        assert not listening_at(port)
+    assert during and all(one <= {"127.0.0.1"} for one in during) and {"127.0.0.1"} in during
+
+
+def test_it_binds_to_every_address_only_where_it_is_told_to():  # S3
+    with listening() as (door, _):
+        assert listening_at(door.address[1]) == {"127.0.0.1"}
+    with listening(listen_host="0.0.0.0") as (door, _):
+        assert listening_at(door.address[1]) == {"0.0.0.0"}
+
+
+def test_a_study_that_nobody_asked_for_is_set_aside_and_told(tmp_path):  # S3, R5.16
+    cache = Cache(tmp_path / "cache", index=tmp_path / "index.sqlite")
+    told = []
+    received = Receiver(cache, node(), [Address("P1", "1.2.9")], told.append)
+    with Listener(node(), received, Deadline(10)) as door:
+        assert store(door.address) == [0x0000, 0xC000]
+    assert not received.kept and not told
+    assert ["was not asked for" in one.why for one in received.refused] == [True]
+    assert not list(cache.entries())
+    cache.close()
+
+
+def test_a_request_is_limited_before_memory_is_taken_for_it():  # R0.8, S8: at, below and above
+    with listening() as (door, _):
+        for length, turned_away in ((doorway.REQUEST_LIMIT, False), (doorway.REQUEST_LIMIT + 1, True)):
+            with socket.create_connection(door.address) as one:
+                one.sendall(struct.pack(">BxL", 1, length) + bytes(1000))
+                if turned_away:
+                    assert answer_to(one)[:1] == b"\x07"
+                else:
+                    with pytest.raises(TimeoutError):
+                        answer_to(one, 0.5)
+
+
+def test_lengths_beyond_the_limits_end_an_association_that_stands():  # R0.8: PDU, PDV, command set
+    from dicomlab.net.pdu import COMMAND_LIMIT, MAXIMUM_LENGTH, p_data
+
+    huge_pdu = struct.pack(">BxL", 4, MAXIMUM_LENGTH + 1)
+    four_gib = struct.pack(">BxL", 4, 0xFFFFFFFF)
+    pdv = struct.pack(">BxLLBB", 4, 100, 0xFFFFFFFF, 1, 3)
+    command = p_data(1, 1, bytes(COMMAND_LIMIT)) + p_data(1, 3, b"ab")
+    element = p_data(1, 3, struct.pack("<HHL", 0, 2, 0xFFFFFFF0) + bytes(10))
+    words = ["larger than the maximum"] * 2 + ["does not fit", "a command set of more than", "longer than its command"]
+    with listening() as (door, received):
+        for said in (huge_pdu, four_gib, pdv, command, element):
+            with socket.create_connection(door.address) as one:
+                one.sendall(request())
+                assert answer_to(one)[0] == 2
+                one.sendall(said)
+                assert answer_to(one)[:1] == b"\x07"
+    assert [word in trouble for word, trouble in zip(words, door.troubles, strict=True)] == [True] * 5
+    assert not received.kept
