@@ -78,7 +78,7 @@ def slices_of(volume: xr.DataArray, axis: str, slices: int) -> tuple[list[int], 
     step = -(-count // int(slices))  # a gap that varies would be read as the patient's
     chosen = list(range((count - 1) % step // 2, count, step))
     volume = volume.transpose(axis, *rest)
-    if rest[0] == "z" and "geometry" in volume.coords and "z" in volume.coords:
+    if rest[0] == "z" and {"geometry", "z"} <= set(volume.coords) and volume.dicom.space == "patient":
         down = volume.dicom.direction[:, volume.dicom.dims.index("z")]
         if down[2] == max(np.abs(down)):
             volume = volume.isel(z=slice(None, None, -1))

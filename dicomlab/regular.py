@@ -34,6 +34,8 @@ def regular(
     mine = array.dicom
     must_be_whole(array)
     matrix = mine.matrix
+    if axes == "patient":
+        mine._patient()
     target = geometry.canonical(_straightened(matrix) if axes == "planes" else np.eye(3))
     coordinates = {name: mine._coordinate(name) for name in AXES}
     steps = _wanted(spacing, mine.dims) or _own(array, coordinates, matrix, target, axes)
@@ -52,9 +54,9 @@ def regular(
         {name: (name, found[name], {"units": "mm"}) for name in mine.dims},
         mine.dims,
     )
-    grid.coords["geometry"] = geometry_coordinate(
-        target, mine.frame_of_reference, (steps["x"], steps["y"], steps["z"])
-    )
+    space = "" if mine.space == "patient" else mine.space
+    spacing_of_one = (steps["x"], steps["y"], steps["z"])
+    grid.coords["geometry"] = geometry_coordinate(target, mine.frame_of_reference, spacing_of_one, space)
     if mine.same_grid(grid):
         return array.copy()
     return onto(array, grid, method, fill)

@@ -26,13 +26,20 @@ if TYPE_CHECKING:
 _OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))
 
 
-def geometry_coordinate(matrix: Floats, frame: str, spacing: tuple[float, float, float]) -> xr.Variable:
-    """The scalar coordinate `geometry`: a digest of M and the frame of reference, M in its attributes."""
-    attributes = {
+def geometry_coordinate(
+    matrix: Floats, frame: str, spacing: tuple[float, float, float], space: str = ""
+) -> xr.Variable:
+    """The scalar coordinate `geometry`: a digest of M and the frame of reference, M in its attributes.
+
+    `space` names what positions are relative to where that is not the patient.
+    """
+    attributes: dict[str, Any] = {
         "M": [float(number) for number in np.asarray(matrix).reshape(9)],  # row by row
         "spacing": [float(step) for step in spacing],  # mm along x, y, z; read only for axes of length 1
         "FrameOfReferenceUID": frame,
     }
+    if space:
+        attributes["space"] = space
     return xr.Variable((), digest(matrix, frame), attributes)
 
 
@@ -81,6 +88,11 @@ class DicomAccessor(Exports):
         if matrix.size != 9:
             raise GeometryError("the geometry does not hold nine numbers")
         return matrix.reshape(3, 3)
+
+    @property
+    def space(self) -> str:
+        """What positions are relative to: "patient", or "volume" of an ultrasound volume that knows no patient."""
+        return str(self._geometry().attrs.get("space", "patient"))
 
     @property
     def frame_of_reference(self) -> str:
@@ -165,8 +177,23 @@ class DicomAccessor(Exports):
 
     @property
     def orientation(self) -> str:
-        """A letter for each spatial dimension, the side it runs to: "SPL" for plain axial images."""
+        """A letter for each spatial dimension, the side it runs to: "SPL" for plain axial images.
+
+        Raises
+        ------
+        GeometryError
+            Positions are not those of a patient.
+        """
+        self._patient()
         return "".join(axis_letters(column) for column in self.direction.T)
+
+    def _patient(self) -> None:
+        """Refuse to name sides of a patient where there is none."""
+        if self.space != "patient":
+            raise GeometryError(
+                f"positions are relative to the {self.space}, not to the patient, so that there are no sides",
+                advice="Use the coordinates x, y and z, in mm.",
+            )
 
     @property
     def axes(self) -> dict[str, str]:
@@ -240,6 +267,7 @@ class DicomAccessor(Exports):
         GeometryError
             The place lies outside the volume, or there is no geometry.
         """
+        self._patient()
         coordinates = {name: self._coordinate(name) for name in AXES}
         found = indices(sides, self.matrix, coordinates, self.dims, self._step)
         return self._array.isel(found)

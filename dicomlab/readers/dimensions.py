@@ -34,6 +34,7 @@ _CONTENT, _CONVERTED = "FrameContentSequence", "UnassignedPerFrameConvertedAttri
 KNOWN = (
     _known("time", _CONTENT, "TemporalPositionIndex"),
     _known("time", _CONVERTED, "TemporalPositionIdentifier"),
+    _known("time", "TemporalPositionSequence", "TemporalPositionTimeOffset", "s"),
     _known("cardiac_phase", "CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime", "ms", True),
     _known("respiratory_phase", "RespiratorySynchronizationSequence", "NominalRespiratoryTriggerDelayTime", "ms", True),
     _known("time", _CONVERTED, "TriggerTime", "ms", True),
@@ -45,6 +46,7 @@ KNOWN = (
     _known("type", "CTImageFrameTypeSequence", "FrameType"),
     _known("type", "PETFrameTypeSequence", "FrameType"),
     _known("type", "XRay3DFrameTypeSequence", "FrameType"),
+    _known("type", "ImageDataTypeSequence", "DataType"),
     _known("echo", "MREchoSequence", "EffectiveEchoTime", "ms"),
     _known("echo", _CONVERTED, "EchoTime", "ms"),
     _known("inversion_time", "MRModifierSequence", "InversionTimes", "ms"),
@@ -71,8 +73,11 @@ GROUPS = frozenset(known.group for known in KNOWN) | {_CONTENT_TAG, _DIFFUSION, 
 #: Where a frame lies makes no axis in front.
 _SPATIAL = frozenset(
     tag_of(keyword)
-    for keyword in ("StackID", "InStackPositionNumber", "ImagePositionPatient", "ImageOrientationPatient")
-)
+    for keyword in (
+        "StackID", "InStackPositionNumber", "ImagePositionPatient", "ImageOrientationPatient", "ImagePositionVolume",
+        "ImageOrientationVolume",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -22,16 +22,22 @@ from .stacking import arrange
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 ENHANCED = frozenset(
-    _STORAGE + end for end in ("2.1", "2.2", "4.1", "4.3", "4.4", "130", "128.1", "13.1.1", "13.1.2", "13.1.3")
+    _STORAGE + end for end in ("2.1", "2.2", "4.1", "4.3", "4.4", "130", "128.1", "13.1.1", "13.1.2", "13.1.3", "6.2")
 )
-_MEASURES, _POSITION, _ORIENTATION, _CONTENT, _TRANSFORMATION, _MAPPING, _WINDOW = (
+ULTRASOUND = _STORAGE + "6.2"
+_MEASURES, _POSITION, _ORIENTATION, _CONTENT, _TRANSFORMATION, _MAPPING, _WINDOW, _IN_VOLUME, _TURN_IN_VOLUME = (
     tag_of(keyword)
     for keyword in (
         "PixelMeasuresSequence", "PlanePositionSequence", "PlaneOrientationSequence", "FrameContentSequence",
         "PixelValueTransformationSequence", "RealWorldValueMappingSequence", "FrameVOILUTSequence",
+        "PlanePositionVolumeSequence", "PlaneOrientationVolumeSequence",
     )
 )  # fmt: skip
-_GROUPS = tuple({_MEASURES, _POSITION, _ORIENTATION, _CONTENT, _TRANSFORMATION, _MAPPING, _WINDOW, *GROUPS})
+_GROUPS = tuple(
+    {_MEASURES, _POSITION, _ORIENTATION, _CONTENT, _TRANSFORMATION, _MAPPING, _WINDOW, _IN_VOLUME, _TURN_IN_VOLUME}
+    | GROUPS
+)
+_ULTRASOUND = ("VolumeFrameOfReferenceUID", "PatientFrameOfReferenceSource", "UltrasoundAcquisitionGeometry")
 
 
 class Enhanced:
@@ -39,7 +45,8 @@ class Enhanced:
 
     wanted = WANTED | {SHARED, PER_FRAME} | {
         tag_of(keyword)
-        for keyword in ("NumberOfFrames", "DimensionIndexSequence", "ConcatenationUID", "InConcatenationTotalNumber")
+        for keyword in ("NumberOfFrames", "DimensionIndexSequence", "ConcatenationUID", "InConcatenationTotalNumber",
+                        *_ULTRASOUND)
     }  # fmt: skip
 
     def reads(self, sop_class: str, header: Elements) -> bool:
@@ -65,7 +72,20 @@ class Enhanced:
 
         arrange(slices, telling, found)
         _concatenations(said, found)
+        for thing in found.things:
+            thing.warnings += _placed(said, set(thing.instances))
         return found
+
+
+def _placed(said: dict[Instance, Said], names: set[str]) -> list[str]:
+    """What must be known of positions that no equipment has measured in the patient."""
+    here = [one for one in said if one.name in names]
+    if any(one.space for one in here):
+        return [
+            "positions are in the frame of reference of the ultrasound volume, not in the patient's: there are no sides"
+        ]
+    estimated = any(one.header.text("PatientFrameOfReferenceSource") == "ESTIMATED" for one in here)
+    return ["positions in the patient are estimated (PatientFrameOfReferenceSource)"] if estimated else []
 
 
 def _describe(headers: Headers, row: int) -> tuple[list[Slice], Said]:
@@ -80,10 +100,16 @@ def _describe(headers: Headers, row: int) -> tuple[list[Slice], Said]:
     header = instance.header
     functional = Groups(header, instance.count, _GROUPS)
     column = functional.column
+    positions = column(_POSITION, tag_of("ImagePositionPatient"))
+    turns = column(_ORIENTATION, tag_of("ImageOrientationPatient"))
+    if header.text("SOPClassUID") == ULTRASOUND and (None in positions or None in turns):  # PS3.3 C.8.24.2
+        positions = column(_IN_VOLUME, tag_of("ImagePositionVolume"))
+        turns = column(_TURN_IN_VOLUME, tag_of("ImageOrientationVolume"))
+        instance.frame, instance.space = header.text("VolumeFrameOfReferenceUID"), "volume"
     described = zip(
         column(_CONTENT, tag_of("StackID")),
-        column(_POSITION, tag_of("ImagePositionPatient")),
-        column(_ORIENTATION, tag_of("ImageOrientationPatient")),
+        positions,
+        turns,
         column(_MEASURES, tag_of("PixelSpacing")),
         column(_MEASURES, tag_of("SpacingBetweenSlices")),
         column(_MEASURES, tag_of("SliceThickness")),

@@ -24,6 +24,8 @@ class Instance:
     form: Format
     place: tuple[int, int]  # offset and length of the value of Pixel Data
     count: int  # frames
+    frame: str = ""  # FrameOfReferenceUID
+    space: str = ""  # what positions are relative to, where that is not the patient
 
     @property
     def number(self) -> int:
@@ -89,4 +91,5 @@ def instance_of(headers: Headers, row: int) -> Instance:
     if place[1] == 0xFFFFFFFF and 8 * count > size:  # each frame is a fragment at least, with a header of 8 bytes
         raise BadData(f"NumberOfFrames is {count} in a file of {size} bytes", tag="00280008")
     name = header.text("SOPInstanceUID") or headers.paths[row]
-    return Instance(headers.paths[row], header, name, meta.transfer_syntax, form, place, count)
+    frame = header.text("FrameOfReferenceUID")
+    return Instance(headers.paths[row], header, name, meta.transfer_syntax, form, place, count, frame)

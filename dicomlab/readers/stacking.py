@@ -63,7 +63,7 @@ def _groups(slices: Sequence[Slice]) -> list[tuple[str, list[Slice]]]:
         instance = one.instance
         if instance not in of_instance:
             text = instance.header.text
-            of_instance[instance] = text("SOPClassUID"), instance.form, text("FrameOfReferenceUID")
+            of_instance[instance] = text("SOPClassUID"), instance.form, (instance.frame, instance.space)
         spacing = one.spacing and tuple(round(value, 5) for value in one.spacing)
         kinds[(*of_instance[instance], spacing, turns[one.orientation], one.stack, one.units)].append(one)
     ordered = sorted(kinds.items(), key=lambda item: -len(item[1]))
@@ -166,8 +166,9 @@ def _volume(slices: Sequence[Slice], layout: Layout, grid: geometry.Grid, chunks
     coordinates: dict[str, Any] = {name: (name, getattr(grid, name), {"units": "mm"}) for name in "zyx"}
     coordinates |= layout.coordinates
     coordinates |= per_frame(ordered, shape, (*layout.front, "z"))
-    frame = first.instance.header.text("FrameOfReferenceUID")
-    coordinates["geometry"] = geometry_coordinate(grid.matrix, frame, grid.spacing)
+    coordinates["geometry"] = geometry_coordinate(
+        grid.matrix, first.instance.frame, grid.spacing, first.instance.space
+    )
     return labelled(values, coordinates, dims, attributes(ordered), chunks)
 
 

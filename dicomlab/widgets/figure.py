@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from numbers import Real
 
 import numpy as np
@@ -66,10 +67,10 @@ def view(
     volume, axis = as_volume(volume, axis)
     chosen, ordered = slices_of(volume, axis, slices)
     centre, wide = ordered.dicom.window if window is None else checked_window(window, ordered.dicom.units)
-    try:
-        stretch, sides = aspect(ordered, axis), _sides(ordered, axis)
-    except GeometryError:  # an image that lies nowhere in the patient
-        stretch, sides = 1.0, None
+    stretch, sides = 1.0, None
+    with suppress(GeometryError):  # an image that lies nowhere in the patient
+        stretch = aspect(ordered, axis)
+        sides = _sides(ordered, axis)
     tall = stretch * ordered.shape[1] / ordered.shape[2]
     wanted = max(1, min(len(chosen), round(np.sqrt(len(chosen) * 1.7 * tall))))
     near = range(max(1, wanted - 1), min(len(chosen), wanted + 2) + 1)
@@ -136,6 +137,7 @@ def _write(axes: object, x: float, y: float, text: str, size: float, *, color: s
 
 def _sides(volume: xr.DataArray, axis: str) -> tuple[str, str, str, str]:
     """Letters at the top, bottom, left and right of a slice; a second letter where the direction is oblique."""
+    volume.dicom.orientation  # noqa: B018 (raises where there are no sides of a patient)
     dims = volume.dicom.dims
     direction = volume.dicom.direction
     down, right = (direction[:, dims.index(name)] for name in dims if name != axis)

@@ -94,6 +94,7 @@ def panes(volume: xr.DataArray) -> tuple[Pane, Pane, Pane]:
     the right of the patient, or the front, at the left. Without geometry all are as they are stored, without letters.
     """
     try:
+        volume.dicom.orientation  # noqa: B018 (raises where there are no sides of a patient)
         matrix, direction = volume.dicom.matrix, volume.dicom.direction
     except GeometryError:
         return Pane("z", "z", "y", "x"), Pane("y", "y", "z", "x"), Pane("x", "x", "z", "y")
