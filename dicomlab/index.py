@@ -57,6 +57,20 @@ class Row(NamedTuple):
     received: float  # seconds since the epoch
 
 
+#: Primary result codes of SQLite that say nothing of the file; what is no result of SQLite (text that is none) does.
+_SURROUNDINGS = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
+_TROUBLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 COLUMNS = Row._fields
 _INSERT = f"INSERT OR REPLACE INTO entry VALUES ({','.join('?' * len(COLUMNS))})"
 
@@ -107,14 +121,14 @@ class Index:
     def select(self, where: str = "1", values: Sequence[Any] = (), stopped: Stopped = never) -> list[Row]:
         """The rows for which an SQL condition holds."""
         with self._using(stopped) as run:
-            rows = run(f"SELECT * FROM entry WHERE {where}", values).fetchall()
+            rows = run(f"SELECT {','.join(COLUMNS)} FROM entry WHERE {where}", values)
         return [Row(*row) for row in rows]
 
     def answer(self, node: str, series: str) -> tuple[int, int] | None:
         """Instances that a node stated of a series and that came when all were asked for, as `note_answer` noted."""
         with self._using() as run:
             found = run("SELECT stated, came FROM answer WHERE node = ? AND SeriesInstanceUID = ?", (node, series))
-            return found.fetchone()
+        return found[0] if found else None
 
     def note_answer(self, node: str, series: str, stated: int, came: int) -> None:
         """Note that; it is lost with the index, and asked again then."""
@@ -132,22 +146,22 @@ class Index:
                     connection.close()
 
     @contextmanager
-    def _using(self, stopped: Stopped = never) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        """Give a function that runs a statement; a damaged index is made anew, and the statement repeated."""
+    def _using(self, stopped: Stopped = never) -> Iterator[Callable[..., list[Any]]]:
+        """Give a function that runs a statement and gives its rows; it does so again where the index was damaged."""
         if os.getpid() != self._process:
             self._inherited = self._connection  # of the parent: kept, for closing it would drop the parent's locks
             self._forget()
 
-        def once(statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
+        def once(statement: str, values: Sequence[Any]) -> list[Any]:
             try:
-                return self._open().execute(statement, values)
-            except sqlite3.DatabaseError as error:
+                return self._open().execute(statement, values).fetchall()
+            except _TROUBLE as error:
                 if not _damaged(error):
                     raise
                 self._discard()
-                return self._open().execute(statement, values)
+                return self._open().execute(statement, values).fetchall()
 
-        def run(statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        def run(statement: str, values: Sequence[Any] = ()) -> list[Any]:
             return _patiently(lambda: once(statement, values), stopped)
 
         with self._turn(stopped):
@@ -193,7 +207,7 @@ class Index:
             ) from error
         try:
             self._connection = self._connect()
-        except sqlite3.DatabaseError as error:
+        except _TROUBLE as error:
             if not _damaged(error):
                 raise
             self._discard()
@@ -246,29 +260,19 @@ class Index:
                 os.unlink(f"{self.path}{suffix}")
 
 
-def _damaged(error: sqlite3.DatabaseError) -> bool:
+def _damaged(error: Exception) -> bool:
     """Whether the file itself is wrong, and not its surroundings (locked, disk full, read-only)."""
-    text = str(error)
-    return any(
-        sign in text
-        for sign in (
-            "malformed",
-            "not a database",
-            "no such table",
-            "no such column",
-            "has no column",
-            "columns but",
-            "already exists",
-        )
-    )
+    if isinstance(error, sqlite3.ProgrammingError):
+        return False
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF not in _SURROUNDINGS
 
 
 def _busy(error: Exception) -> bool:
     """Whether another process is at it."""
-    return isinstance(error, sqlite3.OperationalError) and "is locked" in str(error)
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _patiently(step: Callable[[], sqlite3.Cursor], stopped: Stopped) -> sqlite3.Cursor:
+def _patiently(step: Callable[[], list[Any]], stopped: Stopped) -> list[Any]:
     """Do that again while another process is at it."""
     end = time.monotonic() + BUSY
     while True:

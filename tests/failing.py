@@ -21,7 +21,6 @@ CALLS = (
 )  # fmt: skip
 OURS = {f"dicomlab.{room}" for room in ("cache", "cachefolder", "index", "arrival")}
 CODES = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT)
-FULL = {errno.ENOSPC: "database or disk is full", errno.EDQUOT: "database or disk is full"}
 
 
 class Failing:
@@ -65,7 +64,10 @@ class Failing:
 
     def _step(self, what: str) -> None:
         if self._code and self._now(what):
-            raise sqlite3.OperationalError(FULL.get(self._code, "disk I/O error"))
+            full = self._code in (errno.ENOSPC, errno.EDQUOT)
+            error = sqlite3.OperationalError("database or disk is full" if full else "disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL if full else sqlite3.SQLITE_IOERR  # type: ignore[attr-defined]
+            raise error
 
     def _wrap(self, name: str, real: Any) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:

@@ -165,9 +165,13 @@ class Slow(Association):
     def give(self, sink: Association, parts: bytes, number: int) -> None:
         """Send one instance, and wait for the C-STORE response."""
         sink.request.sendall(parts)
-        _, body = sink.pdu()
-        if body:
-            self.server.answers.append((uid(number).decode(), short(elements(body[6:])[0x0900])))
+        while True:
+            kind, body = sink.pdu()
+            status = elements(body[6:]).get(0x0900) if kind == 4 else b""
+            if status is not None:  # else it is a C-CANCEL, which is not heeded
+                break
+        if status:
+            self.server.answers.append((uid(number).decode(), short(status)))
 
     def finish(self, parts: bytes) -> None:
         """Send the final response."""

@@ -240,7 +240,8 @@ def _trouble(run: Retrieval, frame: pd.DataFrame, missing: list[str]) -> Dicomla
     failures = [item for item in said if item.category in (Category.FAILURE, Category.CANCEL)]
     if run.holdings.known and not missing:
         return None
-    if isinstance(cause, DicomlabError) and not arrived and isinstance(cause, (*REFUSED_BEFORE, StatusError)):
+    full = run.receiver is not None and run.receiver.full is not None  # that comes first
+    if isinstance(cause, (*REFUSED_BEFORE, StatusError)) and not arrived and not full:
         return cause
     answered = not failures or run.tally.satisfied(len(failures), arrived)
     if not run.holdings.known and cause is None and answered and not (run.receiver and run.receiver.refused):
