@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .widgets.form import Form
     from .widgets.picker import pick
     from .widgets.viewer import view
+    from .widgets.worklistpicker import worklist
 
 __version__ = "0.1.0.dev0"
 
@@ -48,6 +49,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
     "read_table",
     "scan",
     "view",
+    "worklist",
 ]
 
 #: Where each name lives; the module is imported when the name is first used.
@@ -67,6 +69,7 @@ _HOMES = {
     "read_table": ".readtable",
     "scan": ".scanning",
     "view": ".widgets.viewer",
+    "worklist": ".widgets.worklistpicker",
 }
 
 
