@@ -166,8 +166,10 @@ class Viewer {
   /** Which planes are shown, and which button is pressed. */
   arrange() {
     if (!this.words) return;
+    const focused = this.grid.contains(document.activeElement);
     this.grid.classList.toggle("dlv-three", this.state.three);
     for (const view of this.views) view.root.hidden = !this.state.three && view.pane.name !== this.state.plane;
+    if (focused) this.active.root.focus({ preventScroll: true }); // else keys would go to the notebook
     this.planeButtons.mark(this.state.three ? "three" : this.state.plane);
     this.toolButtons.mark(this.tool);
     const input = this.sliders[0].querySelector("input");

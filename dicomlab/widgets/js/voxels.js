@@ -2,6 +2,7 @@
 
 const ARRAYS = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, int16: Int16Array };
 const AT_ONCE = 2; // pieces that are asked for and have not come
+const SIDE_BY_SIDE = 8; // planes across x that are cut at once
 const KEPT = 256 * 2 ** 20; // bytes of single planes that are kept, where the whole is too large
 
 class Voxels {
@@ -102,24 +103,30 @@ class Voxels {
       return layer.data.subarray(start + index * size, start + (index + 1) * size);
     }
     const width = across === "y" ? line : rows * channels;
-    if (!layer.cut || layer.cut.length < depth * width) layer.cut = new ARRAYS[layer.dtype](depth * Math.max(line, rows * channels));
-    const made = layer.cut.subarray(0, depth * width), data = layer.data;
-    if (across === "y") {
-      for (let k = 0; k < depth; k++) {
-        const from = start + k * size + index * line;
-        made.set(data.subarray(from, from + line), k * line);
-      }
-    } else if (channels === 1) {
-      let to = 0;
-      for (let k = 0; k < depth; k++)
-        for (let j = 0, from = start + k * size + index; j < rows; j++, from += columns) made[to++] = data[from];
-    } else {
-      let to = 0;
-      for (let k = 0; k < depth; k++)
-        for (let j = 0, from = start + k * size + index * channels; j < rows; j++, from += line)
-          for (let c = 0; c < channels; c++) made[to++] = data[from + c];
+    if (across === "x") return this.sagittal(layer, index, start, channels);
+    if (!layer.cut || layer.cut.length !== depth * width) layer.cut = new ARRAYS[layer.dtype](depth * width);
+    for (let k = 0; k < depth; k++) {
+      const from = start + k * size + index * line;
+      layer.cut.set(layer.data.subarray(from, from + line), k * line);
     }
-    return made;
+    return layer.cut;
+  }
+
+  /** Planes across x, some at once: reading one takes the memory of its neighbours too, which are looked at next. */
+  sagittal(layer, index, start, channels) {
+    const [depth, rows, columns] = this.shape, { data } = layer;
+    const first = index - (index % SIDE_BY_SIDE), count = Math.min(SIDE_BY_SIDE, columns - first) * channels;
+    const size = depth * rows * channels, key = `${start}/${first}/${layer.left}`;
+    if (layer.block?.key !== key) {
+      const made = layer.block?.data || new ARRAYS[layer.dtype](size * SIDE_BY_SIDE);
+      for (let line = 0, from = start + first * channels; line < depth * rows; line++, from += columns * channels)
+        if (channels === 1) for (let at = 0; at < count; at++) made[at * size + line] = data[from + at];
+        else
+          for (let at = 0; at < count; at++)
+            made[Math.floor(at / channels) * size + line * channels + (at % channels)] = data[from + at];
+      layer.block = { key, data: made };
+    }
+    return layer.block.data.subarray((index - first) * size, (index - first + 1) * size);
   }
 
   single(number, across, index, element) {
