@@ -101,7 +101,7 @@ class DicomlabError(Exception):
         self.phase = phase
         self.elapsed = elapsed
         self.status = status
-        self.advice = _said(advice)
+        self.advice = seen(phi.said(advice, dates=False))  # what it gives as an example is no patient's
         #: Table of the matches that came before the error; None where the operation gives no rows.
         self.rows: pd.DataFrame | None = None
 

@@ -30,10 +30,11 @@ class Options:
     stays as it is, and a warning says how many tables and volumes that are.
 
     **It is no de-identification.** It keeps a saved notebook from holding names by accident. It does not touch files,
-    nor the pixels (names burned in, faces), UIDs, times of day, ages, weights, sex, numbers, codes and device names;
-    not what you type or print yourself, what you read with other libraries (``pydicom.dcmread``), nor the variables
-    that ``%xmode Verbose`` or a debugger shows. Dates of one session all move alike. An output that is in the notebook
-    already stays there until its cell is run again.
+    nor the pixels (names burned in, faces), the bytes of a document, UIDs, times of day, ages, weights, sex, numbers,
+    codes and device names; not what you type or print yourself, what you read with other libraries
+    (``pydicom.dcmread``), what a hook is given (the messages as they are), nor the variables that ``%xmode Verbose`` or
+    a debugger shows. Dates of one session all move alike. An output that is in the notebook already stays there until
+    its cell is run again.
 
     Examples
     --------

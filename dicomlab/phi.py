@@ -28,8 +28,9 @@ _TEXT: Final = frozenset(("PN", "LO", "SH", "LT", "ST", "UT", "UC", "UR"))
 TECHNICAL: Final = frozenset(
     (
         "ChannelLabel", "CodeMeaning", "CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion",
-        "ConvolutionKernel", "FilterType", "LongCodeValue", "LUTExplanation", "Manufacturer", "ManufacturerModelName",
-        "MIMETypeOfEncapsulatedDocument", "MultiplexGroupLabel", "PulseSequenceName", "Radiopharmaceutical",
+        "ConvolutionKernel", "FilterType", "LongCodeValue", "LUTExplanation", "LUTLabel", "Manufacturer",
+        "ManufacturerModelName", "MIMETypeOfEncapsulatedDocument", "MultiplexGroupLabel", "PulseSequenceName",
+        "Radiopharmaceutical",
         "ReceiveCoilName", "RescaleType", "SequenceName", "SoftwareVersions", "TimezoneOffsetFromUTC",
         "TransmitCoilName", "URNCodeValue", "WindowCenterWidthExplanation",
     )
@@ -38,6 +39,7 @@ _PSEUDONYM: Final = re.compile(r"hidden-[0-9a-f]{8}")
 _UID: Final = re.compile(r"[0-9.]*")
 _DAY: Final = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)")
 _SHIFTED: Final = re.compile(r"(?<!\d)1[678]\d{6}|(?<!\d)1[678]\d\d-\d\d-\d\d")
+_IN_TEXT: Final = re.compile(r"(?<![\d.])(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?=(?:\d{6})?(?!\d))")
 _LAST: Final = 1890  # a day before this year is taken for a moved one
 WEEKS: Final = 7828 + int.from_bytes(os.urandom(8), "big") % 2600  # 150 to 200 years
 _KEY: Final = os.urandom(16)
@@ -146,10 +148,12 @@ def our_folder(folder: Any) -> None:
     _ours.add(os.fspath(folder))
 
 
-def said(text: str) -> str:
-    """A message, with pseudonyms for the texts that were hidden so far."""
+def said(text: str, *, dates: bool = True) -> str:
+    """A message, with pseudonyms for the texts that were hidden so far, and its dates moved."""
     if not _masking or not text:
         return text
+    if dates:
+        text = _IN_TEXT.sub(lambda match: day(match[0]) or match[0], text)
     for known, stand_in in list(_given.items()):
         if known in text and len(known) >= (3 if known.isascii() else 2):
             text = re.sub(rf"(?<!\w){re.escape(known)}(?!\w)", stand_in, text)
@@ -193,8 +197,10 @@ def value(tag: int, vr: str, found: Any) -> Any:
         return b"hidden"
     if not isinstance(found, str) or not kind:
         return found
-    if kind == "date":
-        return day(found) or pseudonym(found)
+    if kind == "date":  # or a range of them, or one with an offset from UTC
+        first, *others = found.split("-")
+        ends = [day(one) or (one if len(one) in (0, 4) else pseudonym(one)) for one in others]
+        return "-".join([day(first) or pseudonym(first), *ends])
     if kind == "uid":
         return found if _UID.fullmatch(found) else pseudonym(found)
     return pseudonym(found)

@@ -311,4 +311,6 @@ def _name(title: str, taken: Container[str]) -> str:
 
 
 def _without(message: str, path: str) -> str:
-    return message.removeprefix(f"{path}: ")
+    for name in (path, phi.path(path), phi.said(path)):
+        message = message.removeprefix(f"{name}: ")
+    return message

@@ -196,6 +196,11 @@ def test_dates_keep_their_order_distance_and_day_of_the_week():
     moved = phi.frame(pd.DataFrame({"StudyDate": days})).StudyDate
     assert (moved.diff().dropna() == days.diff().dropna()).all() and (moved.dt.day_of_week == days.dt.day_of_week).all()
     assert moved.dt.year.max() < 1890
+    assert phi.named("StudyDate", "20240506-20240507")[:2] == "18" == phi.named("StudyDate", "-20240506")[1:3]
+    assert "2024" not in phi.named("StudyDate", "20240506-20240507") + phi.named("StudyDate", "2024")
+    assert phi.named("AcquisitionDateTime", "20240506120000-0500").endswith("120000-0500")
+    told = phi.said("from 20240506 to 20240507120000, 1.2.20240506.3, 120240506")
+    assert told.count("20240506") == 2 and told.count("20240507") == 0
     for text in ("20240506", "2024.05.06", "20240506120000.5"):
         assert phi.day(phi.day(text), back=True) == text
     assert phi.key("StudyDate", moved[2].date()) == dt.date(2024, 5, 6)
@@ -224,3 +229,14 @@ def test_logs_of_the_demo_pacs_and_of_the_client_hold_no_name_at_any_level():
         root.setLevel(before)
     said = stream.getvalue()
     assert not [name for name in {*patients.PatientName, *patients.PatientID} if name in said]
+
+
+def test_files_pixels_uids_times_and_numbers_stay_as_they_are(planted):
+    before = planted.read_bytes()
+    volume, table = dl.load(planted), dl.scan(planted)
+    with dl.options.set(phi=True):
+        shown, open_table = dl.load(planted), dl.scan(planted)
+    assert planted.read_bytes() == before and np.array_equal(volume.values, shown.values)
+    same = [name for name in open_table if "UID" in name or name.endswith("Time") or name in ("Modality", "Rows")]
+    assert len(same) > 8
+    pd.testing.assert_frame_equal(table[same], open_table[same], check_like=True)
