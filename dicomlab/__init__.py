@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .folder import open_folder
     from .net.addressbook import nodes
     from .net.node import Node
-    from .net.peer import Peer, connect
+    from .net.peer import Peer, connect, diagnose
     from .net.tls import TLS
     from .net.useridentity import UserIdentity
     from .readtable import read_table
@@ -39,6 +39,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
     "UserIdentity",
     "connect",
     "demo_pacs",
+    "diagnose",
     "errors",
     "load",
     "load_all",
@@ -61,6 +62,7 @@ _HOMES = {
     "UserIdentity": ".net.useridentity",
     "connect": ".net.peer",
     "demo_pacs": ".demo",
+    "diagnose": ".net.peer",
     "load": ".series",
     "load_all": ".series",
     "nodes": ".net.addressbook",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from .find import Refused
 from .get import Counts, chosen, refuse, respond, run, store
 from .holdings import Instance
 from .manners import EXPLICIT, IMPLICIT
+from .negotiation import settle
 
 if TYPE_CHECKING:
     from .server import Call
@@ -105,8 +105,7 @@ def associate(call: Call, address: tuple[str, int], instances: list[Instance]) -
         requestor.close()
         return association if association.rejected_contexts else None
     if held is not None and held.socket is not None:
-        with contextlib.suppress(OSError):
-            held.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        settle(held)
     association._reactor_checkpoint.clear()  # its reactor would take our responses
     while not association._is_paused:
         time.sleep(0.0001)

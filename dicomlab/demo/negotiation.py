@@ -10,6 +10,7 @@ from typing import Any
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.transport import AssociationSocket
 
 from .manners import EXPLICIT, IMPLICIT, Manners
 
@@ -25,6 +26,11 @@ def opened(event: evt.Event) -> None:
     event.assoc.dul.daemon = True
     transport = event.assoc.dul.socket
     assert transport is not None
+    settle(transport)
+
+
+def settle(transport: AssociationSocket) -> None:
+    """Small answers go out at once, and the socket is closed in the end."""
     connection = transport.socket
     assert connection is not None
 

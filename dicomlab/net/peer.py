@@ -15,7 +15,7 @@ from ..level import QueryLevel
 from ..options import options
 from ..progress import Meter
 from ..tables import addresses
-from . import query, verification
+from . import diagnosis, query, verification
 from .deadline import Cancelled, Deadline, let_go
 from .hooks import Hooks
 from .job import Job
@@ -130,6 +130,43 @@ class Peer:
         """
         with self._call(timeout) as call:
             return verification.echo(self.node, call.clock)
+
+    def diagnose(self, *, timeout: float = 5.0, move: Any = False, progress: Any = None) -> pd.DataFrame:
+        """Look step by step what works: host name, TCP, TLS, association, C-ECHO, each service, the way back.
+
+        It negotiates and sends C-ECHO, nothing else, and changes nothing at the peer.
+
+        Parameters
+        ----------
+        timeout
+            Seconds for each step; after six times that all is over.
+        move
+            True, or rows of a find, to have one image sent to us by C-MOVE, which is thrown away: whether the archive
+            knows our AE title, address and port is known by that alone. It takes a few C-FINDs to name one.
+        progress
+            False, True (a line for each check; so in a notebook), or a function of a dict.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a check: ``check``, ``result`` ("ok", "failed", "skipped"), ``means``, ``do``, ``seconds``. In
+            ``attrs``: ``ok`` (one may query and retrieve), ``failed``, ``limit`` (seconds it could have taken), and
+            ``letter``, a text to send to the PACS administrator.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     table = pacs.diagnose(move=True)
+        >>> table.attrs["ok"], list(table.check[table.result == "ok"])[:5]
+        (True, ['host name', 'TCP', 'association', 'C-ECHO', 'C-FIND Study Root'])
+        """
+        seconds = diagnosis.check_timeout(timeout)
+        self._check_open()
+        call = _Call(self, Deadline(diagnosis.STEPS * seconds, diagnosis.STEPS * seconds))
+        call.clock.hooks = self.hooks.of_call(call.clock)
+        with call:
+            return diagnosis.examine(self.node, call.clock, timeout=seconds, move=move, progress=progress)
 
     def find(
         self,
@@ -547,3 +584,35 @@ def connect(
     if isinstance(cache, str | Path):
         _check_folder(store.root)
     return Peer(replace(found, **changes), store, owner)
+
+
+def diagnose(
+    node: str | Node | Peer, *, timeout: float = 5.0, move: Any = False, progress: Any = None, **settings: Any
+) -> pd.DataFrame:
+    """Look step by step what works with a node, and what to tell its administrator; see `Peer.diagnose`.
+
+    Parameters
+    ----------
+    node
+        A name in nodes.toml, ``"AET@host:port"``, a Node or a Peer.
+    timeout, move, progress
+        As `Peer.diagnose` takes them.
+    **settings
+        As `connect` takes them: ``calling``, ``listen``, ``tls``, ...
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Examples
+    --------
+    >>> import dicomlab as dl
+    >>> table = dl.diagnose("ARCHIVE@localhost:1")
+    >>> print(*table.check[table.result == "failed"], *table.do[table.result == "failed"], sep=": ")
+    TCP: Check the port, and that the archive is running.
+    """
+    if not isinstance(node, Peer):
+        return connect(node, **settings).diagnose(timeout=timeout, move=move, progress=progress)
+    if settings:
+        raise InvalidRequest(f"a peer has its {', '.join(settings)} already", advice="Give them to connect(...).")
+    return node.diagnose(timeout=timeout, move=move, progress=progress)

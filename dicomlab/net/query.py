@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..elements import Elements
@@ -74,7 +74,7 @@ def each(
     *,
     limit: int,
     model: str | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """The matches of one question one by one, as they come; closing the iterator ends the association."""
     plan = plan_of(model, level, keys, None)
     course = Course(limit)
