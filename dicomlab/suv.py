@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from . import headers, phi
+from . import headers, phi, suvenhanced
 from .elements import Elements, tag_of
 from .errors import InvalidRequest, ResultWarning, did_you_mean
 from .pixels import class_name
-from .suvfacts import KINDS, KNOWN, NOTHING, Kind, decay_time, needed, number, refused
+from .suvdecay import of_dose, one_tracer, scan_start
+from .suvenhanced import ENHANCED_PET
+from .suvfacts import KINDS, KNOWN, NOTHING, Factor, Kind, already, needed, number, of_bw, refused
 
 PET = "1.2.840.10008.5.1.4.1.1.128"
 _PHILIPS, _FACTOR, _TO_BQML = 0x70530010, 0x70531000, 0x70531009
@@ -34,14 +35,6 @@ _PRIVATE = {_PHILIPS, _FACTOR, _TO_BQML, 0x00090010, 0x0009100D}
 WANTED = frozenset([*map(tag_of, (*_SHARED, *_EACH)), *_PRIVATE])
 
 
-@dataclass(frozen=True)
-class Factor:
-    """SUV = value * factor, and how it came about."""
-
-    factor: float
-    how: str
-
-
 def suv(array: xr.DataArray, kind: str = "bw", known: Mapping[str, Any] = NOTHING) -> xr.DataArray:
     """See ``.dicom.suv``."""
     if kind not in KINDS:
@@ -55,8 +48,14 @@ def suv(array: xr.DataArray, kind: str = "bw", known: Mapping[str, Any] = NOTHIN
     if "SUV" in array.attrs:
         advice = "Take each kind of SUV of the volume as it was loaded."
         raise refused(f"the values are SUV already ({array.attrs['SUV']})", advice)
-    read = _headers(array)
-    found = _factor(read, array.attrs.get("units", ""), KINDS[kind], known)
+    read, sop_class = _headers(array)
+    units = array.attrs.get("units", "")
+    if sop_class == ENHANCED_PET:
+        found = suvenhanced.factor(read, units, KINDS[kind], known)
+    else:
+        found = _factor(list(read), units, KINDS[kind], known)
+    for text in found.warnings:
+        warnings.warn(f"SUV: {text}", ResultWarning, stacklevel=3)
     made = (array * found.factor).astype(np.float32)
     for name in ("padding", "padding_limit"):  # through the same steps as the values, so that they stay equal
         if name in array.coords:
@@ -72,24 +71,28 @@ def suv(array: xr.DataArray, kind: str = "bw", known: Mapping[str, Any] = NOTHIN
     return made
 
 
-def _headers(array: xr.DataArray) -> list[Elements]:
-    """The headers of the instances that the array names."""
+def _headers(array: xr.DataArray) -> tuple[headers.Headers, str]:
+    """The headers of the instances that the array names, and their SOP class."""
     if "path" not in array.coords or "SOPInstanceUID" not in array.coords:
         raise refused("the array no longer names the instances it was made of (coordinates path and SOPInstanceUID)")
     paths, uids = np.broadcast_arrays(array.coords["path"].values, array.coords["SOPInstanceUID"].values)
     named = dict(zip(paths.ravel().tolist(), uids.ravel().tolist(), strict=True))
     if not named:
         raise refused("the array is empty")
-    read = headers.read([phi.real(path) for path in named], WANTED)
+    read = headers.read([phi.real(path) for path in named], WANTED | suvenhanced.WANTED)
+    classes = set()
     for row, (path, uid) in enumerate(named.items()):
         header = read[row]
         if header.text("SOPInstanceUID") != uid:
             raise refused(f"{path} is now another instance than the one loaded from it")
-        if header.text("SOPClassUID") != PET:
-            sop_class = header.text("SOPClassUID")
+        sop_class = header.text("SOPClassUID")
+        if sop_class not in (PET, ENHANCED_PET):
             name = class_name(sop_class) if sop_class else "an instance without SOP class"
-            raise refused(f"it is worked out for {class_name(PET)} alone, and this is {name}")
-    return list(read)
+            raise refused(f"it is worked out for {class_name(PET)} and {class_name(ENHANCED_PET)}, and this is {name}")
+        classes.add(sop_class)
+    if len(classes) > 1:
+        raise refused("the instances are PET and Enhanced PET images", "Take the SUV of each.")
+    return read, classes.pop()
 
 
 def _factor(read: list[Elements], units: str, kind: Kind, known: Mapping[str, Any]) -> Factor:
@@ -104,8 +107,9 @@ def _factor(read: list[Elements], units: str, kind: Kind, known: Mapping[str, An
             f"the values are in {units or 'no known units'}, while Units (0054,1001) of the instances is {stated}",
             "Values that were computed with are no activity any more; take the SUV first.",
         )
-    if stated in ("GML", "CM2ML"):
-        return _already(first, stated, kind, known)
+    if stated in ("GML", "CM2ML"):  # PS3.3 C.8.9.1.1.3 leaves SUVType out for body weight
+        suv_type = first.text("SUVType") or {"GML": "BW", "CM2ML": "BSA"}[stated]
+        return already(first, f"Units {stated} and SUVType {suv_type}", suv_type, kind, known)
     corrected = first.get("CorrectedImage", ())
     corrected = {corrected} if isinstance(corrected, str) else set(corrected)
     if "ATTN" not in corrected:
@@ -117,63 +121,29 @@ def _factor(read: list[Elements], units: str, kind: Kind, known: Mapping[str, An
         direct, scale = _private(first, _FACTOR), _private(first, _TO_BQML)
         if direct:
             made = Factor(direct, f"value x {direct:g}, the SUV scale factor of Philips (7053,1000)")
-            return _of_bw(made, first, kind, known)
+            return of_bw(made, first, kind, known)
         if not scale:
             raise refused("Units is CNTS, and neither (7053,1000) nor (7053,1009) of Philips says what a count is")
         note = f"value x {scale:g} Bq/ml, the activity scale factor of Philips (7053,1009)"
     elif stated != "BQML":
         raise refused(f"Units (0054,1001) is {stated}; SUV is made of BQML, CNTS of Philips, or GML")
-    dose, told = _dose(read, known)
-    body, said = kind.measure(first, known)
-    how = f"SUV{kind.name} = {note} x {said} / {told}"
-    return Factor(scale * body / dose, how)
+    tracer = one_tracer(first)
+    dose, correction = _dose(tracer, known), needed(first, "DecayCorrection")
+    if correction not in ("ADMIN", "START"):
+        raise refused(f"DecayCorrection (0054,1102) is {correction}, and must be START or ADMIN")
+    scan = scan_start if correction == "START" else None
+    return of_dose(read, tracer, dose, scan, note, scale, kind, known)
 
 
-def _already(first: Elements, stated: str, kind: Kind, known: Mapping[str, Any]) -> Factor:
-    """The values are SUV as they are (PS3.3 C.8.9.1.1.3 leaves SUVType out for body weight)."""
-    suv_type = first.text("SUVType") or {"GML": "BW", "CM2ML": "BSA"}[stated]
-    made = Factor(1.0, f"values as stored, which are SUV by Units {stated} and SUVType {suv_type}")
-    if suv_type == kind.suv_type:
-        return made
-    if suv_type != "BW":
-        raise refused(f"the values are SUV of SUVType (0054,1006) {suv_type} already")
-    return _of_bw(made, first, kind, known)
-
-
-def _of_bw(made: Factor, first: Elements, kind: Kind, known: Mapping[str, Any]) -> Factor:
-    """Another kind of SUV from that by body weight."""
-    if kind is KINDS["bw"]:
-        return made
-
-    body, said = kind.measure(first, known)
-    weight, kilograms = KINDS["bw"].measure(first, known)
-    return Factor(made.factor * body / weight, f"SUV{kind.name} = ({made.how}) x {said} / {kilograms}")
-
-
-def _dose(read: list[Elements], known: Mapping[str, Any]) -> tuple[float, str]:
-    """The dose in Bq at the time the image is corrected to, and how it was found."""
-    first = read[0]
-    tracers = first.items(_TRACER)
-    if len(tracers) > 1:
-        raise refused(f"{_TRACER} (0054,0016) has {len(tracers)} items: several injections")
-    tracer = tracers[0] if tracers else Elements({}, False)
+def _dose(tracer: Elements, known: Mapping[str, Any]) -> float:
+    """The dose in Bq."""
     dose = number(tracer, "RadionuclideTotalDose", known)
     if dose < 1e4:
         raise refused(
             f"RadionuclideTotalDose (0018,1074) is {dose:g}, too little for Bq; MBq perhaps",
             "If you know it, give RadionuclideTotalDose= in Bq.",
         )
-    correction = needed(first, "DecayCorrection")
-    if correction == "ADMIN":
-        return dose, f"{dose:.9g} Bq (DecayCorrection ADMIN: corrected to the injection)"
-    if correction != "START":
-        raise refused(f"DecayCorrection (0054,1102) is {correction}, and must be START or ADMIN")
-    half_life = number(tracer, "RadionuclideHalfLife", known)
-    after, said, warned = decay_time(read, tracer, half_life, known)
-    for text in warned:
-        warnings.warn(f"SUV: {text}", ResultWarning, stacklevel=5)
-    left = dose * 2.0 ** (-after / half_life)
-    return left, f"{left:.9g} Bq ({dose:.9g} Bq after {after:g} s with half life {half_life:g} s; {said})"
+    return dose
 
 
 def _private(header: Elements, tag: int) -> float:

@@ -433,7 +433,7 @@ class DicomAccessor(Exports):
         return mask.transpose(*array.dims)
 
     def suv(self, kind: str = "bw", **known: Any) -> xr.DataArray:
-        """A PET volume in SUV, worked out from the headers of the instances it was made of.
+        """A PET volume in SUV, worked out from the headers of the instances it was made of, PET or Enhanced PET images.
 
         Parameters
         ----------

@@ -24,7 +24,7 @@ FILES |= {"codecs", "encapsulated", "exports", "extensions", "montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
 FILES |= {"contours", "regular", "resample"}
 FILES |= {"arranging", "functionalgroups", "lookup", "realworld", "imageheader", "repeats", "sides", "stacks", "volume"}
-FILES |= {"suv", "suvfacts"}
+FILES |= {"suv", "suvdecay", "suvenhanced", "suvfacts"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},
     "files": {"words", "files"},

@@ -136,6 +136,21 @@ def _describe(headers: Headers, row: int) -> tuple[list[Slice], Said]:
     return slices, Said(header, functional)
 
 
+def units_of_frames(headers: Headers, row: int) -> set[tuple[str, str]]:
+    """The units of the modality values of the frames of a file, each with the code of its real world value mapping.
+
+    Raises
+    ------
+    BadFile
+        Its header contradicts itself.
+    """
+    try:
+        slices, _ = _describe(headers, row)
+    except BadData as error:
+        raise BadFile(headers.paths[row], error.why, tag=error.tag) from None
+    return {(one.units, one.real_world[0].units if one.real_world else "") for one in slices}
+
+
 def _many(value: Any, count: int) -> tuple[float, ...] | None:
     """`count` finite numbers, or None."""
     if isinstance(value, tuple) and len(value) == count and None not in value and all(map(isfinite, value)):
