@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .readtable import read_table
     from .scanning import scan
     from .series import load, load_all
+    from .widgets.browser import browse
     from .widgets.form import Form
     from .widgets.picker import pick
     from .widgets.viewer import view
@@ -37,6 +38,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
     "Peer",
     "TLS",
     "UserIdentity",
+    "browse",
     "connect",
     "demo_pacs",
     "diagnose",
@@ -60,6 +62,7 @@ _HOMES = {
     "Peer": ".net.peer",
     "TLS": ".net.tls",
     "UserIdentity": ".net.useridentity",
+    "browse": ".widgets.browser",
     "connect": ".net.peer",
     "demo_pacs": ".demo",
     "diagnose": ".net.peer",

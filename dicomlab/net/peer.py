@@ -15,7 +15,12 @@ from ..level import QueryLevel
 from ..options import options
 from ..progress import Meter
 from ..tables import addresses
+<<<<<<< HEAD
+from . import query, verification
+from .addressbook import Nodes, nodes
+=======
 from . import diagnosis, query, verification
+>>>>>>> 0a5e994aac99cfb8bd20089887281e6d4e1e7f1e
 from .deadline import Cancelled, Deadline, let_go
 from .hooks import Hooks
 from .job import Job
@@ -110,6 +115,22 @@ class Peer:
         [0]
         """
         return self._negotiated
+
+    # -- other nodes -----------------------------------------------------------------------------------------------
+
+    def at(self, node: str | Node) -> Peer:
+        """The peer at another node, by name, address or `Node`, that keeps what it receives in the same cache.
+
+        Examples
+        --------
+        >>> connect("ARCHIVE@localhost:11112").at("RESEARCH@localhost:104")
+        Peer RESEARCH@localhost:104 as DICOMLAB (read-only)
+        """
+        return connect(node, cache=self.cache)
+
+    def nodes(self) -> Nodes:
+        """The named nodes of this user, as `dicomlab.nodes` gives them."""
+        return nodes()
 
     # -- services --------------------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ def columns_shown(table: pd.DataFrame, columns: Sequence[str] | None = None) -> 
                     f"the table has no column {name!r}{did_you_mean(str(name), known)}",
                     advice=f"It has {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}.",
                 )
-        if not asked:
+        if not asked and len(table.columns):
             raise InvalidRequest("no column is to be shown", advice="Name one, or leave columns out.")
         return asked
     named = [name for name in table.columns if not _is_uid(str(name))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -82,15 +83,16 @@ class Picker(ITable):
         cache: Cache | None = None,
     ) -> None:
         self._number, self._note = 0, HINT
-        self._columns, self._cache = columns, cache
+        self._rows: list[int] = []  # positions that are chosen
+        self._columns, self.cache = columns, cache
         self._callbacks: list[Callable[[pd.DataFrame], Any]] = []
         self._pictures: Pictures | None = None
-        self._view: str | None = None  # that a choice came from
+        self._turn = threading.RLock()  # a choice is of the table that is shown, whichever thread changes that
         _check_table(table)
         super().__init__()
         self.update(table)
         self.on_msg(self._hear)
-        self.observe(self._chosen, "selected_rows")
+        self.observe(lambda change: self.choose(change["new"]), "selected_rows")
         if rows is not None:
             self.choose(rows)
 
@@ -104,7 +106,8 @@ class Picker(ITable):
     @property
     def selected(self) -> pd.DataFrame:
         """The rows that are chosen, in the order of the table, with its columns, dtypes, index and ``attrs``."""
-        return self._table.iloc[sorted(self.selected_rows)]
+        with self._turn:
+            return self._table.iloc[self._rows]
 
     def choose(self, rows: Any) -> None:
         """Choose rows from Python, as a click does.
@@ -119,7 +122,25 @@ class Picker(ITable):
         InvalidRequest
             There is no such row.
         """
-        self.selected_rows = _positions(rows, len(self._table))
+        self._choose(rows)
+
+    def _choose(self, rows: Any, number: int | None = None, view: str | None = None) -> None:
+        """Choose rows of that table, or of the one that is shown; of one that is gone, none."""
+        with self._turn:
+            if number not in (None, self._number):
+                return
+            positions = _positions(rows, len(self._table))
+            if positions == self._rows:
+                return
+            self._rows = positions
+            self.selected_rows = positions
+            self.send({"kind": "select", "rows": positions, "number": self._number, "view": view})
+        for function in self._callbacks:
+            try:
+                function(self.selected)
+            except Exception as error:
+                said = str(error) if isinstance(error, DicomlabError) else f"{type(error).__name__}: {error}"
+                self._tell_note(said)
 
     def on_select(self, function: Callable[[pd.DataFrame], Any]) -> None:
         """Call a function with `selected` whenever it changes; what it raises is shown below the table."""
@@ -144,7 +165,7 @@ class Picker(ITable):
             if word in self._table.columns and self._table[word].is_unique and self._table[word].notna().all():
                 values = [str(value) for value in self.selected[word]]
                 return Code(f'selected = {named}[{named}["{word}"].isin({values!r})]')
-        return Code(f"selected = {named}.iloc[{sorted(self.selected_rows)!r}]")
+        return Code(f"selected = {named}.iloc[{self._rows!r}]")
 
     def _named(self, names: dict[str, Any]) -> str:
         given = self._given()
@@ -153,25 +174,30 @@ class Picker(ITable):
 
     # -- what is shown -----------------------------------------------------------------------------------------------
 
-    def update(self, table: pd.DataFrame, **_: Any) -> None:  # type: ignore[override]
-        """Show another table; nothing of it is chosen."""
+    def update(  # type: ignore[override]
+        self, table: pd.DataFrame, columns: Sequence[str] | None = None, **_: Any
+    ) -> None:
+        """Show another table, by these columns or those shown before; nothing of it is chosen."""
         _check_table(table)
-        shown = page(table, columns_shown(table, self._columns))
+        names = columns_shown(table, self._columns if columns is None else columns)
+        self._columns = self._columns if columns is None else columns
+        shown = page(table, names)
         node = str(table.attrs.get("peer") or "")
-        here = self._cache is not None and node and "SeriesInstanceUID" in table.columns
+        here = self.cache is not None and node and "SeriesInstanceUID" in table.columns
         pictured = bool(here) or "path" in table.columns
         first: list[dict[str, Any]] = []
         if pictured:
             shown.insert(0, "", [str(tag("span", class_=f"dicomlab-picture row-{row}")) for row in range(len(table))])
             first = [{"targets": 0, "orderable": False, "columnControl": []}]
-        self._given, self._table, self._node = weakref.ref(table), table.copy(), node
-        self.close_pictures()
-        self._pictures = Pictures(self._files, self._tell_picture) if pictured else None
-        self._number += 1
-        self.selected_rows = []
-        self._dt_args = {}  # what was said of another table would stay
-        super().update(shown, selected_rows=[], columnDefs=first, **_LOOK)
-        self._tell_rows()
+        with self._turn:
+            self._given, self._table, self._node = weakref.ref(table), table.copy(), node
+            self.close_pictures()
+            self._pictures = Pictures(self._files, self._tell_picture) if pictured else None
+            self._number += 1
+            self._rows = []
+            self._dt_args = {}  # what was said of another table would stay
+            super().update(shown, selected_rows=[], columnDefs=first, **_LOOK)
+            self._tell_rows()
 
     @property
     def summary(self) -> str:
@@ -182,12 +208,12 @@ class Picker(ITable):
         if any(str(name).startswith("ScheduledProcedureStep") for name in self._table.columns):
             one, many = "scheduled procedure step", "scheduled procedure steps"
         count = len(self._table)
-        return f"Picker of {count:,} {one if count == 1 else many}, {len(self.selected_rows):,} chosen"
+        return f"Picker of {count:,} {one if count == 1 else many}, {len(self._rows):,} chosen"
 
     def __repr__(self) -> str:
         """With the rows, for where no widget can be drawn; a notebook keeps the summary alone."""
         rows = plain(self._table, columns_shown(self._table, self._columns))
-        chosen = set(self.selected_rows)
+        chosen = set(self._rows)
         rows.insert(0, "chosen", ["*" if row in chosen else "" for row in range(len(rows))])
         return f"{self.summary}\n{rows.to_string(max_rows=20, max_cols=12, max_colwidth=40)}"
 
@@ -210,35 +236,23 @@ class Picker(ITable):
     # -- messages ----------------------------------------------------------------------------------------------------
 
     def _hear(self, _: Any, message: dict[str, Any], __: Any) -> None:
-        kind, current = message.get("kind"), message.get("number") == self._number
+        kind, number = message.get("kind"), message.get("number")
         if kind == "ready":
             self._tell_rows()
-        elif kind == "selected" and current:  # of a table that is gone, a position means another row
-            self._view = message.get("view")
+        elif kind == "selected" and isinstance(number, int):
             try:
-                self.choose(message.get("rows", []))
+                self._choose(message.get("rows", []), number, message.get("view"))
             except InvalidRequest as error:
                 self._tell_note(str(error))
-            finally:
-                self._view = None
-        elif kind == "pictures" and current and self._pictures is not None:
+        elif kind == "pictures" and number == self._number and self._pictures is not None:
             self._pictures.ask([row for row in message.get("rows", []) if 0 <= row < len(self._table)])
-
-    def _chosen(self, _: Any) -> None:
-        self.send({"kind": "select", "rows": self.selected_rows, "number": self._number, "view": self._view})
-        for function in self._callbacks:
-            try:
-                function(self.selected)
-            except Exception as error:
-                said = str(error) if isinstance(error, DicomlabError) else f"{type(error).__name__}: {error}"
-                self._tell_note(said)
 
     def _tell_rows(self) -> None:
         self.send(
             {
                 "kind": "rows",
                 "args": self._dt_args,
-                "rows": self.selected_rows,
+                "rows": self._rows,
                 "number": self._number,
                 "note": self._note,
             }
@@ -254,8 +268,8 @@ class Picker(ITable):
     def _files(self, row: int) -> Sequence[str | Path]:
         if "path" in self._table.columns:
             return [str(self._table["path"].iloc[row])]
-        assert self._cache is not None
-        return [entry.path for entry in self._cache.instances(self._node, addresses(self._table.iloc[row]))]
+        assert self.cache is not None
+        return [entry.path for entry in self.cache.instances(self._node, addresses(self._table.iloc[row]))]
 
 
 def pick(
