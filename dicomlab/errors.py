@@ -16,6 +16,7 @@
     ├── ProtocolError                    malformed or unexpected PDU or message
     ├── StatusError                      the final status of an operation is a failure
     ├── IncompleteRetrieve               some instances did not arrive
+    ├── IncompleteStore                  some instances were not stored; ``rows`` says how each went
     ├── BadData                          bytes that do not follow the encoding
     │   └── BadFile                      ... in a file: path, tag and why
     ├── GeometryError                    the instances are not one volume; says what they are
@@ -217,6 +218,14 @@ class IncompleteRetrieve(DicomlabError):
     instances: pd.DataFrame
     missing: list[str]
     failed: pd.DataFrame
+
+
+class IncompleteStore(DicomlabError):
+    """Some instances were not stored; ``rows`` is the table that ``store`` would have returned, one row each."""
+
+    def __init__(self, message: str, *, rows: pd.DataFrame | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.rows = rows
 
 
 class BadData(DicomlabError):

@@ -75,7 +75,33 @@ class _Window:
         return self.held
 
 
-def _header(window: _Window, wanted: frozenset[int] | None, fallback_charset: str) -> tuple[FileMeta, Elements]:
+def read_bytes(data: bytes | memoryview, wanted: frozenset[int] | None) -> tuple[FileMeta, Elements]:
+    """The same of a Part 10 file that is in memory.
+
+    Raises
+    ------
+    BadData
+        It is no DICOM, or its data set is broken.
+    """
+    return _header(_Held(memoryview(data)), wanted, "iso8859")
+
+
+class _Held:
+    """The first bytes of what is in memory, as many as were asked for or more."""
+
+    def __init__(self, view: memoryview) -> None:
+        self.view, self.size, self.held = view, len(view), b""
+
+    def __call__(self, size: int) -> bytes:
+        if len(self.held) < min(size, self.size):
+            self.held = bytes(self.view[: max(size, HEAD)])
+        return self.held
+
+
+_AnyWindow = _Window | _Held
+
+
+def _header(window: _AnyWindow, wanted: frozenset[int] | None, fallback_charset: str) -> tuple[FileMeta, Elements]:
     head = window(HEAD)
     if head[128:132] == b"DICM":
         at = 132
@@ -96,7 +122,7 @@ def _header(window: _Window, wanted: frozenset[int] | None, fallback_charset: st
 
 
 def _walked(
-    window: _Window,
+    window: _AnyWindow,
     start: int,
     implicit: bool,
     wanted: frozenset[int] | None,
@@ -111,7 +137,7 @@ def _walked(
     )
 
 
-def _meta(window: _Window, at: int) -> FileMeta:
+def _meta(window: _AnyWindow, at: int) -> FileMeta:
     """The elements of group 0002, explicit little endian whatever follows; its length is not trusted."""
     found = {0x10: "", 2: "", 3: ""}
     while True:
@@ -163,7 +189,7 @@ def _no_dicom(head: bytes) -> BadData:
     return BadData(f"{kind}, no DICOM", advice=unpack)
 
 
-def _bare(window: _Window, wanted: frozenset[int] | None, fallback_charset: str) -> tuple[FileMeta, Elements]:
+def _bare(window: _AnyWindow, wanted: frozenset[int] | None, fallback_charset: str) -> tuple[FileMeta, Elements]:
     """A data set without preamble and file meta, if it plainly is one."""
     head = window(HEAD)
     group = head[:2]
@@ -213,7 +239,7 @@ def _deflated(data: bytes, start: int, wanted: frozenset[int] | None, fallback_c
             size = max(4 * size, more.size + 1024)
 
 
-def _big_endian(window: _Window, start: int, wanted: frozenset[int] | None, fallback_charset: str) -> Elements:
+def _big_endian(window: _AnyWindow, start: int, wanted: frozenset[int] | None, fallback_charset: str) -> Elements:
     """Explicit VR Big Endian (retired), by pydicom; the values are given in little endian."""
     from pydicom.filebase import DicomBytesIO
     from pydicom.filereader import read_dataset

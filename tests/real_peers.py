@@ -47,11 +47,14 @@ class RealPeer:
 
 
 @contextmanager
-def storescp(folder: Path, tls: Certificates | None = None) -> Iterator[RealPeer]:
-    """AE STORE3; what it received lies in `folder / "received"`. With `tls` it asks for a client certificate."""
+def storescp(folder: Path, tls: Certificates | None = None, takes: str = "+xa") -> Iterator[RealPeer]:
+    """AE STORE3; what it received lies in `folder / "received"`. With `tls` it asks for a client certificate.
+
+    `takes` is the option that says which transfer syntaxes it takes.
+    """
     received = folder / "received"
     received.mkdir()
-    options = ["-aet", "STORE3", "+xa", "-od", str(received)]
+    options = ["-aet", "STORE3", takes, "-od", str(received)]
     if tls is not None:
         options += ["+tls", tls.server_key, tls.server, "+cf", tls.ca]
     port = free_port()

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from types import MappingProxyType
+from typing import Any
 
 from ..errors import (
     ConnectionLost,
@@ -31,8 +32,11 @@ from .pdu import (
     Wire,
     abort_pdu,
     p_data,
+    p_data_head,
 )
 
+SMALL = 1 << 12  # bytes up to which a PDU is made whole before it is sent
+UNLIMITED = 1 << 17  # bytes of a PDU to a peer that sets no limit
 GRACE = 2.0  # seconds in which the final response may come after a cancel
 
 
@@ -79,12 +83,22 @@ class Association:
         self,
         command_field: dimse.CommandField,
         sop_class: str,
-        identifier: bytes | None = None,
+        data: bytes | memoryview | None = None,
         *,
-        destination: str = "",
+        context_id: int | None = None,
+        **fields: Any,
     ) -> int:
-        """Send a request; gives its message id."""
-        context_id, _ = self.context(sop_class)
+        """Send a request with its identifier or data set; gives its message id.
+
+        Parameters
+        ----------
+        context_id
+            Of the context to send it on; default the first one accepted for the class.
+        **fields
+            Of the command set, as `dimse.request` takes them.
+        """
+        if context_id is None:
+            context_id, _ = self.context(sop_class)
         self.handled()
         self._message_id = self._message_id % 0xFFFF + 1
         self._asked_on = context_id
@@ -92,10 +106,13 @@ class Association:
             command_field,
             sop_class,
             self._message_id,
-            data=identifier is not None,
-            destination=destination,
+            data=data is not None,
+            **fields,
         )
-        self._put(context_id, command, identifier)
+        try:
+            self._put(context_id, command, data)
+        except ConnectionLost as lost:
+            raise self.wire.last_word(lost) from lost
         return self._message_id
 
     def _put(self, context_id: int, command: bytes, data: bytes | memoryview | None = None) -> None:
@@ -105,7 +122,8 @@ class Association:
             event = self._event(context_id, dimse.decode(command), data, "sent")
             hooks.before(event)
             command, data = event.command.encoded(), event.data
-        room = (self.accepted.maximum_length or 1 << 16) - 6
+        room = (self.accepted.maximum_length or UNLIMITED) - 6
+        room -= room % 2 if room > 1 else 0  # fragments of even length (PS3.8 9.3.1)
         self.wire.send(*_fragments(context_id, 1, command, room), *_fragments(context_id, 0, data or b"", room))
         if hooks is not None:
             hooks.after(event)
@@ -255,11 +273,22 @@ class Association:
             self.tell("association aborted", error)
 
 
-def _fragments(context_id: int, control: int, data: bytes | memoryview, room: int) -> Iterator[bytes]:
-    """PDUs of at most `room` bytes of data each; the last is marked (PS3.8 annex E)."""
+def _fragments(
+    context_id: int, control: int, data: bytes | memoryview, room: int
+) -> Iterator[bytes | memoryview]:
+    """PDUs of at most `room` bytes of data each; the last is marked (PS3.8 annex E).
+
+    The bytes of large ones follow their header apart, so that they are not copied.
+    """
+    if len(data) <= min(room, SMALL):
+        if data:
+            yield p_data(context_id, control | 2, bytes(data))
+        return
+    view = memoryview(data)
     for at in range(0, len(data), room):
-        last = 2 if at + room >= len(data) else 0
-        yield p_data(context_id, control | last, bytes(data[at : at + room]))
+        part = view[at : at + room]
+        yield p_data_head(context_id, control | (2 if at + room >= len(data) else 0), len(part))
+        yield part
 
 
 @contextlib.contextmanager

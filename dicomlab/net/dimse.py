@@ -160,8 +160,13 @@ def request(
     data: bool,
     destination: str = "",
     priority: int = 0,
+    sop_instance: str = "",
+    originator: tuple[str, int] | None = None,
 ) -> bytes:
-    """The command set of a C-ECHO, C-FIND, C-GET or C-MOVE request (PS3.7 9.3)."""
+    """The command set of a C-ECHO, C-STORE, C-FIND, C-GET or C-MOVE request (PS3.7 9.3).
+
+    `originator` is the AE title that asked for the C-MOVE of which a C-STORE is part, and its message id.
+    """
     elements = {
         0x0002: sop_class.encode(),
         0x0100: number(command_field),
@@ -171,9 +176,17 @@ def request(
     if data:
         elements[0x0700] = number(priority)
     if destination:
-        name = destination.encode("ascii")
-        elements[0x0600] = name + b" " * (len(name) & 1)
+        elements[0x0600] = _title(destination)
+    if sop_instance:
+        elements[0x1000] = sop_instance.encode()
+    if originator is not None:
+        elements[0x1030], elements[0x1031] = _title(originator[0]), number(originator[1])
     return encode(elements)
+
+
+def _title(name: str) -> bytes:
+    encoded = name.encode("ascii")
+    return encoded + b" " * (len(encoded) & 1)
 
 
 def cancel(message_id: int) -> bytes:

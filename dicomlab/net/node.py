@@ -114,6 +114,16 @@ class Node:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.ae_title}@{host}:{self.port}"
 
+    def require(self, service: str) -> None:
+        """Refuse a writing service that this node is not allowed to be asked for (R1.0)."""
+        if service not in self.allow:
+            entry = f'allow = ["{service}"] to [{self.name}] in nodes.toml' if self.name else f'allow="{service}"'
+            raise InvalidRequest(
+                f"this node is read-only, and {service} writes" if not self.allow else f"this node may not {service}",
+                peer=self.identity,
+                advice=f"Add {entry}." if self.name else f"Say connect(..., {entry}), if it is meant.",
+            )
+
     @property
     def inbound_tls(self) -> TLS | None:
         """What protects connections to our listener; None: nothing."""

@@ -16,7 +16,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from ..errors import AssociationAborted, ConnectionLost, DicomlabError, ProtocolError, TLSVerificationError
-from .deadline import Deadline, no_answer
+from .deadline import Cancelled, Deadline, no_answer
 from .sealed import Sealed
 from .ticking import tick
 from .tlsreasons import EXPECTED
@@ -24,6 +24,7 @@ from .tlsreasons import EXPECTED
 MAXIMUM_LENGTH = 1 << 20  # what we announce, and the limit of what we take, in bytes
 COMMAND_LIMIT = 1 << 16  # bytes of a command set (R0.8)
 STEP = 1 << 14  # bytes of an unfinished fragment that count as progress
+BUFFERS = 512  # of one call that sends; the system takes 1,024
 AHEAD = 1 << 16  # bytes read at once where messages are small
 
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
@@ -71,7 +72,12 @@ def abort_pdu(source: int = 0, reason: int = 0) -> bytes:
 
 def p_data(context_id: int, control: int, data: bytes) -> bytes:
     """One P-DATA-TF that holds one PDV; control: 1 command, 2 last (PS3.8 annex E)."""
-    return _HEAD.pack(4, len(data) + 6, len(data) + 2, context_id, control) + data
+    return p_data_head(context_id, control, len(data)) + data
+
+
+def p_data_head(context_id: int, control: int, length: int) -> bytes:
+    """What comes before the `length` bytes of the one PDV of a P-DATA-TF."""
+    return _HEAD.pack(4, length + 6, length + 2, context_id, control)
 
 
 class Wire:
@@ -109,16 +115,23 @@ class Wire:
             pending: list[bytes | memoryview] = list(buffers) if self._plain else [b"".join(buffers)]
             while pending:
                 try:
-                    sent = self._sock.sendmsg(pending[:64]) if self._plain else self._sock.send(pending[0])
+                    if self._plain:
+                        sent = self._sock.sendmsg(pending[:BUFFERS])
+                    else:
+                        sent = self._sock.send(memoryview(pending[0])[:MAXIMUM_LENGTH])
                 except (BlockingIOError, TimeoutError):
                     self.deadline.check(self._late)
                     continue
                 except OSError as error:
                     raise self._lost(error) from error
-                while pending and sent >= len(pending[0]):
-                    sent -= len(pending.pop(0))
+                done = 0
+                while done < len(pending) and sent >= len(pending[done]):
+                    sent -= len(pending[done])
+                    done += 1
+                del pending[:done]
                 if pending:
                     pending[0] = memoryview(pending[0])[sent:]
+                    self.deadline.progressed()
                     self.deadline.check(self._late)
 
     # -- reading ---------------------------------------------------------------------------------------------
@@ -244,6 +257,17 @@ class Wire:
             **self._context(),
         )
 
+    def last_word(self, lost: ConnectionLost) -> DicomlabError:
+        """The error of an A-ABORT that came before the connection broke while we sent; else `lost`."""
+        kept, self.deadline = self.deadline, Deadline(0.2, 0.2)
+        try:
+            kind, body = self.read_pdu(64)
+        except (DicomlabError, Cancelled):
+            return lost
+        finally:
+            self.deadline = kept
+        return self.aborted(body) if kind == PduType.ABORT else lost
+
     def _need(self, count: int) -> None:
         """Have at least `count` bytes in the buffer, reading as much as there is."""
         if self._torn:
@@ -306,8 +330,6 @@ class Wire:
 
     def _lost(self, error: OSError | None) -> DicomlabError:
         if self.deadline.stopped:
-            from .deadline import Cancelled
-
             raise Cancelled
         reason = self._sealed.failure(error) if self._sealed is not None and error is not None else None
         if reason is not None:

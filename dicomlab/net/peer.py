@@ -430,6 +430,86 @@ class Peer:
             return run(self._call(timeout), progress)
         return self._job(f"retrieve from {self.node.identity}", run, timeout, progress)
 
+    def store(
+        self,
+        what: Any,
+        *,
+        originator: str | tuple[str, int] | None = None,
+        priority: str = "medium",
+        prefer: str | None = None,
+        errors: str | None = None,
+        background: bool = False,
+        progress: Any = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Send instances: C-STORE (PS3.4 annex B).
+
+        Each goes as it is where the peer takes its transfer syntax; else it is changed to one that the peer takes,
+        without loss, and its pixels are compared before it is sent.
+
+        Parameters
+        ----------
+        what
+            A table with a column ``path``, as `retrieve` and `scan` make it, or rows of one; a path of a file, folder
+            or DICOMDIR; a pydicom data set; or several of these. Of a table that this method made for this peer only
+            the rows that are not ``stored`` are sent, so that giving it back goes on.
+        originator
+            AE title that asked for the C-MOVE of which this is part, or a pair of it and its message id.
+        priority
+            "low", "medium" or "high".
+        prefer
+            UID of a transfer syntax to change to where the peer takes it, before an instance's own.
+        errors
+            "raise" an IncompleteStore where an instance is not stored, or "report": a warning, and the rows say why.
+            Default: "raise" for one data set or file, "report" for more.
+        background
+            Come back at once with a `Job`.
+        progress
+            False, True, or a function of (done, total).
+        timeout
+            Seconds without progress, for this call.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The rows that were given, or one an instance, with ``stored``, ``status`` (0xB000 to 0xBFFF are warnings)
+            and its ``meaning``, ``comment`` (the peer's, or why it was not sent), ``sent_as`` (the UID of the transfer
+            syntax), ``context`` and ``seconds``.
+
+        Raises
+        ------
+        InvalidRequest
+            Nothing is selected, or the node is read-only; nothing was sent.
+        NoAcceptedContext
+            The peer takes none of the classes.
+        IncompleteStore
+            With ``rows``.
+        Interrupted
+            Ctrl-C; with ``rows``.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> from pydicom.data import get_testdata_file
+        >>> with dl.demo_pacs() as pacs:
+        ...     sent = pacs.store([get_testdata_file("CT_small.dcm"), get_testdata_file("MR_small_RLE.dcm")])
+        ...     sent.stored.tolist(), sent.meaning.tolist()
+        ([True, True], ['success', 'success'])
+        """
+        from . import delivery  # what it needs of files is not due before
+
+        self.node.require("store")
+        how = delivery.manner(originator, priority, prefer)
+        delivery.check(errors)
+
+        def run(call: _Call, shown: Any) -> pd.DataFrame:
+            with call:
+                return delivery.store(self.node, what, call.clock, how=how, progress=shown, errors=errors)
+
+        if not background:
+            return run(self._call(timeout), progress)
+        return self._job(f"store to {self.node.identity}", run, timeout, progress)
+
     def _query_job(self, what: str, plan: query.Plan, timeout: float | None, asked: dict[str, Any]) -> Job:
         """A question in the background, whose progress is the number of matches."""
         also = asked["on_match"]

@@ -1,0 +1,183 @@
+"""A data set in another transfer syntax, without loss: its pixels are the same, and that is checked (R6.4)."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+import zlib
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydicom.uid import UID, RLELossless
+
+from .errors import BadData, BadFile, MissingCodec
+from .part10 import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+JPEG_2000, JPEG_LS = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.80"
+PLAIN = (EXPLICIT, IMPLICIT, DEFLATED, BIG_ENDIAN)  # without compression of the pixels
+#: What we can write without loss, in the order of preference.
+LOSSLESS = (EXPLICIT, IMPLICIT, DEFLATED, JPEG_2000, str(RLELossless), JPEG_LS, BIG_ENDIAN)
+_SWAPPED = {"OW": "u2", "OL": "u4", "OF": "u4", "OD": "u8", "OV": "u8"}
+
+
+def transcode(dataset: Dataset, syntax: str, target: str) -> bytes:
+    """The bytes of a data set in another transfer syntax.
+
+    Parameters
+    ----------
+    dataset
+        As read by pydicom; it is not changed.
+    syntax
+        Transfer syntax UID that it is in.
+    target
+        One of `LOSSLESS`, or `syntax` itself.
+
+    Returns
+    -------
+    bytes
+        The data set without file meta. Pixel data that was lossy stays as it was; nothing is lost again.
+
+    Raises
+    ------
+    BadData
+        Its pixel data cannot be decoded or encoded, or would not be the same.
+    MissingCodec
+        A package is needed that is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom warns of values that break their VR; they are sent as they are
+        changed = _without_groups(dataset)
+        if syntax == BIG_ENDIAN:
+            _swap(changed)
+        coded = "PixelData" in changed and syntax != target and not {syntax, target} <= set(PLAIN)
+        swapped = "PixelData" in changed and BIG_ENDIAN in (syntax, target)
+        before = _pixels(changed, EXPLICIT if syntax in PLAIN else syntax) if coded or swapped else None
+        if coded:
+            changed = _recoded(changed, syntax, target)
+        if target == BIG_ENDIAN:
+            _swap(changed)
+        data = _written(changed, target)
+        if before is not None:
+            _check_same(before, data, target)
+        return data
+
+
+def _without_groups(dataset: Dataset) -> Dataset:
+    """A copy without the groups 0000 and 0002, which are no part of a data set; values are shared until changed."""
+    changed = copy.copy(dataset)
+    changed._dict = {tag: element for tag, element in dataset._dict.items() if tag.group not in (0x0000, 0x0002)}
+    return changed
+
+
+def _recoded(dataset: Dataset, syntax: str, target: str) -> Dataset:
+    """With its pixel data as the target has it."""
+    from pydicom.dataset import FileMetaDataset
+
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = UID(EXPLICIT if syntax in PLAIN else syntax)
+    dataset["PixelData"] = copy.copy(dataset["PixelData"])
+    try:
+        if syntax not in PLAIN:
+            dataset.decompress(as_rgb=False, generate_instance_uid=False)
+        if target not in PLAIN:
+            dataset.compress(UID(target), generate_instance_uid=False)
+    except Exception as error:  # codecs raise anything
+        raise _no_codec(error, syntax, target) from None
+    return dataset
+
+
+def _no_codec(error: Exception, syntax: str, target: str) -> BadData | MissingCodec:
+    why = " ".join(str(error).split())
+    if isinstance(error, RuntimeError | NotImplementedError) and ("plugin" in why or "missing" in why):
+        return MissingCodec(
+            f"{UID(syntax).name} cannot be changed to {UID(target).name}: {why}",
+            advice="pip install pylibjpeg[all] pyjpegls",
+        )
+    return BadData(f"its pixel data cannot be changed from {UID(syntax).name} to {UID(target).name}: {why}")
+
+
+def _written(dataset: Dataset, target: str) -> bytes:
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filewriter import write_dataset
+
+    out = DicomBytesIO()
+    out.is_little_endian, out.is_implicit_VR = target != BIG_ENDIAN, target == IMPLICIT
+    try:
+        write_dataset(out, dataset)
+    except Exception as error:  # pydicom raises anything on values that it cannot write
+        raise BadData(f"it cannot be written as {UID(target).name}: {' '.join(str(error).split())}") from None
+    data = out.getvalue()
+    if target != DEFLATED:
+        return data
+    engine = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    packed = engine.compress(data) + engine.flush()
+    return packed + b"\0" * (len(packed) % 2)
+
+
+def _swap(dataset: Dataset) -> None:
+    """The other byte order for values that pydicom keeps as bytes, in sequences too (PS3.5 7.3)."""
+    for element in list(dataset):
+        if element.VR == "SQ":
+            items = [copy.copy(item) for item in element.value]
+            for item in items:
+                item._dict = dict(item._dict)
+                _swap(item)
+            dataset[element.tag] = type(element)(element.tag, "SQ", items)
+        elif element.VR in _SWAPPED and isinstance(element.value, bytes):
+            kind = np.dtype(_SWAPPED[element.VR])
+            whole = len(element.value) // kind.itemsize * kind.itemsize
+            swapped = np.frombuffer(element.value[:whole], kind).byteswap().tobytes() + element.value[whole:]
+            dataset[element.tag] = type(element)(element.tag, element.VR, swapped)
+
+
+def _pixels(dataset: Dataset, syntax: str) -> Any:
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.pixels import pixel_array
+
+    dataset = copy.copy(dataset)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = UID(syntax)
+    try:
+        return pixel_array(dataset, raw=True)
+    except Exception as error:
+        raise _no_codec(error, syntax, EXPLICIT) from None
+
+
+def _check_same(before: Any, data: bytes, target: str) -> None:
+    after = _pixels(read_data_set(data, target), EXPLICIT if target == BIG_ENDIAN else target)
+    if before.shape != after.shape or not np.array_equal(before, after):
+        raise BadData(f"its pixels would not be the same as {UID(target).name}; it was not sent")
+
+
+def read_data_set(data: bytes, syntax: str) -> Dataset:
+    """The data set in those bytes, by pydicom; of a big-endian one in little endian."""
+    from pydicom.filereader import read_dataset
+
+    if syntax == DEFLATED:
+        data = zlib.decompress(data, -zlib.MAX_WBITS)
+    found = read_dataset(BytesIO(data), syntax == IMPLICIT, syntax != BIG_ENDIAN)
+    if syntax == BIG_ENDIAN:
+        _swap(found)
+    return found
+
+
+def read_file(path: str) -> Dataset:
+    """A file for `transcode`, by pydicom.
+
+    Raises
+    ------
+    BadFile
+        pydicom cannot read it.
+    """
+    from pydicom import dcmread
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return dcmread(path, force=True)
+    except Exception as error:
+        raise BadFile(path, f"cannot be read: {' '.join(str(error).split())}") from None
