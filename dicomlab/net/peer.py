@@ -15,12 +15,8 @@ from ..level import QueryLevel
 from ..options import options
 from ..progress import Meter
 from ..tables import addresses
-<<<<<<< HEAD
-from . import query, verification
-from .addressbook import Nodes, nodes
-=======
 from . import diagnosis, query, verification
->>>>>>> 0a5e994aac99cfb8bd20089887281e6d4e1e7f1e
+from .addressbook import Nodes, nodes
 from .deadline import Cancelled, Deadline, let_go
 from .hooks import Hooks
 from .job import Job
