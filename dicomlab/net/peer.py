@@ -330,8 +330,8 @@ class Peer:
         Examples
         --------
         >>> identifier, = connect("RIS@localhost:104").identifier(None, model="worklist", Modality="CT")
-        >>> identifier.ScheduledProcedureStepSequence[0].Modality, len(identifier)
-        ('CT', 28)
+        >>> identifier.ScheduledProcedureStepSequence[0].Modality
+        'CT'
         """
         wanted = None if level is None else QueryLevel.of(level)
         return query.plan_of(model, wanted, keys, template).first

@@ -17,6 +17,7 @@ from canned import Answers, archive, match
 from pydicom.dataset import Dataset
 
 import dicomlab as dl
+import dicomlab.net.peer
 from dicomlab import errors, worklistkeys
 from dicomlab.demo import Holdings, Manners
 from dicomlab.demo.schedule import schedule
@@ -294,6 +295,7 @@ def test_from_a_step_to_the_earlier_studies_of_its_patient(pacs: dl.Peer) -> Non
     assert not set(priors.StudyInstanceUID) & set(steps.StudyInstanceUID)
 
 
-def test_the_examples_of_the_keys_run() -> None:
-    failed, attempted = doctest.testmod(worklistkeys)
+@pytest.mark.parametrize("module", [worklistkeys, dicomlab.net.peer])
+def test_the_examples_run(module: Any) -> None:
+    failed, attempted = doctest.testmod(module)
     assert attempted and not failed
