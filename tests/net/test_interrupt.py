@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -284,3 +285,68 @@ def test_sigint_to_a_process_leaves_no_thread_socket_or_file_in_it(
     kind = "Interrupted" if method == "find" else "IncompleteRetrieve"
     missing = None if method == "find" else INSTANCES - came if came else 0
     assert told == {"kind": kind, "came": came, "missing": missing, "threads": 1, "sockets": 0, "files": 0}
+
+
+class AtLine:
+    """Raises KeyboardInterrupt before the k-th line of ours that this thread runs, as a signal would."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+        self.where = ""
+
+    def __call__(self, frame: Any, event: str, argument: Any) -> Any:
+        return self.line if str(ROOT / "dicomlab") in frame.f_code.co_filename else None
+
+    def line(self, frame: Any, event: str, argument: Any) -> Any:
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                self.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+                raise KeyboardInterrupt
+        return self.line
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize(
+    ("method", "points"),
+    [("get", 12), ("move", 8), *(pytest.param(method, 500, marks=pytest.mark.soak) for method in ("get", "move"))],
+)
+def test_ctrl_c_before_any_line_leaves_nothing_open_and_loses_nothing(
+    method: str, points: int, tmp_path: Path
+) -> None:  # F7
+    chance = random.Random(7)
+    with halting(lambda: None, move_port=free_port()) as server:
+
+        def run(folder: Path, number: int) -> tuple[AtLine, BaseException | None]:
+            at, error = AtLine(number), None
+            with peer(server, folder) as slow, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    sys.settrace(at)
+                    slow.retrieve(STUDY, method=method, progress=False)
+                except (KeyboardInterrupt, errors.IncompleteRetrieve) as caught:
+                    error = caught
+                finally:
+                    sys.settrace(None)
+            assert not threads(), at.where
+            end = time.monotonic() + 5  # the server's side
+            while server.standing and time.monotonic() < end:
+                time.sleep(0.002)
+            assert sockets() <= before, at.where
+            assert not list(folder.rglob("*.part")), at.where
+            slow.cache.close()
+            return at, error
+
+        before = sockets()
+        lines = 10**9 - run(tmp_path / "all", 10**9)[0].left
+        for turn in range(points):
+            folder = tmp_path / str(turn)
+            at, error = run(folder, chance.randrange(1, lines))
+            with peer(server, folder) as slow:
+                rest = slow.retrieve(STUDY, method=method, progress=False)
+                assert len(rest) == INSTANCES and rest.attrs["complete"], at.where
+                if isinstance(error, errors.IncompleteRetrieve):
+                    assert rest.attrs["fetched"] == INSTANCES - len(error.instances), at.where
+                assert slow.cache.verify() == []
+                slow.cache.close()
+    print(f"{points} of {lines} lines")
