@@ -25,19 +25,19 @@ REQUEST_LIMIT = 1 << 18  # bytes of an A-ASSOCIATE-RQ: 128 contexts with 20 synt
 class _Visitor:
     """One connection that has not asked yet."""
 
-    def __init__(self, connection: socket.socket, context: ssl.SSLContext | None) -> None:
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext | None, whom: str) -> None:
         self.connection = connection
-        self.sealed = None if context is None else Sealed(connection, context, inbound=True)
+        self.sealed = None if context is None else Sealed(connection, context, inbound=True, server_name=whom)
         self.until = monotonic() + HALF_OPEN
         self.heard = bytearray()
-        self._ready = context is None  # TLS stands, where there is any
+        self.ready = context is None  # TLS stands, where there is any
 
     def listen(self) -> bool:
         """Take what there is; whether the request is whole, or can be none."""
         part = memoryview(bytearray(1 << 16))
         with contextlib.suppress(BlockingIOError):
-            while not self._ready:
-                self._ready = self.sealed is None or self.sealed.step()
+            while not self.ready:
+                self.ready = self.sealed is None or self.sealed.step()
             while not self._whole():  # more may lie decrypted than the socket shows
                 got = (self.sealed or self.connection).recv_into(part)
                 if not got:
@@ -71,6 +71,8 @@ class Doorway:
         For TLS; the handshake belongs to the time in which a connection has to ask.
     failed
         Called with a sentence where a handshake fails.
+    whom
+        Name that must be in the certificate of who connects; "" for any.
 
     Raises
     ------
@@ -86,8 +88,9 @@ class Doorway:
         came: Callable[[socket.socket | Sealed, bytes], None],
         context: ssl.SSLContext | None = None,
         failed: Callable[[str], object] = str,
+        whom: str = "",
     ) -> None:
-        self._admits, self._came, self._context, self._failed = admits, came, context, failed
+        self._admits, self._came, self._context, self._failed, self._whom = admits, came, context, failed, whom
         self._stop = False
         self._exhausted = False  # the system gives no more connections
         self._thread: threading.Thread | None = None
@@ -158,6 +161,8 @@ class Doorway:
                     if oldest.until > monotonic() and len(visitors) <= WAITING and not self._exhausted:
                         break
                     self._exhausted = False
+                    if not oldest.ready:
+                        self._failed(f"the handshake was not finished within {HALF_OPEN:g} s")
                     dismiss(oldest.connection)
                     oldest.connection.close()
             for connection in visitors:
@@ -176,4 +181,4 @@ class Doorway:
             connection.close()
             return None
         connection.setblocking(False)
-        return _Visitor(connection, self._context)
+        return _Visitor(connection, self._context, self._whom)

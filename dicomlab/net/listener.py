@@ -23,6 +23,7 @@ from .sealed import Sealed
 from .tls import warn_of_plain
 from .verification import VERIFICATION
 
+REMEMBERED = 1_000  # of those who were turned away
 CONNECTIONS = 64  # associations at once; more are rejected as "local limit exceeded"
 
 
@@ -64,9 +65,9 @@ class Listener:
         tls = node.inbound_tls
         if tls is None and node.tls is not None:
             warn_of_plain(node.identity)
-        context = None if tls is None else tls.server()
+        context, whom = (None, "") if tls is None else (tls.server(), tls.server_name if tls.ask_certificate else "")
         try:
-            self._door = Doorway(host, node.listen, self._admits, self._came, context, self._no_tls)
+            self._door = Doorway(host, node.listen, self._admits, self._came, context, self._no_tls, whom)
         except OSError as error:
             raise InvalidRequest(
                 f"the port {node.listen} of {host} cannot be used for receiving ({error.strerror})",
@@ -127,11 +128,15 @@ class Listener:
     def _admits(self, host: str) -> bool:
         if host in self._addresses:
             return True
-        self.rejected.append(f"{host}: not the address of the archive")
+        self._turned_away(f"{host}: not the address of the archive")
         return False
 
+    def _turned_away(self, why: str) -> None:
+        if len(self.rejected) < REMEMBERED:  # who knocks all the time takes no memory
+            self.rejected.append(why)
+
     def _no_tls(self, why: str) -> None:
-        self.rejected.append(f"a connection was not made safe by TLS: {why}")
+        self._turned_away(f"a connection was not made safe by TLS: {why}")
 
     def _came(self, connection: socket.socket | Sealed, first: bytes) -> None:
         """Give a connection that has spoken a thread of its own."""
@@ -151,7 +156,7 @@ class Listener:
             with contextlib.suppress(DicomlabError, Cancelled):
                 wire.send(negotiation.reject_pdu(2, 3, 2))
             wire.close()
-            self.rejected.append("an association beyond the limit of what we take at once")
+            self._turned_away("an association beyond the limit of what we take at once")
 
     def _serve(self, wire: Wire, first: bytes) -> None:
         try:
@@ -192,20 +197,20 @@ class Listener:
             wire.send(abort_pdu(2, 2))
             sealed = first[:1] == b"\x16"  # a TLS handshake
             why = "began with TLS, which listen_tls= switches on" if sealed else "did not begin with an A-ASSOCIATE-RQ"
-            self.rejected.append(f"a connection that {why}")
+            self._turned_away(f"a connection that {why}")
             return None
         try:
             asked = negotiation.requested(body)
         except ValueError as error:
             wire.send(abort_pdu(2, 6))
-            self.rejected.append(str(error))
+            self._turned_away(str(error))
             return None
         titles = {self._node.ae_title, *self._node.quirks.stores_from}
         reason = 3 if asked.calling not in titles else 7 if asked.called != self._node.move_ae else 0
         if reason:
             wire.send(negotiation.reject_pdu(1, 1, reason))
             wrong = f"calling AE title {asked.calling!r}" if reason == 3 else f"called AE title {asked.called!r}"
-            self.rejected.append(f"{wrong} was not expected")
+            self._turned_away(f"{wrong} was not expected")
             wire.deadline = Deadline(1.0, 1.0)  # who asked closes the connection, PS3.8 9.2
             with contextlib.suppress(DicomlabError, Cancelled):
                 wire.read_pdu()

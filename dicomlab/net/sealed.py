@@ -47,7 +47,7 @@ class Sealed:
     Parameters
     ----------
     server_name
-        Whom the peer's certificate is to be for; for connections that we make.
+        Whom the peer's certificate is to be for; of an inbound connection None for anybody whose CA is trusted.
 
     Raises
     ------
@@ -61,12 +61,13 @@ class Sealed:
         self.sock = sock
         self._received, self._sending = ssl.MemoryBIO(), ssl.MemoryBIO()
         try:
-            self._tls = context.wrap_bio(self._received, self._sending, inbound, server_name)
+            self._tls = context.wrap_bio(self._received, self._sending, inbound, None if inbound else server_name)
         except ValueError as error:
             raise InvalidRequest(
                 f"{server_name!r} can be the name of no certificate ({error})", advice="Check the host name."
             ) from error
         self._inbound = inbound
+        self._whom = server_name if inbound else None  # the library checks the name of a server only
         self._lock = threading.Lock()  # an SSL object is not for two threads at once
         self._records = memoryview(bytearray(AT_FIRST))
         self._pending = memoryview(b"")  # records that the socket did not take yet
@@ -111,8 +112,16 @@ class Sealed:
             with contextlib.suppress(OSError):
                 self._flush()  # the alert tells the peer why
             raise
+        if self._whom:
+            self._check_name(self._whom)
         self._flush()
         return True
+
+    def _check_name(self, name: str) -> None:
+        shown: dict[str, Any] = self._tls.getpeercert() or {}
+        names = [text for kind, text in shown.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
+        if not any(_fits(text, name) for text in names):
+            raise ssl.SSLError(1, f"Hostname mismatch, certificate is for {', '.join(names)[:200]} and not {name}")
 
     def _flush(self) -> None:
         self._pending = memoryview(bytes(self._pending) + self._sending.read())
@@ -153,8 +162,8 @@ class Sealed:
                 try:
                     while done < size:
                         part = read(size - done, target[done:])
-                        if not part:
-                            break
+                        if not part:  # it ended TLS as TLS is ended; its TCP may stay open
+                            return done
                         done += part
                 except ssl.SSLWantReadError:
                     pass
@@ -230,6 +239,14 @@ def expects_tls(host: str, port: int, seconds: float) -> bool:
             sealed.step()  # hears
         return sealed.spoke_tls
     return False
+
+
+def _fits(shown: str, name: str) -> bool:
+    """Whether a name in a certificate is that one; "*.hospital.org" is for any "x.hospital.org" (RFC 6125)."""
+    shown, name = shown.lower().rstrip("."), name.lower().rstrip(".")
+    if shown.startswith("*."):
+        return name.partition(".")[2] == shown[2:] != ""
+    return shown == name
 
 
 def _distinguished(names: Any) -> str:

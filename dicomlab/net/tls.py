@@ -43,7 +43,7 @@ class TLS:
     maximum: str = ""  # highest version; "" is the highest there is
     ciphers: tuple[str, ...] = ()  # of TLS 1.2, names of OpenSSL in order of preference; () is the library's choice
     check_host: bool = True  # whether the certificate must be for the host that we connect to
-    server_name: str = ""  # name in the peer's certificate; "" is the host
+    server_name: str = ""  # name in the peer's certificate; "" is the host, and inbound any name that `ca` vouches for
     ask_certificate: bool = True  # inbound: who connects to us must show a certificate of `ca`
 
     def __post_init__(self) -> None:
