@@ -272,8 +272,10 @@ def frame(table: pd.DataFrame) -> pd.DataFrame:
     """The table as it may be given to the user now: the same, or another with pseudonyms."""
     if not _masking:
         return noted(table)  # type: ignore[no-any-return]
-    columns = {name: _column(str(name), table[name]) for name in table.columns}
-    made = table.assign(**{name: column for name, column in columns.items() if column is not None})
+    made = table.copy(deep=False)
+    made.attrs = {}  # which pandas copies with each column
+    columns = {name: _column(str(name), made[name]) for name in made.columns}
+    made = made.assign(**{name: column for name, column in columns.items() if column is not None})
     made.attrs = attributes(table.attrs)
     return made
 
@@ -293,7 +295,7 @@ def _column(name: str, column: pd.Series) -> Any:
     if column.dtype.kind == "M":
         earliest = pd.Timestamp.min + pd.Timedelta(weeks=WEEKS)
         return column.where(column > earliest) - pd.Timedelta(weeks=WEEKS) if hides(*where) else None
-    if column.dtype.kind in "iufbm":
+    if column.dtype.kind in "iufbm" or (column.dtype != object and not _kind(*where)) or column.isna().all():
         return None
     if column.dtype == object:  # several values, items of sequences, bytes
         return pd.Series([value(*where, one) for one in column], index=column.index, dtype=object)
