@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -118,6 +120,29 @@ def test_ctrl_c_ends_a_find_with_the_matches_that_came(phase: str, stop: Stop, t
         server.at = phase
         error = stopped(lambda: slow.find("STUDY", StudyInstanceUID=""), stop, errors.Interrupted)
     assert len(error.rows) == {"association": 0, "request": 0, "final response": INSTANCES}.get(phase, BEFORE)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a full backlog drops connections on Linux")
+@pytest.mark.parametrize("call", ["find", "retrieve"])
+def test_ctrl_c_while_nobody_answers_the_connection(call: str, stop: Stop, tmp_path: Path) -> None:
+    with socket.socket() as deaf, contextlib.ExitStack() as held:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(3):  # more than it keeps waiting
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(deaf.getsockname())
+        time.sleep(0.1)
+        node = Node("DEAF", "127.0.0.1", deaf.getsockname()[1])
+        slow = dl.connect(node, cache=Cache(tmp_path / "cache", index=tmp_path / "index.sqlite"), timeout=20)
+        threading.Timer(0.3, stop).start()
+        if call == "find":
+            error = stopped(lambda: slow.find("STUDY", StudyInstanceUID=""), stop, errors.Interrupted)
+            assert len(error.rows) == 0
+        else:
+            error = stopped(lambda: slow.retrieve(STUDY, progress=False), stop, errors.IncompleteRetrieve)
+            assert len(error.instances) == 0 and error.phase == "C-FIND"
+        slow.cache.close()
 
 
 def test_ctrl_c_in_the_release_of_a_find_leaves_its_table(stop: Stop, tmp_path: Path) -> None:
