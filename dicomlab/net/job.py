@@ -24,6 +24,7 @@ from .deadline import Cancelled
 
 STOPPING = 5.0  # seconds in which a call that is told to stop has ended, at the latest
 FAREWELL = 1.5  # ... when Python ends
+UNSEEN = 0.5  # seconds in which a cell may show a job that failed, or ask for its result, before it is printed
 
 _running: weakref.WeakSet[Job] = weakref.WeakSet()
 
@@ -64,8 +65,8 @@ class Job:
         self._work = work
         self._lock = threading.RLock()
         self._over = threading.Event()
-        self._asked = self._watched = self._warned = False
-        self._waiting = 0  # calls of `result` and `wait` that wait now
+        self._seen = threading.Event()  # somebody shows how it ends, or asks for it
+        self._asked = self._warned = False
         self._cancel: Callable[[], object] | None = None
         self._then: list[Callable[[Job], object]] = []
         self._value: Any = None
@@ -166,6 +167,7 @@ class Job:
         DicomlabError
             What the plain call would have raised: IncompleteRetrieve with ``instances`` and ``missing``, ...
         """
+        self.watched()
         try:
             self.wait()
         except KeyboardInterrupt:
@@ -186,17 +188,16 @@ class Job:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(over.set)
 
-        with self._waited():
-            self.then(tell)
-            try:
-                await over.wait()
-            except asyncio.CancelledError:
-                self.cancel()
-                raise
+        self.watched()
+        self.then(tell)
+        try:
+            await over.wait()
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
         return self._outcome(3)
 
     def _outcome(self, stacklevel: int) -> Any:
-        self._watched = True
         if self.error is not None:
             if isinstance(self.error.__cause__, Cancelled):
                 self.error.__cause__ = None
@@ -210,21 +211,10 @@ class Job:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended, at most so many seconds; whether it has. Ctrl-C ends the waiting, not the job."""
         end = None if timeout is None else monotonic() + timeout
-        with self._waited():
-            while not self._over.wait(0.25 if end is None else max(0.0, min(0.25, end - monotonic()))):
-                if end is not None and monotonic() >= end:
-                    return False
+        while not self._over.wait(0.25 if end is None else max(0.0, min(0.25, end - monotonic()))):
+            if end is not None and monotonic() >= end:
+                return False
         return True
-
-    @contextlib.contextmanager
-    def _waited(self) -> Generator[None, None, None]:
-        with self._lock:
-            self._waiting += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._waiting -= 1
 
     def cancel(self) -> None:
         """Ask it to stop, by C-CANCEL, and come back at once; from any thread, and as often as one likes."""
@@ -252,7 +242,7 @@ class Job:
 
     def watched(self) -> None:
         """Somebody shows how it ends: a failure need not be printed."""
-        self._watched = True
+        self._seen.set()
 
     # -- the thread ------------------------------------------------------------------------------------------------
 
@@ -279,14 +269,13 @@ class Job:
             self._took = monotonic() - self._began
             self._over.set()
             calls, self._then = self._then, []
-            unseen = self.failed and not self._watched and not self._waiting
         _running.discard(self)
         for function in calls:
             try:
                 function(self)
             except Exception as error:
                 print(f"after {self.title}: {type(error).__name__}: {error}", file=sys.stderr)
-        if unseen and sys.stderr is not None:
+        if self.failed and not self._seen.wait(UNSEEN) and sys.stderr is not None:
             with contextlib.suppress(OSError, ValueError):
                 print(repr(self), file=sys.stderr, flush=True)
 

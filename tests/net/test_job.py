@@ -287,14 +287,12 @@ def test_a_failure_that_is_asked_for_or_shown_is_not_printed_too(capfd: pytest.C
     shown = peer.retrieve("1.2.3", background=True)
     shown.watched()
     shown._thread.join()
-    hold = threading.Event()
 
     def fail(job: Job) -> None:
-        hold.wait(5)
         raise errors.StatusError("no", advice="Ask.")
 
     asked = job_of(fail)
-    threading.Timer(0.2, hold.set).start()
+    asked.wait()  # it has failed before it is asked for
     with pytest.raises(errors.StatusError, match="no"):
         asked.result()
     asked._thread.join()
