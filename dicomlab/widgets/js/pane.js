@@ -32,9 +32,10 @@ class PaneView {
     [this.rows, this.columns] = DIMENSIONS.filter((name) => name !== pane.across);
   }
 
-  /** Pixels of the screen for a pixel of the canvas. */
+  /** The canvas as large as the pane, and where the voxels lie on it; false where the pane is not laid out. */
   fit() {
     const box = this.root.getBoundingClientRect(), ratio = window.devicePixelRatio || 1;
+    if (box.width < 2 || box.height < 2) return false; // not laid out, as in a cell far away
     const width = Math.max(1, Math.round(box.width * ratio)), height = Math.max(1, Math.round(box.height * ratio));
     if (this.canvas.width !== width || this.canvas.height !== height)
       Object.assign(this.canvas, { width, height });
@@ -43,6 +44,7 @@ class PaneView {
     this.scale = Math.min((width - 8 * ratio) / wide, (height - 8 * ratio) / high) * this.zoom;
     const middle = [width / 2 + this.pan[0] * ratio, height / 2 + this.pan[1] * ratio];
     this.matrix = this.viewer.geometry.transform(this.pane, this.scale, middle);
+    return true;
   }
 
   get index() {
@@ -50,8 +52,8 @@ class PaneView {
   }
 
   draw() {
-    const { viewer, pane } = this;
-    this.fit();
+    const { viewer } = this;
+    if (!this.fit()) return;
     const context = this.canvas.getContext("2d", { alpha: false });
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = "#000";

@@ -35,7 +35,7 @@ class Viewer {
     this.model.off("msg:custom", this.heard);
     for (const [event, call] of this.changed) this.model.off(event, call);
     window.removeEventListener(PLACES, this.linked);
-    this.observer?.disconnect();
+    for (const observer of this.observers || []) observer.disconnect();
     this.voxels = null;
   }
 
@@ -113,8 +113,9 @@ class Viewer {
     for (const view of this.views) this.listen(view);
     this.root.setAttribute("aria-label", `Viewer of ${words.title}`);
     this.root.replaceChildren(...this.parts());
-    this.observer = new ResizeObserver(() => this.later());
-    this.observer.observe(this.root);
+    this.observers = [new ResizeObserver(() => this.later()), new IntersectionObserver(() => this.later())];
+    for (const one of [this.root, ...this.views.map((view) => view.root)])
+      for (const observer of this.observers) observer.observe(one);
     this.arrange();
     this.live.textContent = this.spoken();
     this.draw();
@@ -251,7 +252,7 @@ class Viewer {
   number(value, layer) {
     if (Number.isNaN(value)) return "no value";
     if (layer.exact) return String(Number(value.toPrecision(7)));
-    return String(Number(value.toFixed(Math.max(0, Math.min(12, 1 - Math.floor(Math.log10(layer.slope)))))));
+    return String(Number(value.toFixed(Math.max(0, Math.min(12, -1 - Math.floor(Math.log10(layer.slope)))))));
   }
 
   spoken() {
@@ -298,8 +299,8 @@ class Viewer {
   magnify(view, by, at = null) {
     const before = at && undone(view.matrix, at);
     view.zoom = Math.max(0.2, Math.min(40, view.zoom * by));
-    if (at) {
-      view.fit(); // the place under the pointer stays there
+    if (at && view.fit()) {
+      // the place under the pointer stays there
       const after = applied(view.matrix, before);
       view.pan = [view.pan[0] + (at[0] - after[0]) / view.ratio, view.pan[1] + (at[1] - after[1]) / view.ratio];
     }
