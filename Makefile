@@ -1,14 +1,14 @@
 # Two commands on a machine with Python 3.11 or later, make and git:
 #   make demo     an embedded PACS, and the main job done on it: query, filter, retrieve, volume, picture
 #   make test     ruff, mypy and pytest
-# The others: lab, peers, benchmarks, soak, clean.   PYTHON=python3.12 make demo   chooses the interpreter.
+# The others: lab, peers, benchmarks, faults, soak, clean.   PYTHON=python3.12 make demo   chooses the interpreter.
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lab peers benchmarks soak clean
+.PHONY: help demo test lab peers benchmarks faults soak clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -36,6 +36,9 @@ peers:
 
 benchmarks: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(ROWS),,--markdown docs/benchmarks.md)
+
+faults: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.faults $(FAULTS) $(if $(FAULTS),,--markdown docs/faults.md)
 
 soak: $(VENV)/.dev $(VENV)/.fuzz
 	$(BIN)/python -m pytest -m soak --timeout 7200
