@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from . import filemeta, whole
-from .cachefolder import CacheFolder, Draft
+from .cachefolder import CacheFolder
+from .draft import Draft
 from .encoding import walk
 from .errors import BadData, CacheError
 from .instances import WANTED

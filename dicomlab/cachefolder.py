@@ -19,15 +19,14 @@ from pathlib import Path
 import xxhash
 
 from . import filemeta, phi
+from .draft import NEW_FILE, Draft
 from .errors import BadData, CacheError
 from .index import Row
 from .instances import WANTED
 
-PART = 1 << 18  # bytes that are gathered before they are written,
-WRITE = 1 << 15  # and bytes of one write: for large ones the system looks for large pages, several times as dear
+PART = 1 << 18  # bytes that are gathered before they are written
 _INCOMING, QUARANTINE, ASIDE = "incoming", "quarantine", "aside"
 _FINAL = re.compile(r"[0-9a-f]{32}\.dcm\Z")
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES, errno.EXDEV}
 _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # what the process lacks; it says nothing of the file
 _NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO}
@@ -170,72 +169,6 @@ def name_of(node: str, uid: str) -> str:
     return blake2b(f"{node}\0{uid}".encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-class Draft:
-    """A temporary file of the cache: open, written, closed, then given a name by `CacheFolder.settle`.
-
-    `discard` removes it whatever became of it; a name that it was given stays.
-    """
-
-    def __init__(self, path: str, start: int) -> None:
-        self.path, self.handle, self.start = path, -1, start
-        self.modified = 0  # st_mtime_ns, once closed
-        self.size = 0  # bytes of the file, once closed
-        self._began = False
-        try:
-            self.handle = os.open(path, _FLAGS, 0o600)
-        except OSError:
-            self.path = ""
-            raise
-        except BaseException:  # Ctrl-C while it was made
-            self.discard()
-            raise
-
-    def write(self, data: memoryview, head: bytes = b"") -> None:
-        """Write the next part of the data set; with the head before it where it is known already."""
-        done = 0
-        if not self._began:
-            self._began = True
-            if not head:
-                os.lseek(self.handle, self.start, os.SEEK_SET)
-            elif hasattr(os, "writev"):
-                done = os.writev(self.handle, (head, data[:WRITE]))
-            while done < len(head):
-                done += os.write(self.handle, head[done:])
-            done -= len(head)
-        while done < len(data):
-            done += os.write(self.handle, data[done : done + WRITE])
-
-    def close(self, head: bytes = b"") -> None:
-        """Write the head where that is still to be done, and close the file."""
-        if head:  # last, so that a file without it is no DICOM
-            os.lseek(self.handle, 0, os.SEEK_SET)
-            done = 0
-            while done < len(head):
-                done += os.write(self.handle, head[done:])
-        status = os.fstat(self.handle)
-        self.modified, self.size = status.st_mtime_ns, status.st_size
-        self._close()
-
-    def _close(self) -> None:
-        handle, self.handle = self.handle, -1
-        if handle >= 0:
-            os.close(handle)
-
-    def __del__(self) -> None:
-        self.discard()
-
-    def discard(self) -> None:
-        """Close and remove the temporary file; may be called twice."""
-        if self.path:
-            try:
-                with suppress(OSError):
-                    self._close()
-            finally:  # Ctrl-C while it was closed
-                with suppress(OSError):
-                    os.unlink(self.path)
-                self.path = ""
-
-
 def inspect(path: Path) -> tuple[str, str, str] | None:
     """Node, digest and transfer syntax of a file whose bytes are those it was written with; else None.
 
@@ -339,7 +272,7 @@ def _prepare(root: Path, probe: str) -> None:
                 os.chmod(root, 0o700)
         os.makedirs(root / _INCOMING, mode=0o700, exist_ok=True)
         path = root / _INCOMING / probe
-        os.close(os.open(path, _FLAGS, 0o600))
+        os.close(os.open(path, NEW_FILE, 0o600))
         os.unlink(path)
     except OSError as error:
         raise CacheError(f"the cache {root} cannot be written ({error.strerror})", advice=advice) from error

@@ -19,8 +19,8 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
     if path.name != "__main__.py"  # `python -m` uses the package as a notebook does; nothing imports it
 }
-FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "folder", "geometry", "index", "instances"}
-FILES |= {"codecs", "encapsulated", "exports", "extensions", "montage"}
+FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "draft", "folder", "geometry", "index"}
+FILES |= {"codecs", "instances", "encapsulated", "exports", "extensions", "montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
 FILES |= {"contours", "outgoing", "regular", "resample", "transcoding"}
 FILES |= {"arranging", "functionalgroups", "lookup", "realworld", "imageheader", "repeats", "sides", "stacks", "volume"}

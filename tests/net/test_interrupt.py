@@ -25,7 +25,7 @@ from support import ROOT, free_port
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.cache import Cache
-from dicomlab.cachefolder import Draft
+from dicomlab.draft import Draft
 from dicomlab.index import Index
 from dicomlab.net.deadline import Deadline
 from dicomlab.net.node import Node

@@ -20,7 +20,8 @@ from support import free_port
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.cache import Cache, Outcome, Receipt
-from dicomlab.cachefolder import CacheFolder, Draft
+from dicomlab.cachefolder import CacheFolder
+from dicomlab.draft import Draft
 from dicomlab.net import parallel
 from dicomlab.net.deadline import Cancelled, Deadline
 from dicomlab.net.node import Node
