@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -138,19 +138,30 @@ def _paths(instances: Any) -> list[str]:
         found = column.tolist() if isinstance(column, pd.Series) else [column]
     elif isinstance(instances, pd.DataFrame):
         raise InvalidRequest("the table has no column path", advice=_TAKES)
-    elif isinstance(instances, Iterable):
+    elif isinstance(instances, Iterable) and not isinstance(instances, bytes | Mapping) and not _one_thing(instances):
         found = list(instances)
     else:
-        raise InvalidRequest(f"{instances!r} is no table of instances and no path", advice=_TAKES)
+        raise InvalidRequest(f"{_shown(instances)} is no table of instances and no path", advice=_TAKES)
     paths = []
     for path in found:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-            said = repr(path) if isinstance(path, str | int | float | None) else f"a {type(path).__name__} in a list"
-            raise InvalidRequest(f"{said} is no path", advice=_TAKES)
+            raise InvalidRequest(f"{_shown(path)} in a list is no path", advice=_TAKES)
         paths.append(os.path.expanduser(phi.real(path)))
     if not paths:
         raise InvalidRequest("nothing is selected", advice="Choose at least one instance.")
     return [str(path) for path in dict.fromkeys(paths)]
+
+
+def _one_thing(thing: Any) -> bool:
+    """Whether it is the values of an array, or a data set, of which no part is a path."""
+    if isinstance(thing, np.ndarray | xr.DataArray):
+        return thing.dtype.kind not in "OU"
+    return hasattr(thing, "to_json_dict")  # a Dataset of pydicom, which need not be imported to know it
+
+
+def _shown(thing: Any) -> str:
+    """A plain value as it is, anything else by its type: a data set would fill the screen."""
+    return repr(thing) if isinstance(thing, str | int | float | None) else f"an object of type {type(thing).__name__}"
 
 
 def _load(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from itertools import permutations
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -96,8 +97,15 @@ def _wanted(sides: Mapping[str, Any]) -> dict[int, tuple[str, Any, int]]:
             raise InvalidRequest(f"{wanted[row][0]} and {letter} name one axis")
         if isinstance(value, slice) and value.step is not None:
             raise InvalidRequest("a range of patient coordinates takes no step")
+        ends = (value.start, value.stop) if isinstance(value, slice) else (value,)
+        if not all(_number(end) or (end is None and isinstance(value, slice)) for end in ends):
+            raise InvalidRequest(f"{letter}={value!r} is no place", advice="Give mm, or a slice of them.")
         wanted[row] = (letter, value, sign)
     return wanted
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
 
 
 def axis_of_rows(matrix: Floats) -> tuple[str, str, str]:

@@ -241,7 +241,7 @@ def test_an_empty_choice_is_an_error_and_a_table_needs_only_its_paths(tmp_path, 
             load(nothing)
     with pytest.raises(InvalidRequest, match="folder"):
         load(tmp_path)
-    with pytest.raises(InvalidRequest, match="a DataFrame in a list is no path"):  # an item of groupby
+    with pytest.raises(InvalidRequest, match="an object of type DataFrame in a list is no path"):  # an item of groupby
         load(("1.2.3", pd.DataFrame({"path": ["a"]}))[1:])
     monkeypatch.setenv("HOME", str(tmp_path))
     assert load(f"~/{paths[0].name}").sizes["z"] == 1  # as scan takes it
@@ -264,3 +264,23 @@ def test_a_clean_series_warns_of_nothing(tmp_path):
 def test_the_examples_of_the_docstrings_run(module):
     failed, tried = doctest.testmod(module)
     assert tried and not failed
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [
+        (None, "None is no table"), (3, "3 is no table"), (b"a.dcm", "type bytes is no table"),
+        ({"path": "a.dcm"}, "type dict is no table"), (np.zeros((2, 3)), "type ndarray is no table"),
+        (slices.stack([0])[0], "type Dataset is no table"), ([1], "1 in a list is no path"),
+        ([b"a.dcm"], "type bytes in a list is no path"), (slices.stack([0]), "type Dataset in a list is no path"),
+    ],
+)  # fmt: skip
+def test_what_is_no_table_and_no_path_is_named_by_its_type(thing, said):  # R0.4
+    with pytest.raises(InvalidRequest, match=f"{said}.*load takes a table of instances, or paths of files"):
+        load(thing)
+
+
+def test_paths_may_come_as_a_generator_a_set_or_an_array(tmp_path):
+    paths = slices.write(tmp_path, slices.stack([0, 2]))
+    for given in ((path for path in paths), set(paths), np.array([str(path) for path in paths])):
+        assert load(given).shape == (2, 4, 3)

@@ -142,6 +142,9 @@ def test_sel_takes_the_sides_of_the_patient(tmp_path):
         volume.dicom.sel(S=40)
     with pytest.raises(InvalidRequest, match="no side"):
         volume.dicom.sel(Q=1)
+    for place in ("a", None, float("nan"), slice("a", 3), [1, 2]):
+        with pytest.raises(InvalidRequest, match=r"is no place\. Give mm"):
+            volume.dicom.sel(S=place)
     with pytest.raises(InvalidRequest, match="one axis"):
         volume.dicom.sel(S=1, I=2)
 

@@ -177,8 +177,9 @@ class Structures(Instance):
             raise InvalidRequest(f"several regions of interest are named {roi!r}", advice=f"Take a number: {numbers}.")
         names = [str(name) for name in self.rois.ROIName]
         near = did_you_mean(roi, names) if isinstance(roi, str) else ""
-        some = f"{', '.join(map(repr, names[:8]))}{', ...' if len(names) > 8 else ''}" if names else "empty"
-        raise InvalidRequest(f"there is no region of interest {roi!r}{near}", advice=f"The table .rois is {some}.")
+        some = f"{', '.join(map(repr, names[:8]))}{', ...' if len(names) > 8 else ''}" or "none at all"
+        are = "are" if len(names) > 1 else "is"
+        raise InvalidRequest(f"there is no region of interest {roi!r}{near}", advice=f"There {are} {some}: see .rois.")
 
     def facts(self) -> Iterable[tuple[str, str]]:
         count = len(self.rois)
