@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import phi
 from .errors import BadData, BadFile, InvalidRequest
 from .headers import read
 from .headertable import Headers
@@ -87,7 +88,7 @@ def _of_table(frame: pd.DataFrame) -> Iterator[Outgoing]:
             "these rows name no files: there is no column path",
             advice="retrieve() or scan() give a table that does; matches of find() are still in the archive.",
         )
-    paths = [str(path) if isinstance(path, str | os.PathLike) else "" for path in frame["path"].tolist()]
+    paths = [str(phi.real(path)) if isinstance(path, str | os.PathLike) else "" for path in frame["path"].tolist()]
     if all(name in frame.columns for name in _UIDS):
         columns = [[value if isinstance(value, str) else "" for value in frame[name].tolist()] for name in _UIDS]
     else:
@@ -107,7 +108,7 @@ def _of_table(frame: pd.DataFrame) -> Iterator[Outgoing]:
 
 def _of_place(place: Place) -> Iterator[Outgoing]:
     """A file that is given alone is sent as it is; of a folder or DICOMDIR what a scan finds, and what it finds bad."""
-    path = os.path.expanduser(os.fspath(place))
+    path = os.path.expanduser(os.fspath(phi.real(place)))
     found = gather([path])
     rows = [Outgoing(one) for one in found.paths]
     for number, row in enumerate(rows):

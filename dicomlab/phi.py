@@ -124,7 +124,9 @@ def day(text: str, back: bool = False) -> str:
     try:
         if match is None:
             return ""
-        there = dt.date(int(match[1]), int(match[3]), int(match[4])) + dt.timedelta(weeks=WEEKS if back else -WEEKS)
+        there = dt.date(int(match[1]), int(match[3]), int(match[4]))
+        if back or there.year >= _LAST:  # else it is moved already
+            there += dt.timedelta(weeks=WEEKS if back else -WEEKS)
     except (ValueError, OverflowError):
         return ""
     return f"{there.year:04d}{match[2]}{there.month:02d}{match[2]}{there.day:02d}{text[match.end() :]}"
@@ -210,7 +212,7 @@ def _moved(found: Any) -> Any:
     import pandas as pd
 
     try:
-        return found - pd.Timedelta(weeks=WEEKS)
+        return found - pd.Timedelta(weeks=WEEKS) if found.year >= _LAST else found
     except (ValueError, OverflowError):  # beyond what 64 bits of nanoseconds hold
         return pd.NaT
 
@@ -294,7 +296,8 @@ def _column(name: str, column: pd.Series) -> Any:
         return None
     if column.dtype.kind == "M":
         earliest = pd.Timestamp.min + pd.Timedelta(weeks=WEEKS)
-        return column.where(column > earliest) - pd.Timedelta(weeks=WEEKS) if hides(*where) else None
+        moved = column.where(column > earliest) - pd.Timedelta(weeks=WEEKS)
+        return moved.where(column.isna() | (column.dt.year >= _LAST), column) if hides(*where) else None
     if column.dtype.kind in "iufbm" or (column.dtype != object and not _kind(*where)) or column.isna().all():
         return None
     if column.dtype == object:  # several values, items of sequences, bytes

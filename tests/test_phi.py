@@ -196,6 +196,7 @@ def test_dates_keep_their_order_distance_and_day_of_the_week():
     moved = phi.frame(pd.DataFrame({"StudyDate": days})).StudyDate
     assert (moved.diff().dropna() == days.diff().dropna()).all() and (moved.dt.day_of_week == days.dt.day_of_week).all()
     assert moved.dt.year.max() < 1890
+    assert phi.frame(pd.DataFrame({"StudyDate": moved})).StudyDate.equals(moved)  # what is hidden is not hidden again
     assert phi.named("StudyDate", "20240506-20240507")[:2] == "18" == phi.named("StudyDate", "-20240506")[1:3]
     assert "2024" not in phi.named("StudyDate", "20240506-20240507") + phi.named("StudyDate", "2024")
     assert phi.named("AcquisitionDateTime", "20240506120000-0500").endswith("120000-0500")
@@ -240,3 +241,16 @@ def test_files_pixels_uids_times_and_numbers_stay_as_they_are(planted):
     same = [name for name in open_table if "UID" in name or name.endswith("Time") or name in ("Modality", "Rows")]
     assert len(same) > 8
     pd.testing.assert_frame_equal(table[same], open_table[same], check_like=True)
+
+
+def test_rows_with_hidden_paths_can_be_sent_and_shown_with_pictures(planted):
+    table = dl.scan(planted)
+    with dl.options.set(phi=True), dl.demo_pacs() as pacs, dl.options.set(phi=False):
+        sent = [pacs.store(table), pacs.store(table.path.tolist()), pacs.store(planted.parent)]
+        for answer in sent:
+            assert answer.stored.all() and answer.path.tolist() == table.path.tolist()
+            clean(answer.to_string(), answer.attrs)
+        assert sent[0].StudyDate.equals(table.StudyDate)
+        picker = dl.pick(table)
+        assert picker._files(0) == [str(planted)]
+        clean(picker.get_state())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from .. import phi
 from ..errors import DicomlabError, IncompleteStore, Interrupted, InvalidRequest
 from ..outgoing import Outgoing, outgoing
 from ..progress import reporter
@@ -81,7 +82,7 @@ def store(
         "cancelled": isinstance(sending.cause, KeyboardInterrupt | Cancelled),
         "elapsed": round(deadline.elapsed, 3),
     }
-    return _end(node, frame, sending, errors)
+    return _end(node, phi.frame(frame), sending, errors)
 
 
 def _before(node: Node, what: Any) -> set[int]:
@@ -100,7 +101,7 @@ def _frame(what: Any, items: list[Outgoing], sent: dict[int, Sent]) -> pd.DataFr
     table = isinstance(what, pd.DataFrame)
     frame = what.copy() if table else pd.DataFrame(index=pd.RangeIndex(len(items)))
     names: dict[str, list[Any]] = {
-        "path": [item.path or None for item in items],
+        "path": [phi.path(item.path) if item.path else None for item in items],
         "SOPInstanceUID": [item.sop_instance or None for item in items],
         "SOPClassUID": [item.sop_class or None for item in items],
         "TransferSyntaxUID": [item.transfer_syntax or None for item in items],
@@ -112,7 +113,7 @@ def _frame(what: Any, items: list[Outgoing], sent: dict[int, Sent]) -> pd.DataFr
         "stored": ("boolean", [one.stored for one in sent.values()]),
         "status": ("Int64", [one.status.code if one.status else None for one in sent.values()]),
         "meaning": ("string", [one.status.meaning if one.status else None for one in sent.values()]),
-        "comment": ("string", [one.comment or None for one in sent.values()]),
+        "comment": ("string", [phi.said(one.comment) or None for one in sent.values()]),
         "sent_as": ("string", [one.syntax or None for one in sent.values()]),
         "context": ("Int64", [one.context for one in sent.values()]),
         "seconds": ("Float64", [one.seconds for one in sent.values()]),

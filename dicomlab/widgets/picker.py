@@ -15,6 +15,7 @@ import pandas as pd
 import traitlets
 from itables.widget import ITable
 
+from .. import phi
 from ..cache import Cache
 from ..errors import DicomlabError, InvalidRequest
 from ..level import UNIQUE_KEYS, QueryLevel
@@ -267,7 +268,7 @@ class Picker(ITable):
 
     def _files(self, row: int) -> Sequence[str | Path]:
         if "path" in self._table.columns:
-            return [str(self._table["path"].iloc[row])]
+            return [str(phi.real(self._table["path"].iloc[row]))]
         assert self.cache is not None
         return [entry.path for entry in self.cache.instances(self._node, addresses(self._table.iloc[row]))]
 

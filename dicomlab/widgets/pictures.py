@@ -11,6 +11,7 @@ from queue import LifoQueue
 import numpy as np
 import xarray as xr
 
+from .. import phi
 from ..errors import GeometryError
 from ..instances import instances
 from ..montage import aspect, grey
@@ -55,7 +56,7 @@ def _middle(paths: Sequence[str | Path]) -> Path | None:
     if len(paths) == 1 or len(paths) > MOST_HEADERS:
         return Path(paths[len(paths) // 2])
     table = instances([str(path) for path in paths]).sort_values("InstanceNumber", kind="stable")
-    return Path(str(table["path"].iloc[len(table) // 2]))
+    return Path(str(phi.real(table["path"].iloc[len(table) // 2])))
 
 
 def _stretch(volume: xr.DataArray) -> float:
