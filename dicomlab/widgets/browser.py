@@ -20,6 +20,7 @@ from .nodepicker import NodePicker
 from .patients import PATIENT, patients_of, studies_of
 from .peers import Asked, Work
 from .picker import Picker
+from .sending import SendPanel
 from .unsaved import Said
 
 MOST_LISTED = 50  # studies whose series are asked for because they are chosen
@@ -47,6 +48,8 @@ class Browser(ipywidgets.VBox):
         The form, and a picker for each level; what is chosen in one narrows the next.
     instances
         Table of what the last retrieval brought, or None.
+    sending
+        Sends it to another node; ``sending.results`` says what became of each instance.
     looking
         What was loaded of it (``looking.volumes``) and the viewer.
     """
@@ -64,7 +67,7 @@ class Browser(ipywidgets.VBox):
         self.said = Said()
         self.retrieve_button = ipywidgets.Button(description="Retrieve", button_style="primary", disabled=True)
         self.view_button = ipywidgets.Button(description="View", disabled=True)
-        self.sending = Said(_sending(peer))
+        self.sending = SendPanel(self.node)
         self._places = {what: ipywidgets.VBox() for what in ("query", "retrieval")}
         self.looking = Looking(self.said)
         self._levels = {
@@ -142,7 +145,7 @@ class Browser(ipywidgets.VBox):
     def close(self) -> None:
         """Take it away, and end what it runs (R15.11)."""
         self._drop(*self._places)
-        for widget in (self.patients, self.studies, self.series, self.form):
+        for widget in (self.patients, self.studies, self.series, self.form, self.sending):
             widget.close()
         super().close()
 
@@ -191,6 +194,7 @@ class Browser(ipywidgets.VBox):
         for picker in (self.patients, self.studies, self.series):
             _put(picker, pd.DataFrame(), ())
         self.looking.clear()
+        self.sending.offer(None)
         for box in self._places.values():
             box.children = ()
         self.retrieve_button.disabled = self.view_button.disabled = True
@@ -214,7 +218,8 @@ class Browser(ipywidgets.VBox):
         _put(self.series, pd.DataFrame(), ())
         for name, rows in (("Patients", patients), ("Studies", found), ("Series", ())):
             self._levels[name].layout.display = "" if len(rows) else "none"
-        said = [f"{len(found):,} studies of {len(patients):,} patients.", *job.warnings]
+        said = [f"{_many(len(found), 'study', 'studies')} of {_many(len(patients), 'patient', 'patients')}."]
+        said += job.warnings
         self.form.say("\n".join([*said, words_of(job.error)] if job.error else said), busy=False)
         self._count()
 
@@ -277,8 +282,8 @@ class Browser(ipywidgets.VBox):
         counts = rows[word] if word in rows else pd.Series(dtype="Int64")
         many = f", {int(counts.sum()):,} instances as the archive says" if counts.notna().any() else ""
         here = f", {int(self.series.selected['here'].sum()):,} of them here" if level == "Series" and many else ""
-        name = "series" if level == "Series" else "study" if len(rows) == 1 else "studies"
-        self.said.say(f"{len(rows):,} {name} chosen{many}{here}.")
+        name = "series" if level == "Series" else "studies"
+        self.said.say(f"{_many(len(rows), 'series' if name == 'series' else 'study', name)} chosen{many}{here}.")
 
     def _arrived(self, job: Work) -> None:
         came = 0 if job.partial is None else len(job.partial)
@@ -286,10 +291,15 @@ class Browser(ipywidgets.VBox):
             positions = self.series.selected_rows
             self._show_series(_uids(self.studies.selected))
             self.series.choose(positions)
+        self.sending.offer(job.partial)
         self.instances = job.partial
         self.retrieve_button.disabled, self.view_button.disabled = self.selected.empty, not came
         said = [f"{came:,} instances are here.", *job.warnings]
         self.said.say("\n".join([*said, words_of(job.error)] if job.error else said))
+
+
+def _many(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _put(picker: Picker, table: pd.DataFrame, names: Sequence[str]) -> None:
@@ -299,13 +309,6 @@ def _put(picker: Picker, table: pd.DataFrame, names: Sequence[str]) -> None:
 
 def _uids(studies: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(studies["StudyInstanceUID"])) if len(studies) else []
-
-
-def _sending(peer: Asked) -> str:
-    """What can be said of sending (R15.6): there is no panel for it."""
-    if not callable(getattr(peer, "store", None)):
-        return "This version cannot send: a peer has no store."
-    return "There is no panel for sending: write peer.store(browser.instances)."
 
 
 def browse(peer: Asked) -> Browser:
@@ -327,7 +330,7 @@ def browse(peer: Asked) -> Browser:
     >>> with dl.demo_pacs() as pacs:
     ...     browser = dl.browse(pacs)
     """
-    if not all(callable(getattr(peer, name, None)) for name in ("find", "retrieve", "echo", "at")):
+    if not all(callable(getattr(peer, name, None)) for name in ("find", "retrieve", "store", "diagnose", "at")):
         raise InvalidRequest(
             f"browse takes a peer, not {type(peer).__name__}", advice="Write dl.browse(dl.connect(...))."
         )

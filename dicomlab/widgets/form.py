@@ -206,7 +206,7 @@ class Form(Unsaved):
         """What it is for, without what is typed in."""
         return f"Form of {len(self.fields)} keys: {', '.join(self.fields)}"
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         try:
             return f"Form {self.code()}"
         except InvalidRequest as error:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import ipywidgets
+import pandas as pd
 
 from ..errors import InvalidRequest
 from .form import words_of
@@ -15,7 +16,7 @@ from .unsaved import Said
 
 
 class NodePicker(ipywidgets.VBox):
-    """The nodes of nodes.toml and the one that is asked now, with what the last test of each said.
+    """The nodes of nodes.toml and the one that is asked now, with what the last test of each said (R2.2).
 
     Attributes
     ----------
@@ -63,7 +64,7 @@ class NodePicker(ipywidgets.VBox):
         if name == self.title or self._listing:
             return
         try:
-            self.peer = self._first if name == self._title(self._first) else self._first.at(name)
+            self.peer = self.at(name)
         except InvalidRequest as error:
             self.said.say(words_of(error))
             self.choice.value = self.title
@@ -73,20 +74,30 @@ class NodePicker(ipywidgets.VBox):
         for function in self._callbacks:
             function(self.peer)
 
+    def at(self, name: str) -> Asked:
+        """The peer at a node that is listed.
+
+        Raises
+        ------
+        InvalidRequest
+            There is no such node.
+        """
+        return self._first if name == self._title(self._first) else self._first.at(name)
+
     def test(self) -> threading.Thread:
-        """Ask the chosen node whether it answers; the kernel stays free, and the thread is given back."""
+        """Look what works with the chosen node; the kernel stays free, and the thread is given back."""
         peer, title = self.peer, self.title
         self.said.say(f"{title}: asking ...")
-        thread = threading.Thread(target=self._echo, args=(peer, title), name="dicomlab node test", daemon=True)
+        thread = threading.Thread(target=self._look, args=(peer, title), name="dicomlab node test", daemon=True)
         thread.start()
         return thread
 
-    def _echo(self, peer: Asked, title: str) -> None:
+    def _look(self, peer: Asked, title: str) -> None:
         try:
-            said = f"answers in {1000 * peer.echo():.0f} ms"
+            said = _result(peer.diagnose(progress=False))
         except Exception as error:
             said = words_of(error)
-        self.results[title] = f"{title}: {said} ({time.strftime('%H:%M:%S')})"
+        self.results[title] = f"{title} ({time.strftime('%H:%M:%S')}): {said}"
         if title == self.title:
             self.said.say(self.results[title])
 
@@ -129,3 +140,12 @@ class NodePicker(ipywidgets.VBox):
         self.choice.options = list(dict.fromkeys([self._title(self._first), *named]))
         self.choice.value = chosen
         self._listing = False
+
+
+def _result(table: pd.DataFrame) -> str:
+    """What a diagnosis comes to, and what failed with what to do."""
+    echo = table.seconds[(table.check == "C-ECHO") & (table.result == "ok")]
+    first = [f"answers in {1000 * echo.iloc[0]:.0f} ms"] if len(echo) else []
+    first.append("one may query and retrieve" if table.attrs["ok"] else "one cannot query and retrieve")
+    failed = table[table.result == "failed"]
+    return "\n".join([f"{', '.join(first)}.", *(f"{row.check}: {row.means} {row.do}" for row in failed.itertuples())])

@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import pandas as pd
 
 from ..cache import Cache
 from .jobview import Job
-
-
-class Address(Protocol):
-    """A node: who it is, and what we may do there."""
-
-    name: str
-    identity: str
-    allow: frozenset[str]
-
-
-class Book(Protocol):
-    """The named nodes of the user."""
-
-    def __iter__(self) -> Iterator[str]:
-        """Their names."""
-
-    def add(self, name: str, node: Any) -> None:
-        """Add one."""
-
-    def save(self) -> None:
-        """Keep them."""
 
 
 class Work(Job, Protocol):
@@ -49,8 +28,8 @@ class Asked(Protocol):
     node: Any
     cache: Cache
 
-    def echo(self) -> float:
-        """Round-trip time in seconds."""
+    def diagnose(self, *, progress: Any) -> pd.DataFrame:
+        """What works and what does not, one row a check."""
 
     def find(self, level: str, *, background: bool, **keys: Any) -> Any:
         """A query as `Work`."""
@@ -58,8 +37,11 @@ class Asked(Protocol):
     def retrieve(self, what: Any, *, background: bool) -> Any:
         """A retrieval as `Work`."""
 
+    def store(self, what: Any, *, errors: str, background: bool) -> Any:
+        """Sending as `Work`."""
+
     def nodes(self) -> Any:
-        """The `Book` of named nodes."""
+        """The named nodes of the user, by name; `add` and `save` change them."""
 
     def at(self, node: str) -> Asked:
         """A peer at another node."""

@@ -24,6 +24,7 @@ from ..tables import addresses
 from .code import Code
 from .pages import columns_shown, page, plain
 from .pictures import Pictures
+from .unsaved import in_kernel
 
 _HERE = Path(__file__).parent
 HINT = "A click chooses a row, Ctrl adds one, Shift takes all between; by keyboard the arrows and Space."
@@ -212,7 +213,10 @@ class Picker(ITable):
         return f"Picker of {count:,} {one if count == 1 else many}, {len(self._rows):,} chosen"
 
     def __repr__(self) -> str:
-        """With the rows, for where no widget can be drawn; a notebook keeps the summary alone."""
+        """With the rows where no widget can be drawn; a notebook, which keeps it, gets the summary alone."""
+        return self.summary if in_kernel() else str(self)
+
+    def __str__(self) -> str:
         rows = plain(self._table, columns_shown(self._table, self._columns))
         chosen = set(self._rows)
         rows.insert(0, "chosen", ["*" if row in chosen else "" for row in range(len(rows))])
@@ -220,8 +224,8 @@ class Picker(ITable):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None and "ipykernel" in sys.modules:
-            bundle[0]["text/plain"] = self.summary
+        if bundle is not None:
+            bundle[0]["text/plain"] = repr(self)
         return bundle
 
     def close(self) -> None:

@@ -11,6 +11,11 @@ import anywidget
 HERE = Path(__file__).parent
 
 
+def in_kernel() -> bool:
+    """Whether what is shown may be saved in a notebook: then no repr says what a patient's name is."""
+    return "ipykernel" in sys.modules
+
+
 class Unsaved(anywidget.AnyWidget):
     """Tells every browser that opens it what to show; none of it is a synchronised trait.
 
@@ -45,9 +50,15 @@ class Unsaved(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None and "ipykernel" in sys.modules:
-            bundle[0]["text/plain"] = self.summary
+        if bundle is not None:
+            bundle[0]["text/plain"] = repr(self)
         return bundle
+
+    def __repr__(self) -> str:
+        return self.summary if in_kernel() else str(self)
+
+    def __str__(self) -> str:
+        return self.summary
 
 
 class Said(Unsaved):
@@ -77,5 +88,5 @@ class Said(Unsaved):
         self.text = text
         self.tell(kind="content", text=text)
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return self.text

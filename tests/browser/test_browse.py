@@ -27,10 +27,10 @@ def rows(notebook, level):
 def test_a_series_is_found_chosen_retrieved_and_seen(notebook):  # R15.1, R15.3, R15.4
     page = notebook.page
     page.locator(".jp-OutputArea").get_by_role("button", name="Test", exact=True).click()
-    page.get_by_text("answers in").wait_for()
+    page.get_by_text("one may query and retrieve").wait_for()
     page.get_by_label("Patient's Name").fill("DOE^J*")
     page.locator(".jp-OutputArea").get_by_role("button", name="Query", exact=True).click()
-    page.get_by_text("2 studies of 1 patients.").wait_for()
+    page.get_by_text("2 studies of 1 patient.").wait_for()
     rows(notebook, "Studies").nth(1).click()
     rows(notebook, "Series").first.click()
     page.get_by_text("1 series chosen, 48 instances as the archive says, 0 of them here.").wait_for()
@@ -56,7 +56,7 @@ def test_a_saved_notebook_names_nobody(notebook):  # R15.10
     page = notebook.page
     page.get_by_label("Patient's Name").fill("DOE^J*")
     page.locator(".jp-OutputArea").get_by_role("button", name="Query", exact=True).click()
-    page.get_by_text("2 studies of 1 patients.").wait_for()
+    page.get_by_text("2 studies of 1 patient.").wait_for()
     rows(notebook, "Studies").nth(1).click()
     rows(notebook, "Series").first.wait_for()
     page.evaluate("window.jupyterapp.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState')")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 
 import numpy as np
@@ -41,7 +42,7 @@ def ask(browser, **keys):
     browser.form.clear()
     browser.form.set(**keys)
     browser.form.submit()
-    until(lambda: "studies of" in browser.form._status)
+    until(lambda: " patient" in browser.form._status)
 
 
 def shown(browser) -> set[str]:
@@ -171,7 +172,8 @@ def test_a_node_is_tested_chosen_and_added(pacs, own_folders):  # R15.1, R1.3
         node.save_button.click()
         assert node.choice.value == "third" and dl.nodes()["third"].port == 1
         node.test().join(60)
-        assert "third" in node.said.text and "answers" not in node.said.text
+        assert node.said.text.startswith("third (") and "answers" not in node.said.text
+        assert "cannot query" in node.said.text and "TCP: " in node.said.text
         with pytest.raises(InvalidRequest, match="a node 'third' already"):
             node.add("third", "THIRD@localhost:1")
         browser.close()
@@ -188,8 +190,39 @@ def test_closing_ends_what_runs():  # R15.11
         assert pacs.jobs == ()
 
 
-def test_that_sending_waits_is_said_plainly(browser):  # R15.6
-    assert browser.sending.text == "This version cannot send: a peer has no store."
+def test_what_was_retrieved_is_sent_to_a_named_node_and_what_failed_is_sent_again(pacs, tmp_path):  # R15.6
+    with dl.demo_pacs(Holdings.of([slices.image(np.zeros((2, 2), np.int16), None, 1)])) as other:
+        book = dl.nodes()
+        book.add("other", other.node)
+        book.add("read only", dl.connect(f"DEMO@127.0.0.1:{other.node.port}").node)
+        book.save()
+        browser = dl.browse(pacs)
+        ask(browser, PatientID="DEMO-001")
+        browser.studies.choose([0, 1])
+        browser.retrieve()
+        until(lambda: browser.instances is not None)
+        panel = browser.sending
+        assert panel.layout.display == "" and panel.series.table.instances.tolist() == [32, 48]
+        panel.send_button.click()
+        assert panel.said.text.startswith("nothing is selected")  # an empty choice is never everything
+
+        panel.series.choose([0])
+        panel.target.value = "read only"
+        panel.send_button.click()
+        assert "read-only" in panel.said.text and panel.results is None
+        panel.target.value = "other"
+        lost = panel.selected.path.iloc[3]
+        os.rename(lost, tmp_path / "aside")
+        panel.send_button.click()
+        until(lambda: panel.said.text.startswith("31 of 32 instances are stored."))
+        assert not panel.retry_button.disabled
+        assert "comment" in panel.rows._dt_args["table_html"] and len(panel.rows.table) == 32
+        os.rename(tmp_path / "aside", lost)
+        panel.retry_button.click()
+        until(lambda: panel.said.text.startswith("32 of 32 instances are stored."))
+        assert len(other.find("SERIES", PatientID="DEMO-001", SeriesInstanceUID="")) == 1
+        assert panel.retry_button.disabled
+        browser.close()
 
 
 def test_what_is_no_peer_is_refused():  # R0.4

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import ipywidgets
 import numpy as np
 import pandas as pd
 import pytest
@@ -140,8 +141,11 @@ def test_the_rows_are_no_state_of_the_widget(series):  # R15.10: a notebook is s
 def test_a_notebook_keeps_the_summary_and_a_terminal_shows_the_rows(series, monkeypatch):  # R15.8, R15.10
     picker = dl.pick(series.assign(PatientName="SECRET^NAME"), [0])
     assert "SECRET^NAME" in repr(picker) and repr(picker).startswith("Picker of 18 series, 1 chosen")
+    box = ipywidgets.VBox([picker])
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
     assert picker._repr_mimebundle_()[0]["text/plain"] == "Picker of 18 series, 1 chosen"
+    assert "SECRET" not in box._repr_mimebundle_()["text/plain"]
+    assert "SECRET^NAME" in str(picker)
 
 
 @pytest.mark.parametrize("column", ["PatientName", f"Modality{MARKUP}"])
