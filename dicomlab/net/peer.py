@@ -490,7 +490,7 @@ class Peer:
         >>> with dl.demo_pacs() as pacs:
         ...     sent = pacs.store([get_testdata_file("CT_small.dcm"), get_testdata_file("MR_small_RLE.dcm")])
         ...     sent.stored.tolist(), sent.meaning.tolist()
-        ([True, True], ['success', 'success'])
+        ([True, True], ['stored', 'stored'])
         """
         from . import delivery  # what it needs of files is not due before
 

@@ -31,12 +31,11 @@ LABELS = {
     "PatientName": "Patient's Name",
 }
 STEPS = (
-    "PatientName", "PatientID", "PatientBirthDate", "Modality", "RequestedProcedureDescription",
-    "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime", "ScheduledStationAETitle", "PatientSex",
-    "AccessionNumber",
+    "ScheduledProcedureStepStartTime", "PatientName", "PatientID", "Modality", "RequestedProcedureDescription",
+    "PatientBirthDate", "PatientSex", "ScheduledProcedureStepStartDate", "ScheduledStationAETitle", "AccessionNumber",
 )  # fmt: skip
 STUDIES = (
-    "StudyDate", "PatientName", "PatientID", "PatientBirthDate", "ModalitiesInStudy", "StudyDescription",
+    "StudyDate", "StudyDescription", "ModalitiesInStudy", "PatientName", "PatientID", "PatientBirthDate",
     "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
 )  # fmt: skip
 

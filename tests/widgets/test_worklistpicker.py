@@ -13,6 +13,8 @@ from typing import Any
 import ipywidgets
 import pandas as pd
 import pytest
+from canned import Answers, archive, match
+from pydicom.dataset import Dataset
 
 import dicomlab as dl
 import dicomlab.widgets.priors
@@ -112,6 +114,20 @@ def test_what_a_peer_refuses_is_said_under_the_form(capsys: pytest.CaptureFixtur
         assert "Modality Worklist" in said(picker) and "not accepted" in said(picker)
         picker.close()
     assert not capsys.readouterr().err  # shown once
+
+
+def test_what_came_before_a_failure_is_shown_with_the_failure() -> None:  # R0.5
+    def answer(identifier: Dataset) -> Answers:
+        yield 0xFF00, match(PatientID="came", ScheduledProcedureStepSequence=[match(Modality="CT")])
+        yield 0xC001, None
+
+    with archive(answer) as address:
+        picker = dl.worklist(dl.connect(address, timeout=10))
+        picker.query()
+        assert picker.wait(10)
+        assert list(picker.table.PatientID) == ["came"]
+        assert said(picker).startswith("1 scheduled step; ") and "0xC001" in said(picker)
+        picker.close()
 
 
 def test_stop_keeps_the_steps_that_came_and_says_so() -> None:
