@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import phi
-from ..cache import Cache, Receipt
+from ..cache import Cache, Entry, Receipt
 from ..elements import Elements
 from ..errors import (
     AssociationRejected,
@@ -60,13 +60,16 @@ class Retrieval:
 
     def look(self) -> None:
         """See what is here."""
-        stopped = self.deadline.is_stopped
+        self.here = {entry.SOPInstanceUID: entry.path for entry in self._entries(self.addresses)}
+
+    def _entries(self, addresses: Sequence[Address]) -> list[Entry]:
         lost: list[str] = []
-        entries = self.cache.instances(self.node.identity, self.addresses, stopped=stopped, lost=lost)
+        stopped = self.deadline.is_stopped
+        entries = self.cache.instances(self.node.identity, addresses, stopped=stopped, lost=lost)
         if lost:
             these = f"{len(lost)} files" if len(lost) > 1 else f"the file of {lost[0]}"
             self.remarks.append(f"{these} in the cache had been damaged, and went to quarantine")
-        self.here = {entry.SOPInstanceUID: entry.path for entry in entries}
+        return entries
 
     def weigh(self, remembered: bool) -> None:
         """Believe the list of a series that is said to have more, where all of it was asked for and no more came."""
@@ -96,8 +99,7 @@ class Retrieval:
     def _of_series(self, study: str, series: str) -> dict[str, str]:
         """What is here of a series: SOP Class UIDs by SOP Instance UID."""
         address = Address(StudyInstanceUID=study, SeriesInstanceUID=series)
-        entries = self.cache.instances(self.node.identity, [address])
-        return {entry.SOPInstanceUID: entry.SOPClassUID for entry in entries}
+        return {entry.SOPInstanceUID: entry.SOPClassUID for entry in self._entries([address])}
 
     def due(self) -> list[Held]:
         """What the archive says it holds and is not here, or is to be fetched again."""
