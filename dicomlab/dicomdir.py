@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
 
-from .elements import Elements, parse_file
+from .elements import Elements, each_item, parse_file
 from .errors import BadData
 
+SHOWN = 200  # characters of a Referenced File ID in a message
 _WANTED = frozenset((0x00041220, 0x00080005))  # Directory Record Sequence, and the character set
 
 
@@ -52,7 +54,7 @@ def referenced(path: str) -> tuple[list[str], list[str]]:
     root = os.path.realpath(folder)
     paths: dict[str, None] = {}
     problems: list[str] = []
-    for number, record in enumerate(directory.items(0x00041220), 1):
+    for number, record in enumerate(_records(directory), 1):
         try:
             components = _components(record)
         except BadData as error:
@@ -60,7 +62,7 @@ def referenced(path: str) -> tuple[list[str], list[str]]:
             continue
         if not components:
             continue
-        shown = "\\".join(components)
+        shown = "\\".join(components)[:SHOWN]
         if any(part in ("", ".", "..") or any(sign in part for sign in "/\\:\0") for part in components):
             problems.append(f"{shown!r} is no file of this file-set, not opened")
             continue
@@ -74,6 +76,11 @@ def referenced(path: str) -> tuple[list[str], list[str]]:
         else:
             paths[found] = None
     return list(paths), problems
+
+
+def _records(directory: Elements) -> Iterator[Elements]:
+    _, value = directory.raw.get(0x00041220, ("SQ", b""))
+    yield from each_item(value, implicit=directory.implicit, parent=directory)
 
 
 def _components(record: Elements) -> tuple[str, ...]:

@@ -354,15 +354,24 @@ def parse_items(value: bytes, *, implicit: bool, parent: Elements | None = None)
     BadData
         The bytes are no items.
     """
-    found: list[Elements] = []
+    return list(each_item(value, implicit=implicit, parent=parent))
+
+
+def each_item(value: bytes, *, implicit: bool, parent: Elements | None = None) -> Iterator[Elements]:
+    """The items of the bytes of a sequence, one after another: a million empty ones take no memory.
+
+    Raises
+    ------
+    BadData
+        The bytes are no items.
+    """
     fallback = parent.fallback_charset if parent else "iso8859"
     for body in item_bodies(value, implicit=implicit):
         item = Elements(*walk(body, 0, len(body), implicit, None, top=False), fallback)
         if 0x00080005 not in item.raw and parent is not None:
             item._codecs = parent.codecs
         item.masked = parent is not None and parent.masked
-        found.append(item)
-    return found
+        yield item
 
 
 def item_bodies(value: bytes, *, implicit: bool) -> Iterator[bytes]:

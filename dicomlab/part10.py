@@ -7,11 +7,15 @@ import stat
 import warnings
 import zlib
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 from .elements import Elements, FileMeta, grow, parse
-from .encoding import LONG, PIXELS, NeedMore, walk
+from .encoding import LONG, PIXELS, UNDEFINED, NeedMore, hexadecimal, walk
 from .errors import BadData, BadFile
 from .whole import inflated_size
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -239,6 +243,19 @@ def _deflated(data: bytes, start: int, wanted: frozenset[int] | None, fallback_c
             size = max(4 * size, more.size + 1024)
 
 
+def _check_lengths(data_set: Dataset) -> None:
+    """Refuse a value that is shorter than it says: pydicom takes what there is."""
+    from pydicom.dataelem import RawDataElement
+
+    for one in data_set.values():
+        if isinstance(one, RawDataElement) and one.value is not None and len(one.value) < one.length < UNDEFINED:
+            raise BadData(
+                f"it ends too early: a value of {one.length:,} bytes, and {len(one.value):,} are left",
+                tag=hexadecimal(int(one.tag)),
+                offset=one.value_tell,
+            )
+
+
 def _big_endian(window: _AnyWindow, start: int, wanted: frozenset[int] | None, fallback_charset: str) -> Elements:
     """Explicit VR Big Endian (retired), by pydicom; the values are given in little endian."""
     from pydicom.filebase import DicomBytesIO
@@ -260,9 +277,12 @@ def _big_endian(window: _AnyWindow, start: int, wanted: frozenset[int] | None, f
         with warnings.catch_warnings():  # pydicom warns of every value that breaks its VR
             warnings.simplefilter("ignore")
             data_set = read_dataset(source, False, False, stop_when=stop)
+            _check_lengths(data_set)
             out = DicomBytesIO()
             out.is_little_endian, out.is_implicit_VR = True, False
             write_dataset(out, data_set)
+    except BadData:
+        raise
     except Exception as error:  # pydicom raises anything on broken bytes
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadData(f"the big-endian data set cannot be read: {why}", offset=start) from None

@@ -203,5 +203,23 @@ def test_a_mutated_file_gives_a_volume_or_a_typed_error_within_a_second(seed, va
     assert any((volume.values == np.arange(12).reshape(4, 3) - 1024).all() for volume in same(found)), name
 
 
+@pytest.mark.parametrize("number", range(6))
+def test_a_file_cut_at_any_byte_is_never_taken_for_a_volume(number, valid, tmp_path):  # B2
+    name, whole = valid[number]
+    path = tmp_path / "cut.dcm"
+    step = 1 if number == 0 else 7 if len(whole) < 5_000 else 131
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path.write_bytes(whole)
+        assert load(path).size, name
+        end = len(whole) - (8 if number > 3 else 0)  # the delimiter of encapsulated pixel data is no part of the image
+        end -= number == 3  # nor is what pads a deflated stream
+        for length in (*range(0, end - 40, step), *range(end - 40, end)):
+            path.write_bytes(whole[:length])
+            with pytest.raises(DicomlabError) as caught:
+                load(path)
+            assert str(path) in str(caught.value), (name, length)
+
+
 def same(found):
     return [one for one in found.values() if getattr(one, "shape", ()) == (1, 4, 3)]
