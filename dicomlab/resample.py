@@ -84,9 +84,9 @@ def must_be_whole(volume: xr.DataArray) -> None:
     Raises
     ------
     GeometryError
-        It has.
+        It has, or never had a place in the patient.
     """
-    dims = volume.dicom.dims
+    dims, _ = volume.dicom.dims, volume.dicom.matrix
     if set(dims) != set(AXES):
         raise GeometryError(
             f"resampling needs the dimensions z, y and x, here are {', '.join(dims) or 'none'}",

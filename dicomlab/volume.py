@@ -64,7 +64,8 @@ class DicomAccessor(Exports):
         if found is None:
             raise GeometryError(
                 "the array has no geometry",
-                advice="Arithmetic between volumes of different geometry leaves none; resample one first.",
+                advice="A picture without a position has none, and arithmetic between volumes of different geometry "
+                "leaves none: resample one first.",
             )
         if found.ndim:
             raise GeometryError(
