@@ -102,7 +102,8 @@ class WorklistPicker(ipywidgets.VBox):
         """The lines that give the same without the mouse."""
         lines = [f"steps = {self.form.code()}", str(self.steps.code("steps"))]
         if len(self.selected):
-            lines.append('studies = pacs.find("STUDY", PatientID=selected.PatientID)')
+            asked = "pacs" if self._archive is self._peer else "archive"
+            lines.append(f'studies = {asked}.find("STUDY", PatientID=selected.PatientID)')
         return Code("\n".join(lines))
 
     @property

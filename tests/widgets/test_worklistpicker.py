@@ -164,6 +164,7 @@ def test_the_archive_of_the_studies_may_be_another_peer(pacs: dl.Peer) -> None:
         picker.look()
         picker.wait(10)
     assert picker.priors.table.attrs["peer"] == pacs.node.identity and len(picker.priors.table) == 1
+    assert 'studies = archive.find("STUDY"' in picker.code()
 
 
 def test_nothing_of_the_answers_or_of_what_is_typed_in_is_kept_in_a_notebook(today: Any) -> None:  # R15.10
