@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike
 from .errors import GeometryError, InvalidRequest
 from .exports import Exports
 from .geometry import AXES, Floats, axis_letters, digest, step_of
+from .glance import glance
+from .markup import Html, rows
 from .sides import indices
 
 if TYPE_CHECKING:
@@ -51,12 +53,10 @@ class DicomAccessor(Exports):
         self._array = array
 
     def __repr__(self) -> str:
-        try:
-            axes = ", ".join(f"{name} {text}" for name, text in self.axes.items())
-            spacing = " x ".join(f"{step:g}" for step in self.spacing)
-        except GeometryError as error:
-            return f"<dicom: {error.message}>"
-        return f"<dicom: axes {axes}; spacing {spacing} mm; {self.units or 'no units'}>"
+        return f"<dicom: {'; '.join(f'{name} {text}' for name, text in glance(self._array))}>"
+
+    def _repr_html_(self) -> Html:
+        return rows(glance(self._array), "volume")
 
     # ------------------------------------------------------------------ geometry
     def _geometry(self) -> xr.DataArray:

@@ -20,7 +20,7 @@ MODULES = {
     if path.name != "__main__.py"  # `python -m` uses the package as a notebook does; nothing imports it
 }
 FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "draft", "folder", "geometry", "index"}
-FILES |= {"codecs", "instances", "encapsulated", "exports", "extensions", "montage"}
+FILES |= {"codecs", "instances", "encapsulated", "exports", "extensions", "glance", "montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
 FILES |= {"contours", "outgoing", "regular", "resample", "transcoding"}
 FILES |= {"arranging", "functionalgroups", "lookup", "realworld", "imageheader", "repeats", "sides", "stacks", "volume"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidRequest, did_you_mean
+from ..markup import Html, tag
 from .node import Node, Quirks, Timeouts
 from .tls import TLS
 from .useridentity import UserIdentity
@@ -73,6 +74,16 @@ class Nodes(Mapping[str, Node]):
         lines = [f"{name}: {node.identity}" for name, node in self._nodes.items()]
         return "\n".join(lines) or f"no nodes yet ({self.path})"
 
+    def _repr_html_(self) -> Html:
+        if not self._nodes:
+            return tag("p", repr(self))
+        heads = tag("tr", [tag("th", head) for head in ("name", "address", "we are", "we may")])
+        lines = [
+            tag("tr", tag("th", name), [tag("td", one) for one in (node.identity, node.calling, _may(node))])
+            for name, node in self._nodes.items()
+        ]
+        return tag("table", tag("caption", f"nodes of {self.path}"), heads, lines)
+
     def add(self, name: str, node: Node) -> None:
         """Add or change a node; `save` keeps it."""
         if "@" in name or not name.strip():
@@ -95,6 +106,10 @@ class Nodes(Mapping[str, Node]):
             os.replace(temporary, self.path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _may(node: Node) -> str:
+    return ", ".join(sorted(node.allow)) or "only read"
 
 
 def nodes() -> Nodes:

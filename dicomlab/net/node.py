@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import InvalidRequest, did_you_mean
+from ..markup import Html, rows
 from .tls import TLS
 from .useridentity import UserIdentity
 
@@ -123,6 +124,24 @@ class Node:
                 peer=self.identity,
                 advice=f"Add {entry}." if self.name else f"Say connect(..., {entry}), if it is meant.",
             )
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Name and text of what the node is, what we may do there, and what is not set up."""
+        inbound = f"to {self.move_ae} at port {self.listen}" + (", TLS" if self.inbound_tls else "")
+        said = [
+            ("name", self.name),
+            ("address", self.identity),
+            ("we are", self.calling),
+            ("we may", ", ".join(sorted(self.allow)) or "only read: allow= names what else"),
+            ("TLS", "yes" if self.tls else "none"),
+            ("user identity", "yes" if self.user else ""),
+            ("C-MOVE", inbound if self.listen else "not set up: listen= gives a port to send to"),
+            ("associations", f"{self.associations} at once" if self.associations > 1 else "one at a time"),
+        ]
+        return [(name, text) for name, text in said if text]
+
+    def _repr_html_(self) -> Html:
+        return rows(self.facts(), f"Node {self.name or self.identity}")
 
     @property
     def inbound_tls(self) -> TLS | None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .. import phi
 from ..cache import Cache
 from ..errors import CacheError, ConnectError, InvalidRequest
 from ..level import QueryLevel
+from ..markup import Html, rows
 from ..options import options
 from ..progress import Meter
 from ..tables import addresses
@@ -64,6 +66,17 @@ class Peer:
         if self.node.listen and bool(tls) != bool(inbound):
             back += " with TLS" if inbound else " without TLS"
         return f"Peer {self.node.identity} as {self.node.calling} ({rights}{sealed}{back})"
+
+    def _repr_html_(self) -> Html:
+        agreed = self._negotiated
+        state = "closed" if self._closed else f"{len(self.jobs)} jobs run" if self.jobs else "nothing runs"
+        more = [
+            ("implementation", f"{agreed.implementation_version} {agreed.implementation_class}" if agreed else
+             "not known: nothing was asked yet"),
+            ("received instances", f"in {phi.path(str(self.cache.root))}"),
+            ("now", state),
+        ]  # fmt: skip
+        return rows([*self.node.facts(), *more], f"Peer {self.node.name or self.node.identity}")
 
     def __enter__(self) -> Peer:
         self._check_open()
