@@ -84,6 +84,8 @@ class ParametricMaps(Single):
         warnings = list(laid.grid.problems)
         if not mappings[frames[0]].units and not name:
             warnings.append("no real world value mapping: stored values, in no known units")
+        if (number := max(groups.each(_MAPPING, len), default=0)) > 1:
+            warnings.append(f"the first of {number} real world value mappings is applied")
 
         def make(chunks: Any) -> xr.DataArray:
             now(chunks, "a parametric map")

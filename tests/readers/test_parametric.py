@@ -155,3 +155,10 @@ def test_a_real_map_has_the_values_highdicom_finds(name):
     assert hashlib.sha256(found.values.tobytes()).hexdigest() == truth["sha256"]
     expected = [[0, 0, 0.661468, -158.135803], [0, 0.661468, 0, -179.035797], [5, 0, 0, -75.699997]]
     assert np.abs(found.dicom.affine[:3] - expected).max() < 2e-4  # mm
+
+
+def test_of_several_mappings_the_first_is_applied_and_that_is_said(tmp_path):  # R12.7
+    mappings = [mapping(2.0) + mapping(3.0, units="1")] * 3
+    with pytest.warns(ResultWarning, match="the first of 2 real world value mappings is applied"):
+        found = load(one(tmp_path, parametric(VALUES.astype(np.uint16), mappings=mappings)))
+    assert found.attrs["units"] == "um2/s" and np.array_equal(found.values, 2.0 * VALUES.astype(np.uint16))
