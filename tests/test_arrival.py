@@ -56,7 +56,7 @@ def test_a_large_data_set_is_on_disk_before_its_end_has_come(cache):  # memory d
     assert temporary(cache) == []
 
 
-def test_memory_is_not_taken_for_the_whole_of_a_large_one(cache):
+def test_memory_is_not_taken_for_the_whole_of_a_large_one(cache):  # L6
     coming = arrival(cache)
     head = data_set(pixels=b"")[:-4] + (64 << 20).to_bytes(4, "little")
     fill(coming, head, len(head))

@@ -38,7 +38,7 @@ print(json.dumps({"steps": steps, "again": time.process_time() - again}))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 @pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=pytest.mark.soak)])
-def test_time_and_memory_of_an_instance_stay_as_they_are(tmp_path, count, capsys):
+def test_time_and_memory_of_an_instance_stay_as_they_are(tmp_path, count, capsys):  # L1
     server = [sys.executable, str(HERE / "slow_scp.py"), "0", str(count), "0"]
     process = subprocess.Popen(server, stdout=subprocess.PIPE, text=True)
     try:

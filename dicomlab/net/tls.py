@@ -232,8 +232,10 @@ def _identify(context: ssl.SSLContext, settings: TLS) -> None:
         if failed:
             if isinstance(failed[0], InvalidRequest):
                 raise failed[0] from None
+            kind = type(failed[0]).__name__
+            failed.clear()  # what it says may be the password, and a traceback may show variables
             raise InvalidRequest(
-                f"the function that gives the password of {place} raised {type(failed[0]).__name__}",
+                f"the function that gives the password of {place} raised {kind}",
                 advice="Call it yourself to see why.",
             ) from None
         if asked:

@@ -126,7 +126,7 @@ EXPECTED: dict[str, tuple[str, Callable[[Outcome], None]]] = {
     "unknown_status": ("find", failed(errors.StatusError, "0x1234")),
     "status_c001": ("find", failed(errors.StatusError, "0xC001")),
     "pending_no_identifier": ("find", whole(1, "without an identifier")),
-    "pending_forever": ("find", whole(100, "cut at the limit")),
+    "pending_forever": ("find", whole(100, "cut at the limit")),  # L3
     # data
     "garbage_identifier": ("find", whole(1, "match 1")),
     "latin1_no_charset": ("find", whole(1, "")),

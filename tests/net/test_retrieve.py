@@ -168,7 +168,7 @@ def test_an_instance_that_the_archive_no_longer_holds_is_not_waited_for() -> Non
 
 
 @pytest.mark.parametrize("method", ["get", "move"])
-def test_ctrl_c_keeps_what_came_and_the_next_call_fetches_the_rest(method: str) -> None:  # R1.19, R5.21
+def test_ctrl_c_keeps_what_came_and_the_next_call_fetches_the_rest(method: str) -> None:  # R1.19, R5.21, L7
     with dl.demo_pacs(Holdings.t31(), manners=Manners(pace=0.1), timeout=10) as pacs:
         pacs.echo()
         seen = threading.Event()

@@ -401,6 +401,9 @@ def test_no_secret_is_shown_logged_raised_or_pickled(made, monkeypatch, caplog):
         with pytest.raises(InvalidRequest) as caught:
             pacs.echo()
         shown += traceback.format_exception(caught.value)
+        for frame, _ in traceback.walk_tb(caught.value.__traceback__):
+            if "/tests/" not in frame.f_code.co_filename:  # what a traceback with variables shows of ours
+                shown += [f"{name} = {value!r}" for name, value in frame.f_locals.items()]
         shown += [repr(caught.value.__dict__), str(pickle.dumps(caught.value)), caplog.text]
         assert caught.value.__cause__ is None
         assert not [text for text in shown if PASSWORD in text]
