@@ -186,16 +186,20 @@ class Meter:
         parts = [f"{self.done:,}{whole} {self.unit}{share}"]
         rate, speed = self.rates
         if self.size:
-            parts.append(f"{self.size / 1e6:,.1f} MB")
+            parts.append(_bytes(self.size))
         if rate:
             parts.append(f"{rate:,.0f} {self.unit}/s" if rate >= 1 else f"{60 * rate:,.0f} {self.unit}/min")
-            parts += [f"{speed / 1e6:,.1f} MB/s"] if self.size else []
+            parts += [f"{_bytes(speed)}/s"] if self.size else []
         elif self._ended < 0 and self.done:
             parts.append(f"nothing came for {WINDOW:.0f} s")
         left = self.left
         if left is not None and self.done < (self.total or 0):
             parts.append(f"{duration(ceil(round(left, 3)))} left")
         return ", ".join(parts)
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:.3g} kB"
 
 
 def duration(seconds: float) -> str:

@@ -67,7 +67,7 @@ def test_where_nobody_knows_how_many_there_are_no_share_is_made_up(clock: Clock)
     meter = Meter(clock=clock)
     meter.begin("", None)
     moved(meter, clock, 60.0, 30, 1_000)
-    assert str(meter) == "30 instances, 0.0 MB, 30 instances/min, 0.0 MB/s" and meter.left is None
+    assert str(meter) == "30 instances, 30 kB, 30 instances/min, 0.5 kB/s" and meter.left is None
 
 
 def test_a_meter_passes_on_to_a_function_of_the_users() -> None:

@@ -142,5 +142,6 @@ def teller(progress: Any) -> Callable[[Check], object]:
 def _print(one: Check) -> None:
     if one.means == BEFORE:  # a screenful of them says no more than the failure above
         return
-    line = f"{one.result:<8}{one.check:<26}{one.means}{'. ' if one.do else ''}{one.do}"
-    print(textwrap.fill(line, 118, subsequent_indent=" " * 34, break_long_words=False))
+    do = "" if one.do.startswith("Nothing") else one.do
+    line = f"{one.result:<8}{one.check:<26}{one.means}{'. ' if do else ''}{do}"
+    print(textwrap.fill(line, 98, subsequent_indent=" " * 34, break_long_words=False, break_on_hyphens=False))

@@ -25,7 +25,7 @@ def test_a_retrieval_is_watched_and_stopped_and_its_part_is_read_in_the_kernel(o
         notebook.until("job.progress.done >= 4", True)
         page.get_by_text("left").first.wait_for()  # rate and time left
         text = said.inner_text()
-        assert "of 31 instances" in text and "/s" in text and "MB" in text
+        assert "of 31 instances" in text and "instances/s" in text and "B/s" in text
         wide = page.locator(BAR).first.bounding_box()
         assert wide is not None and wide["width"] > 0
         page.get_by_role("button", name="Stop").click()
