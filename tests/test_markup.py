@@ -137,7 +137,9 @@ def test_a_payload_in_a_file_is_text_wherever_it_is_shown(payload, samples, tmp_
         else:
             check_page(thing.drop_vars("path", errors="ignore")._repr_html_())
             check_text(repr(thing.drop_vars("path", errors="ignore")))
-    figure = dl.view(dl.load(table[table.Modality == "CT"]))
+    viewer = dl.view(dl.load(table[table.Modality == "CT"]))
+    check_text(repr(viewer))
+    figure = viewer.figure()
     for text in figure.texts:
         check_text(text.get_text())
         assert text.get_text() == FOOTER or not text.get_parse_math()
