@@ -167,6 +167,14 @@ def test_where_no_widget_runs_there_are_text_and_a_picture(ct):  # R15.8
     assert both["image/png"] and both["application/vnd.jupyter.widget-view+json"] != data
 
 
+def test_exported_to_a_page_there_is_the_picture(ct):  # R15.8
+    nbconvert, nbformat = pytest.importorskip("nbconvert"), pytest.importorskip("nbformat")
+    output = nbformat.v4.new_output("display_data", data=view(ct)._repr_mimebundle_()[0])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("dl.view(ct)", outputs=[output])])
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
+    assert "data:image/png;base64,iVBOR" in page
+
+
 def test_the_still_picture_is_of_the_time_that_is_shown(ct):
     viewer = view(xr.concat([ct, ct + 500], "time"), window="bone")
     first = viewer.figure()._repr_png_()
@@ -365,6 +373,16 @@ def test_a_waveform_is_a_still_picture():
     assert found._repr_png_().startswith(b"\x89PNG")
 
 
+def test_the_letters_of_a_tilted_plane_are_those_of_the_edges_of_the_screen(tmp_path):
+    datasets = slices.stack([0, 2, 4])
+    for number, dataset in enumerate(datasets):
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, 0.9397, -0.342]  # the gantry leans by 20 degrees
+        dataset.ImagePositionPatient = [-10.0, -20.0, 2.0 * number]
+    with pytest.warns(ResultWarning, match="tilted"):
+        *_, sagittal = panes(load(slices.write(tmp_path, datasets)))
+    assert sagittal.letters == ("SP", "IA", "AS", "PI")  # the planes are stacked along S alone
+
+
 def test_a_gap_has_its_true_coordinates(ct):
     words = Scene(ct.isel(z=[0, 1, 3])).words()
     assert words["axes"]["z"]["at"] == [0, 2, 6]
@@ -375,7 +393,7 @@ def test_windows_are_those_of_the_modality(ct):
     ct.attrs |= {"WindowCenter": [40.0, -600.0], "WindowWidth": [400.0, 1500.0]}
     names = [name for name, *_ in presets(ct)]
     assert names == ["of the images", "of the images 2", "lung", "bone", "soft tissue", "brain", "whole range"]
-    pet = ct.astype(float).assign_attrs(Modality="PT", units="g/ml")
+    pet = ct.astype(float).assign_attrs(Modality="PT", units="GML")
     assert ("SUV 0 to 10", 5.0, 10.0) in presets(pet)
     counts = np.abs(pet).assign_attrs(Modality="PT", units="BQML")
     assert {"0 to 20 % of the highest", "0 to the highest"} <= {name for name, *_ in presets(counts)}

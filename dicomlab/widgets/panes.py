@@ -109,9 +109,9 @@ def panes(volume: xr.DataArray) -> tuple[Pane, Pane, Pane]:
             up = bool(along[down][patient[down]] * (1 if patient[down] == 2 else -1) > 0)
             left = bool(along[right][patient[right]] < 0)
         downwards, rightwards = along[down] * (-1 if up else 1), along[right] * (-1 if left else 1)
-        bottom, side = letters(downwards), letters(rightwards)
-        sides = (opposite(bottom), bottom, opposite(side), side)
         shear = float(np.round(downwards @ rightwards, 6)) + 0.0
+        bottom, side = letters(downwards - shear * rightwards), letters(rightwards)  # the screen has right angles
+        sides = (opposite(bottom), bottom, opposite(side), side)
         found.append(Pane(NAMES[patient[across]], across, down, right, up, left, sides, shear))
     first, second, third = found
     return first, second, third

@@ -15,7 +15,7 @@ def presets(volume: xr.DataArray) -> list[Window]:
 
     Examples
     --------
-    >>> volume = xr.DataArray(np.arange(8.0).reshape(2, 2, 2), attrs={"Modality": "PT", "units": "g/ml"})
+    >>> volume = xr.DataArray(np.arange(8.0).reshape(2, 2, 2), attrs={"Modality": "PT", "units": "GML"})
     >>> presets(volume)[0]
     ('SUV 0 to 5', 2.5, 5.0)
     """
@@ -31,7 +31,7 @@ def presets(volume: xr.DataArray) -> list[Window]:
     modality, units = attributes.get("Modality"), str(attributes.get("units", ""))
     if modality == "CT" and units == "HU":
         found += [(name, float(centre), float(width)) for name, (centre, width) in PRESETS.items()]
-    elif modality == "PT" and units == "g/ml":
+    elif modality == "PT" and units == "GML":
         found += [(f"SUV 0 to {top}", top / 2, float(top)) for top in (5, 10, 15)]
     elif modality in ("PT", "NM") and high > 0:
         found += [(name, high * part / 2, high * part) for name, part in _PARTS if high * part > 0]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import GeometryError, InvalidRequest
 from ..geometry import AXES
+from ..markup import shown
 from .overlays import Mask, dose_over, masks_over, packed
 from .panes import Pane, panes, standing
 from .presets import Window, presets
@@ -150,7 +151,7 @@ class Scene:
         found = []
         for index in range(self.volume.sizes[name]):
             parts = [_label(self.volume.coords[other], index, other) for other in names]
-            found.append(" · ".join(parts) or f"{name} {index}")
+            found.append(shown(" · ".join(parts)) or f"{name} {index}")
         return found
 
     @property
@@ -158,7 +159,8 @@ class Scene:
         """Modality, number and description of the series."""
         attributes = self.given.attrs
         names = ("Modality", "SeriesNumber", "SeriesDescription")
-        return " ".join(str(attributes[name]) for name in names if attributes.get(name) not in (None, "")) or "volume"
+        said = " ".join(str(attributes[name]) for name in names if attributes.get(name) not in (None, ""))
+        return shown(said) or "volume"
 
     def words(self) -> dict[str, Any]:
         """All that a browser needs to know before the first voxel; JSON."""
@@ -173,7 +175,7 @@ class Scene:
             "axes": {name: self._axis(name) for name in "zyx"},
             "front": [{"name": name, "labels": self.labels(name)} for name in self.front],
             "presets": [list(each) for each in self.windows],
-            "masks": [{"name": mask.name, "colour": mask.colour} for mask in self.masks],
+            "masks": [{"name": shown(mask.name), "colour": mask.colour} for mask in self.masks],
             "dose": self._dose_words(),
             "layers": [
                 {

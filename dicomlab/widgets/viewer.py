@@ -27,7 +27,7 @@ from .scene import Scene
 SCRIPTS = ("planes.js", "voxels.js", "colours.js", "pane.js", "controls.js", "viewer.js")  # one module, in this order
 MEMORY = 1024  # MB
 _OF_WAVEFORM = ("slices", "width")  # what may be chosen of one
-_FALLBACK = {"slices": 8, "width": 8.0}  # the picture for where no widget runs
+_FALLBACK = {"slices": 6, "width": 6.5}  # the picture for where no widget runs
 
 
 def _script(*names: str) -> str:
@@ -126,6 +126,8 @@ class Viewer(anywidget.AnyWidget):
         if beside is not None:
             self.beside = Viewer(beside, memory=memory, height=self.height)
             self.link(self.beside)
+            for one in (self, self.beside):  # equally wide
+                one.layout.flex, one.layout.min_width = "1 1 0%", "0"
 
     # ------------------------------------------------------------------ what is set is checked
     @property
@@ -384,7 +386,7 @@ def view(
     """A viewer of a volume, with the mouse and with keys ("?" lists them); research use, not for diagnosis.
 
     The voxels go to the browser once; then scrolling and windowing need no kernel. They never are in the saved
-    notebook, which keeps a still picture of eight slices for where no widget runs.
+    notebook, which keeps a still picture of six slices for where no widget runs.
 
     Parameters
     ----------

@@ -368,7 +368,18 @@ def test_above_the_limit_slices_come_one_at_a_time_and_a_gap_stays_black(others)
     assert not others.errors
 
 
-@pytest.mark.parametrize("count", [120, pytest.param(500, marks=pytest.mark.soak)])
+def test_the_voxels_come_again_when_the_page_is_loaded_again(others):
+    others.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    others.run("second.cursor = (3, 15, 25)")
+    others.page.reload()
+    second = Viewed(others, 2)
+    second.press("n")
+    centre, width = others.value("second.window")
+    assert second.state("cursor") == [3, 15, 25]
+    assert second.pixel(3, 15, 25) == [255 - level for level in grey(1000, centre, width)]
+
+
+@pytest.mark.parametrize("count", [60, pytest.param(500, marks=pytest.mark.soak)])
 def test_slices_of_512_scroll_in_the_browser(open_notebook, count):  # P9
     # Playwright copies all that comes: 500 slices take it four times as long as they take a browser alone.
     notebook = open_notebook(
@@ -381,7 +392,7 @@ def test_slices_of_512_scroll_in_the_browser(open_notebook, count):  # P9
     viewed = Viewed(notebook)
     viewed.press("n")
     taken = []
-    for script, argument in ((WHEEL, [0, -18]), (WINDOW, 0)):
+    for script, argument in ((WHEEL, [0, -9]), (WINDOW, 0)):
         rounds = []
         for _ in range(3):
             with notebook.messages() as sent:
@@ -390,7 +401,7 @@ def test_slices_of_512_scroll_in_the_browser(open_notebook, count):  # P9
             notebook.until("[viewer.index, list(viewer.window)]", [viewed.state("cursor")[0], viewed.state("window")])
         taken.append(min(rounds))  # of three: other programs run on this machine
     viewed.press("0")
-    at = count // 2 - 3 * 18
+    at = count // 2 - 3 * 9
     assert viewed.state("cursor")[0] == at and viewed.pixel(at, 100, 100) == grey(100 - 200 + at // 4)
     turned = {}
     for key in "cs":
