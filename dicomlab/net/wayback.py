@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import closing
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -12,12 +11,13 @@ from ..cache import Cache
 from ..errors import DicomlabError, IncompleteRetrieve
 from ..level import QueryLevel
 from ..models import STUDY_ROOT
-from ..tables import Address
+from ..tables import Address, addresses
 from .checks import Checks
 from .deadline import Cancelled, Deadline
 from .holdings import ask
 from .listener import Listener
-from .query import each
+from .plan import Plan
+from .query import find
 from .retrieve import retrieve
 from .transfer import GET, MOVE
 
@@ -100,11 +100,11 @@ def _move(checks: Checks, move: Any, known: str) -> None:
 def _image(checks: Checks, move: Any, deadline: Deadline) -> Address | None:
     """One image of those rows, or any."""
     if move is True:
-        with closing(each(checks.node, QueryLevel.STUDY, {"StudyInstanceUID": None}, deadline, limit=1)) as found:
-            study = next(found, None)
-        if study is None:
+        any_study = Plan(STUDY_ROOT, QueryLevel.STUDY, {"StudyInstanceUID": None}, None)
+        studies = find(checks.node, any_study, deadline, limit=1)  # the second match is answered by C-CANCEL
+        if not len(studies):
             return None
-        chosen = Address(StudyInstanceUID=str(study["StudyInstanceUID"]))
+        chosen = addresses(studies.head(1))[0]
     else:
         chosen = move[0]
     held = next(iter(ask(checks.node, [chosen], deadline).instances.values()), None)

@@ -264,9 +264,9 @@ def test_plain_dicom_where_tls_is_expected_and_the_other_way_round(made: Certifi
     with dl.demo_pacs(Holdings.t31(), tls=True) as sealed:
         plain = dl.diagnose(replace(sealed.node, tls=None, listen=0, allow=frozenset()))
         failure(plain, "TLS", "the peer expects TLS at this port", "tls=")
-        through = sealed.diagnose()
+        through = sealed.diagnose(move=True)
         assert row(through, "TLS").result == "ok" and "TLSv1." in row(through, "TLS").means
-        assert row(through, "our port").result == "ok" and "through TLS" in row(through, "our port").means
+        assert row(through, "C-MOVE to us").result == "ok" and "through TLS" in row(through, "our port").means
         stranger = dl.diagnose(replace(sealed.node, tls=dl.TLS(ca=made.ca), listen=0), timeout=3)
         failure(stranger, "TLS", "CA that is not trusted here")
     with DemoServer(Holdings.t31()) as server:
