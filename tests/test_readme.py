@@ -107,6 +107,7 @@ PROMISES = {
     "A broken or hostile file is named with the reason": (
         "test_malformed.py::test_each_broken_file_is_named_with_the_reason_and_its_neighbour_loads",
         "test_bombs.py::test_a_bomb_is_refused_within_a_second_and_64_mib",
+        "test_hostile.py::test_fifos_devices_and_sockets_are_named_and_never_opened",
     ),
     "Nothing chosen means nothing asked for": (
         "net/test_retrieve.py::test_rows_that_name_nothing_are_refused_before_anything_is_sent",
@@ -119,6 +120,7 @@ PROMISES = {
     ),
     "A certificate that is not in order is refused": (
         "net/test_tls.py::test_each_bad_certificate_is_refused_with_its_own_reason",
+        "net/test_tls_faults.py::test_an_archive_with_a_bad_set_up_brings_nothing_and_the_error_says_why",
     ),
     "No password, passcode or token is shown": (
         "net/test_tls.py::test_no_secret_is_shown_logged_raised_or_pickled",
