@@ -21,6 +21,7 @@ TAGS: Final = frozenset(
 ATTRIBUTES: Final = frozenset(("class", "colspan", "max", "role", "rowspan", "scope", "style", "title", "value"))
 LONGEST: Final = 200  # characters of one fact; text in a file may be of any length
 _FORMULA: Final = re.compile(r"\$|\\(?=[(\[]|[a-z]+\{)")  # what begins a formula of MathJax
+_PLAIN: Final = re.compile(r"[\w .,:;^=*/()+@#!?%|~-]*")
 _STYLE: Final = re.compile(r"[\w\s:;#.,%()-]*")
 _ODD: Final = re.compile(r"[^\t\n\r\f\x20-\x7e\xa0-\u200d\u2010-\u2029\u202f-\u2065\u206a-\ufefe\uff00-\U0010ffff]")
 _KEY: Final = object()
@@ -52,6 +53,17 @@ def page_text(text: object) -> Html:
         return text
     safe = escape(printable(str(text)))
     return Html(_FORMULA.sub(r'<span class="tex2jax_ignore mathjax_ignore">\g<0></span>', safe), _KEY)
+
+
+def plain(text: str) -> bool:
+    """Whether `page_text` is known to give the text back as it is: letters, digits and harmless signs of any script.
+
+    Examples
+    --------
+    >>> plain("Müller^Jürgen 2024-01-31"), plain("a < b")
+    (True, False)
+    """
+    return _PLAIN.fullmatch(text) is not None
 
 
 def tag(name: str, *inside: object, **attributes: object) -> Html:

@@ -2,8 +2,6 @@
 
 const TELL = 150; // ms after the last key before the kernel is told what is typed in
 
-let count = 0;
-
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
@@ -67,7 +65,7 @@ function field(facts, id) {
 
 function render({ model, el }) {
   el.classList.add("dicomlab-form");
-  const id = `dicomlab-form-${(count += 1)}`;
+  const id = `dicomlab-form-${Math.random().toString(36).slice(2)}`; // each form loads this module anew
   let fields = [];
   let timer = null;
   const form = make("form", { noValidate: true });

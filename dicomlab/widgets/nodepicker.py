@@ -143,9 +143,12 @@ class NodePicker(ipywidgets.VBox):
 
 
 def _result(table: pd.DataFrame) -> str:
-    """What a diagnosis comes to, and what failed with what to do."""
+    """What a diagnosis comes to; what is in the way, with what to do, where one cannot query and retrieve."""
     echo = table.seconds[(table.check == "C-ECHO") & (table.result == "ok")]
-    first = [f"answers in {1000 * echo.iloc[0]:.0f} ms"] if len(echo) else []
-    first.append("one may query and retrieve" if table.attrs["ok"] else "one cannot query and retrieve")
+    answers = f"answers in {1000 * echo.iloc[0]:.0f} ms, " if len(echo) else ""
     failed = table[table.result == "failed"]
-    return "\n".join([f"{', '.join(first)}.", *(f"{row.check}: {row.means} {row.do}" for row in failed.itertuples())])
+    if not table.attrs["ok"]:
+        lines = [f"{row.check}: {row.means}. {row.do}" for row in failed.itertuples()]
+        return "\n".join([f"{answers}one cannot query and retrieve.", *lines])
+    rest = f" It does not offer: {'; '.join(failed.check)}." if len(failed) else ""
+    return f"{answers}one may query and retrieve.{rest}"

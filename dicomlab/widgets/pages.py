@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ from pydicom.datadict import tag_for_keyword
 
 from ..encoding import vr_of
 from ..errors import InvalidRequest, did_you_mean
-from ..markup import page_text, shown
+from ..markup import page_text, plain, shown
 
 _FIRST = ("PatientName", "PatientID")
 
@@ -46,7 +46,7 @@ def _clock(since_midnight: dt.timedelta) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-def texts_of(column: pd.Series, write: Callable[[Any], str] = text_of) -> list[str]:
+def texts_of(column: pd.Series) -> list[str]:
     """The text of each cell of a column, each value written once."""
     known: dict[Any, str] = {}
     found: list[str] = []
@@ -55,10 +55,10 @@ def texts_of(column: pd.Series, write: Callable[[Any], str] = text_of) -> list[s
         try:
             text = known.get(key)
         except TypeError:  # a list is no key
-            found.append(write(value))
+            found.append(text_of(value))
             continue
         if text is None:
-            text = known[key] = write(value)
+            text = known[key] = text_of(value)
         found.append(text)
     return found
 
@@ -94,16 +94,18 @@ def _is_uid(name: str) -> bool:
     return tag is not None and vr_of(tag) == "UI"
 
 
-def _html(value: Any) -> str:
-    return page_text(text_of(value))
+def page(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, list[str]]:
+    """The cells of those columns, and their names, as HTML without markup."""
+    return {str(page_text(shown(name))): _html(texts_of(table[name])) for name in columns}
 
 
-def page(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """The same rows with every cell, and every name of a column, as HTML without markup."""
-    html = {str(page_text(shown(name))): texts_of(table[name], _html) for name in columns}
-    return pd.DataFrame(html, dtype=object, index=pd.RangeIndex(len(table)))
+def _html(texts: list[str]) -> list[str]:
+    if plain("".join(texts)):
+        return texts
+    known: dict[str, str] = {text: page_text(text) for text in dict.fromkeys(texts)}
+    return [known[text] for text in texts]
 
 
-def plain(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def as_text(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """The same rows with every cell as text in one line."""
     return pd.DataFrame({shown(name): texts_of(table[name]) for name in columns}, dtype=object, index=table.index)

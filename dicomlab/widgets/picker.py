@@ -22,7 +22,7 @@ from ..level import UNIQUE_KEYS, QueryLevel
 from ..markup import tag
 from ..tables import addresses
 from .code import Code
-from .pages import columns_shown, page, plain
+from .pages import as_text, columns_shown, page
 from .pictures import Pictures
 from .unsaved import in_kernel
 
@@ -45,6 +45,14 @@ _LOOK: dict[str, Any] = {
     "columnControl": ["order", ["search"]],
     "ordering": {"indicators": False, "handler": True},
     "pageLength": 10,
+    "language": {
+        "lengthMenu": "_MENU_ a page",
+        "info": "_START_ to _END_ of _TOTAL_ rows",
+        "infoEmpty": "no rows",
+        "infoFiltered": "(of _MAX_)",
+        "emptyTable": "no rows",
+        "zeroRecords": "nothing found",
+    },
     "layout": {
         "topStart": {
             "buttons": [
@@ -57,6 +65,13 @@ _LOOK: dict[str, Any] = {
         "bottomEnd": "paging",
     },
 }
+
+
+def _look(count: int) -> dict[str, Any]:
+    """How a table of so many rows is shown: one page needs no pages."""
+    if count > _LOOK["pageLength"]:
+        return _LOOK
+    return {**_LOOK, "layout": {**_LOOK["layout"], "bottomStart": "info", "bottomEnd": None}}
 
 
 def _source(module: Any) -> str:
@@ -183,14 +198,16 @@ class Picker(ITable):
         _check_table(table)
         names = columns_shown(table, self._columns if columns is None else columns)
         self._columns = self._columns if columns is None else columns
-        shown = page(table, names)
+        cells = page(table, names)
         node = str(table.attrs.get("peer") or "")
         here = self.cache is not None and node and "SeriesInstanceUID" in table.columns
         pictured = bool(here) or "path" in table.columns
         first: list[dict[str, Any]] = []
         if pictured:
-            shown.insert(0, "", [str(tag("span", class_=f"dicomlab-picture row-{row}")) for row in range(len(table))])
+            spans = [str(tag("span", class_=f"dicomlab-picture row-{row}")) for row in range(len(table))]
+            cells = {"": spans, **cells}
             first = [{"targets": 0, "orderable": False, "columnControl": []}]
+        look = _look(len(table))
         with self._turn:
             self._given, self._table, self._node = weakref.ref(table), table.copy(), node
             self.close_pictures()
@@ -198,7 +215,9 @@ class Picker(ITable):
             self._number += 1
             self._rows = []
             self._dt_args = {}  # what was said of another table would stay
-            super().update(shown, selected_rows=[], columnDefs=first, **_LOOK)
+            super().update(pd.DataFrame(columns=list(cells), dtype=object), selected_rows=[], columnDefs=first, **look)
+            rows = list(zip(*cells.values(), strict=True))  # as they are: itables would format each text once more
+            self._dt_args = {**self._dt_args, "data_json": json.dumps(rows)}
             self._tell_rows()
 
     @property
@@ -217,7 +236,7 @@ class Picker(ITable):
         return self.summary if in_kernel() else str(self)
 
     def __str__(self) -> str:
-        rows = plain(self._table, columns_shown(self._table, self._columns))
+        rows = as_text(self._table, columns_shown(self._table, self._columns))
         chosen = set(self._rows)
         rows.insert(0, "chosen", ["*" if row in chosen else "" for row in range(len(rows))])
         return f"{self.summary}\n{rows.to_string(max_rows=20, max_cols=12, max_colwidth=40)}"

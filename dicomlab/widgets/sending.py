@@ -63,6 +63,7 @@ class SendPanel(ipywidgets.VBox):
             table = table.astype({word: self._instances[word].dtype for word in words})
         self.series.update(table)
         self.target.options = self._node.choice.options
+        self.target.value = None  # nothing is sent anywhere unless somebody says where
         self.results, self._place.children, self.retry_button.disabled = None, (), True
         self.rows.layout.display = "none"
         self.layout.display = "" if len(table) else "none"
@@ -88,6 +89,8 @@ class SendPanel(ipywidgets.VBox):
         rows = self.selected if instances is None else instances
         if rows.empty:
             raise InvalidRequest("nothing is selected", advice="Choose the series to send.")
+        if self.target.value is None:
+            raise InvalidRequest("no node is chosen", advice="Choose the one to send to.")
         job: Work = self._node.at(self.target.value).store(rows, errors="report", background=True)
         self._stop()
         self._job = job

@@ -41,6 +41,7 @@ def notebook(open_notebook, planted):
     return open_notebook(
         f"{planted}\nseries = pacs.find('SERIES', StudyDate='')\ninstances = pacs.retrieve(series.head(2))",
         "picker = dl.pick(series, cache=pacs.cache)\npicker",
+        "other = dl.Form('PATIENT')\nother",
         "asked = []\nform = dl.Form('STUDY')\nform.on_submit(lambda form: asked.append(form.keywords))\nform",
         height=1500,
     )
@@ -104,7 +105,7 @@ def test_a_name_with_markup_is_text_and_series_that_are_here_have_a_picture(note
 
 def test_what_is_typed_into_the_form_is_asked(notebook):
     page = notebook.page
-    form = page.locator(".dicomlab-form")
+    form = page.locator(".dicomlab-form").last  # its labels are not those of the form before
     form.get_by_label("Patient's Name").fill("SECRET*")
     form.get_by_label("Study Date, from").fill("2024-01-20")
     form.get_by_label("Study Date, to").fill("2024-01-31")

@@ -154,7 +154,8 @@ def test_a_node_is_tested_chosen_and_added(pacs, own_folders):  # R15.1, R1.3
         node = browser.node
         assert list(node.choice.options) == [pacs.node.identity, "other"]
         node.test().join(30)
-        assert "answers in" in node.said.text and node.results[pacs.node.identity] == node.said.text
+        assert "answers in" in node.said.text and "one may query and retrieve" in node.said.text
+        assert node.results[pacs.node.identity] == node.said.text
         ask(browser, StudyDate="19900101-")
 
         node.choice.value = "other"
@@ -207,6 +208,8 @@ def test_what_was_retrieved_is_sent_to_a_named_node_and_what_failed_is_sent_agai
         assert panel.said.text.startswith("nothing is selected")  # an empty choice is never everything
 
         panel.series.choose([0])
+        panel.send_button.click()
+        assert panel.said.text.startswith("no node is chosen")
         panel.target.value = "read only"
         panel.send_button.click()
         assert "read-only" in panel.said.text and panel.results is None
