@@ -21,7 +21,8 @@
     │   └── BadFile                      ... in a file: path, tag and why
     ├── GeometryError                    the instances are not one volume; says what they are
     ├── MissingCodec (ImportError)       a transfer syntax or extra needs a package that is absent
-    └── CacheError                       the local store of received instances
+    ├── CacheError                       the local store of received instances
+    └── LogError                         a log that must be written cannot be
 
 Beside it stand ``ResultWarning`` and ``Interrupted`` (KeyboardInterrupt): Ctrl-C, with what came before it.
 
@@ -282,6 +283,10 @@ class MissingCodec(DicomlabError, ImportError):
 
 class CacheError(DicomlabError):
     """The folder of received instances cannot be read or written."""
+
+
+class LogError(DicomlabError):
+    """A log cannot be written, and was to stop the work then."""
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

@@ -132,7 +132,7 @@ class Association:
         self, context_id: int, command: dimse.Command, data: bytes | memoryview | None, direction: str
     ) -> MessageEvent:
         context = (context_id, *self.accepted.contexts[context_id])
-        return MessageEvent(self.node, self.deadline, context, command, data, direction)
+        return MessageEvent(self.node, self.deadline, context, command, data, direction, self.wire.number)
 
     def read(self, sinks: Sinks | None = None) -> Message:
         """The next message, whole.
@@ -165,7 +165,9 @@ class Association:
         if self.deadline.hooks is not None:
             facts = self.facts
             proposal = facts.proposal if facts else None
-            self.deadline.hooks.run(AssociationEvent(self.node, self.deadline, proposal, facts, error), what)
+            number = self.wire.number
+            event = AssociationEvent(self.node, self.deadline, proposal, facts, error, association=number)
+            self.deadline.hooks.run(event, what)
 
     def responses(
         self,

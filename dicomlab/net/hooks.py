@@ -31,10 +31,11 @@ EVENTS = (
 class _Event:
     """What every hook is told."""
 
-    def __init__(self, node: Node, deadline: Deadline) -> None:
+    def __init__(self, node: Node, deadline: Deadline, association: int = 0) -> None:
         self.event = ""  # its name, as it was given to `Hooks.add`
         self.peer = node.identity  # "AET@host:port"
         self.calling = node.calling  # our AE title
+        self.association = association  # its number in this process; 0 where none stands yet
         self._deadline = deadline
 
     @property
@@ -64,8 +65,9 @@ class AssociationEvent(_Event):
         negotiated: Negotiated | None = None,
         error: BaseException | None = None,
         tls: Link | None = None,
+        association: int = 0,
     ) -> None:
-        super().__init__(node, deadline)
+        super().__init__(node, deadline, association)
         self.called = node.ae_title
         #: What is asked for; "association requested" may put another Proposal here.
         self.proposal = proposal
@@ -92,8 +94,9 @@ class MessageEvent(_Event):
         command: Command,
         data: bytes | memoryview | None,
         direction: str,
+        association: int = 0,
     ) -> None:
-        super().__init__(node, deadline)
+        super().__init__(node, deadline, association)
         #: "C-FIND-RQ", "C-FIND-RSP", ...
         self.name = MESSAGES.get(command.command_field, f"0x{command.command_field:04X}")
         #: "sent" or "received".

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BadData, InvalidRequest
 from ..identifier import encode
@@ -50,6 +51,23 @@ def dataset(data: bytes | memoryview, transfer_syntax: str) -> Dataset:
     return _read(bytes(data), implicit=transfer_syntax == IMPLICIT, little=transfer_syntax != BIG_ENDIAN)
 
 
+def header(data: bytes | memoryview, transfer_syntax: str) -> Dataset:
+    """The data set up to its pixel data, which is not read.
+
+    Raises
+    ------
+    BadData
+        It cannot be read.
+    """
+    if transfer_syntax == DEFLATED:
+        data = inflate(data)
+    return _read(bytes(data), transfer_syntax == IMPLICIT, transfer_syntax != BIG_ENDIAN, _at_pixels)
+
+
+def _at_pixels(tag: Any, vr: str | None, length: int) -> bool:
+    return int(tag) >= 0x7FE00000
+
+
 def encoded(dataset: Dataset, transfer_syntax: str) -> bytes:
     """That data set in that transfer syntax.
 
@@ -70,10 +88,10 @@ def encoded(dataset: Dataset, transfer_syntax: str) -> bytes:
     return packed + b"\0" * (len(packed) & 1)  # PS3.5 A.5
 
 
-def _read(data: bytes, *, implicit: bool, little: bool = True) -> Dataset:
+def _read(data: bytes, implicit: bool, little: bool = True, stop: Callable[..., bool] | None = None) -> Dataset:
     from pydicom.filereader import read_dataset
 
     try:
-        return read_dataset(BytesIO(data), implicit, little)
+        return read_dataset(BytesIO(data), implicit, little, stop_when=stop)
     except Exception as error:  # pydicom raises anything on bytes that do not fit
         raise BadData(f"the data set of a message cannot be read ({error})") from error

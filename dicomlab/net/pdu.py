@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import Sequence
 from enum import IntEnum
+from itertools import count
 from typing import Any, NamedTuple
 
 from ..errors import AssociationAborted, ConnectionLost, DicomlabError, ProtocolError, TLSVerificationError
@@ -80,6 +81,9 @@ def p_data_head(context_id: int, control: int, length: int) -> bytes:
     return _HEAD.pack(4, length + 6, length + 2, context_id, control)
 
 
+_numbers = count(1)  # of the connections of this process, to tell them apart in logs
+
+
 class Wire:
     """The PDUs of one connection.
 
@@ -95,6 +99,7 @@ class Wire:
 
     def __init__(self, sock: socket.socket | Sealed, peer: str) -> None:
         self.peer = peer
+        self.number = next(_numbers)
         self.phase = "association"
         self.deadline = Deadline(30.0)
         self._sock: Any = sock
