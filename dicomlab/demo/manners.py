@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .matching import Rules
 
@@ -88,6 +88,14 @@ class Manners:
     read_only: bool = False  # storage contexts are refused with result 1
     store_status: int = 0x0000  # the answer to a C-STORE that could be kept
     store_syntaxes: tuple[str, ...] | None = None  # transfer syntaxes taken for storage; None: all
+    # storage commitment
+    commitment: str = "new"  # how it answers: on a "new" association, the "same", "never"; "absent": not offered
+    commitment_status: int = 0x0000  # the answer to the request itself
+    commitment_delay: float = 0.0  # seconds until the event
+    commitment_events: int = 1  # how often it comes
+    commitment_reasons: dict[str, int] = field(default_factory=dict)  # SOP Instance UID: why it is not kept
+    commitment_uid: str | None = None  # Transaction UID of the event; None: the one of the request
+    commitment_silent: frozenset[str] = frozenset()  # SOP Instance UIDs that the event does not name
     # time
     pace: float = 0.0  # seconds after each pending response
     pause: float = 0.0  # seconds each sub-operation of a C-GET or C-MOVE takes, before its C-STORE goes out

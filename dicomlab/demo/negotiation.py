@@ -18,6 +18,7 @@ QUERY = "1.2.840.10008.5.1.4.1.2."
 MODELS = frozenset(f"{QUERY}{model}.{service}" for model in (1, 2, 3) for service in (1, 2, 3))
 VERIFICATION = "1.2.840.10008.1.1"
 WORKLIST = "1.2.840.10008.5.1.4.31"
+COMMITMENT = "1.2.840.10008.1.20.1"
 STORAGE = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.7", "1.2.840.10008.5.1.4.43.1")
 
 
@@ -62,7 +63,8 @@ def prepare(
             context.transfer_syntax = [manners.preferred_syntax]  # pynetdicom takes the first that is proposed
         name = str(context.abstract_syntax)
         model = name in MODELS and (manners.patient_study_only or f"{QUERY}3." not in name)
-        if name == VERIFICATION or model or (name == WORKLIST and worklist):
+        commits = name == COMMITMENT and manners.commitment != "absent"
+        if name == VERIFICATION or model or commits or (name == WORKLIST and worklist):
             supported[name] = build_context(name, [EXPLICIT, IMPLICIT])
         elif is_storage(name, held):
             syntaxes = manners.store_syntaxes or tuple(map(str, context.transfer_syntax))

@@ -25,10 +25,10 @@ import pydicom
 from pydicom import Dataset
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
+from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE, N_ACTION
 from pynetdicom.transport import ThreadedAssociationServer
 
-from . import find, get, move, negotiation, storage, verification, wire
+from . import commitment, find, get, move, negotiation, storage, verification, wire
 from .holdings import Holdings, Instance
 from .manners import IMPLICIT, Manners
 
@@ -38,6 +38,7 @@ SERVICES = {
     C_GET: ("C-GET", get.serve),
     C_MOVE: ("C-MOVE", move.serve),
     C_STORE: ("C-STORE", storage.serve),
+    N_ACTION: ("N-ACTION", commitment.serve),
 }
 
 logging.getLogger("pynetdicom").addHandler(logging.NullHandler())
@@ -49,7 +50,7 @@ _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
 class Request:
     """One request as it was received.
 
-    `service` is "A-ASSOCIATE", "C-ECHO", "C-FIND", "C-GET", "C-MOVE" or "C-STORE"; `time` is seconds since 1970.
+    `service` is "A-ASSOCIATE", or the name of a message such as "C-FIND"; `time` is seconds since 1970.
     """
 
     service: str
@@ -180,6 +181,8 @@ class DemoServer:
         self.schedule: list[Dataset] | None = None if schedule is None else list(schedule)
         #: Every request received, in order.
         self.transcript: list[Request] = []
+        #: Statuses of the events of storage commitment that were sent on an association of their own.
+        self.events: list[int | None] = []
         self.ae = AE(ae_title)
         self.ae.maximum_associations = max_associations
         self.ae.require_called_aet = True
@@ -264,9 +267,10 @@ class DemoServer:
             assoc.abort()
             return
         call = Call(self, assoc, message, context_id, str(context.transfer_syntax[0]))
-        agreed = getattr(assoc, "demo_agreed", {}).get(message.AffectedSOPClassUID, b"")
+        sop_class = getattr(message, "AffectedSOPClassUID", None) or getattr(message, "RequestedSOPClassUID", "")
+        agreed = getattr(assoc, "demo_agreed", {}).get(sop_class, b"")
         call.relational = agreed[:1] == b"\1"
-        raw = getattr(message, "Identifier", None)
+        raw = getattr(message, "Identifier", None) or getattr(message, "ActionInformation", None)
         if raw is not None:
             call.identifier = _read(raw, call.transfer_syntax)
         origin = getattr(message, "MoveOriginatorApplicationEntityTitle", None)
@@ -275,7 +279,7 @@ class DemoServer:
                 name,
                 call.calling,
                 self.ae_title,
-                str(message.AffectedSOPClassUID),
+                str(sop_class),
                 int(message.MessageID),
                 call.identifier,
                 call.transfer_syntax,

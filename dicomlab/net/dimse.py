@@ -22,10 +22,13 @@ class CommandField(IntEnum):
     C_FIND_RQ = 0x0020
     C_MOVE_RQ = 0x0021
     C_ECHO_RQ = 0x0030
+    N_EVENT_REPORT_RQ = 0x0100
+    N_ACTION_RQ = 0x0130
     C_CANCEL_RQ = 0x0FFF
 
 
 RESPONSE = 0x8000
+_OF_AN_INSTANCE = {CommandField.N_ACTION_RQ}  # that name the class and instance that is asked, not one that is affected
 _SERVICES = {
     0x0001: "C-STORE",
     0x0010: "C-GET",
@@ -162,23 +165,28 @@ def request(
     priority: int = 0,
     sop_instance: str = "",
     originator: tuple[str, int] | None = None,
+    action: int | None = None,
 ) -> bytes:
-    """The command set of a C-ECHO, C-STORE, C-FIND, C-GET or C-MOVE request (PS3.7 9.3).
+    """The command set of a C-ECHO, C-STORE, C-FIND, C-GET, C-MOVE or N-ACTION request (PS3.7 9.3, 10.3).
 
-    `originator` is the AE title that asked for the C-MOVE of which a C-STORE is part, and its message id.
+    `originator` is the AE title that asked for the C-MOVE of which a C-STORE is part, and its message id; `action` the
+    Action Type ID of an N-ACTION.
     """
+    asked = command_field in _OF_AN_INSTANCE
     elements = {
-        0x0002: sop_class.encode(),
+        0x0003 if asked else 0x0002: sop_class.encode(),
         0x0100: number(command_field),
         0x0110: number(message_id),
         0x0800: number(0x0001 if data else NO_DATA_SET),
     }
-    if data:
+    if data and not asked:
         elements[0x0700] = number(priority)
     if destination:
         elements[0x0600] = _title(destination)
     if sop_instance:
-        elements[0x1000] = sop_instance.encode()
+        elements[0x1001 if asked else 0x1000] = sop_instance.encode()
+    if action is not None:
+        elements[0x1008] = number(action)
     if originator is not None:
         elements[0x1030], elements[0x1031] = _title(originator[0]), number(originator[1])
     return encode(elements)
@@ -207,7 +215,7 @@ def response(command: Command, status: int) -> bytes:
         0x0800: number(NO_DATA_SET),
         0x0900: number(status),
     }
-    for element in (0x0002, 0x1000):
+    for element in (0x0002, 0x1000, 0x1002):  # class, instance, Event Type ID
         if element in command.raw:
             elements[element] = command.raw[element]
     return encode(elements)

@@ -8,6 +8,7 @@ import socket
 import threading
 from time import monotonic
 from types import TracebackType
+from typing import Protocol
 
 from ..errors import DicomlabError, InvalidRequest
 from . import negotiation
@@ -16,6 +17,7 @@ from .contexts import IMPLICIT, preferred, storage_classes
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
 from .doorway import Doorway
+from .incoming import Message, Sinks
 from .node import Node
 from .pdu import RELEASE_RP, PduType, Released, ReleaseRequested, Wire, abort_pdu
 from .receiver import Receiver
@@ -39,11 +41,52 @@ class _Moving(Deadline):
         self._call.progressed()
 
 
+class Inbound(Protocol):
+    """What a listener is there for."""
+
+    @property
+    def phase(self) -> str:
+        """For messages."""
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """SOP classes of it."""
+
+    @property
+    def sink(self) -> Sinks | None:
+        """Where the data sets of C-STORE requests go."""
+
+    def serve(self, association: Association, message: Message) -> int | None:
+        """Deal with a request; the status to answer with, None where it is none of its own."""
+
+
+class Storage:
+    """What a C-MOVE to ourselves needs: C-STORE into a receiver."""
+
+    phase = "C-STORE"
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self.sink: Sinks | None = receiver.sink
+
+    @property
+    def classes(self) -> frozenset[str]:
+        return frozenset(storage_classes())
+
+    def serve(self, association: Association, message: Message) -> int | None:
+        if message.command.command_field != CommandField.C_STORE_RQ:
+            return None
+        _, syntax = association.accepted.contexts.get(message.context_id, ("", IMPLICIT))
+        status = self._receiver.receive(syntax, message)
+        association.deadline.progressed()  # what the disk took is no silence of the archive's
+        return status
+
+
 class Listener:
-    """Accepts the archive's C-STOREs while its ``with`` block runs.
+    """Accepts the archive's requests of one service while its ``with`` block runs.
 
     Binds to the local address of the route to the peer, admits the peer's AE title and address alone, and hands every
-    data set to the receiver. One thread for each association, one for all connections that ask for none.
+    request to the service. One thread for each association, one for all connections that ask for none.
 
     Raises
     ------
@@ -51,8 +94,8 @@ class Listener:
         The port is in use or may not be bound.
     """
 
-    def __init__(self, node: Node, receiver: Receiver, deadline: Deadline) -> None:
-        self._node, self._receiver, self._deadline = node, receiver, deadline
+    def __init__(self, node: Node, service: Inbound, deadline: Deadline) -> None:
+        self._node, self._service, self._deadline = node, service, deadline
         self._addresses = _addresses(node.host)
         self._stopped = False
         self._serving: dict[threading.Thread, Wire] = {}
@@ -72,7 +115,7 @@ class Listener:
             raise InvalidRequest(
                 f"the port {node.listen} of {host} cannot be used for receiving ({error.strerror})",
                 peer=node.identity,
-                phase="C-MOVE",
+                phase=service.phase,
                 advice="Another program, perhaps another notebook, holds it. Stop that, or choose another port with "
                 "connect(..., listen=port) and tell the PACS administrator.",
             ) from error
@@ -165,7 +208,7 @@ class Listener:
                 with self._lock:
                     self.busy += 1
                 try:
-                    self._store(association)
+                    self._requests(association)
                 finally:
                     with self._lock:
                         self.busy -= 1
@@ -215,25 +258,20 @@ class Listener:
             with contextlib.suppress(DicomlabError, Cancelled):
                 wire.read_pdu()
             return None
-        wanted = frozenset((*storage_classes(), VERIFICATION))
+        wanted = self._service.classes | {VERIFICATION}
         answer, accepted = negotiation.acceptance(asked, wanted, preferred(self._node.quirks.syntaxes))
         wire.send(answer)
-        wire.phase = "C-STORE"
+        wire.phase = self._service.phase
         return Association(wire, self._node, accepted, wire.deadline)
 
-    def _store(self, association: Association) -> None:
+    def _requests(self, association: Association) -> None:
         while True:
-            message = association.read(self._receiver.sink)
-            if message.command.command_field == CommandField.C_STORE_RQ:
-                _, syntax = association.accepted.contexts.get(message.context_id, ("", IMPLICIT))
-                status = self._receiver.receive(syntax, message)
-                association.deadline.progressed()  # what the disk took is no silence of the archive's
-            elif message.command.command_field == CommandField.C_ECHO_RQ:
-                status = 0x0000
-            elif message.command.command_field == CommandField.C_CANCEL_RQ:
+            message = association.read(self._service.sink)
+            if message.command.command_field == CommandField.C_CANCEL_RQ:
                 continue
-            else:
-                status = 0x0211  # Unrecognized Operation, PS3.7 C.4.1
+            status = self._service.serve(association, message)
+            if status is None:  # Unrecognized Operation, PS3.7 C.4.1
+                status = 0x0000 if message.command.command_field == CommandField.C_ECHO_RQ else 0x0211
             association.answer(message, status)
 
 

@@ -220,6 +220,7 @@ class Requested:
     called: str
     contexts: list[tuple[int, str, tuple[str, ...]]]  # id, abstract syntax, transfer syntaxes
     maximum_length: int  # bytes of a PDU that the peer takes, 0 for any
+    roles: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)  # class -> the requestor as SCU, as SCP
 
 
 def requested(body: bytes) -> Requested:
@@ -237,11 +238,14 @@ def requested(body: bytes) -> Requested:
     for context_id, _, _ in contexts:
         if context_id % 2 == 0:
             raise ValueError(f"context id {context_id} is not odd")
-    return Requested(said.calling, said.called, contexts, said.user.maximum_length)
+    return Requested(said.calling, said.called, contexts, said.user.maximum_length, said.user.roles)
 
 
 def acceptance(asked: Requested, wanted: frozenset[str], syntaxes: Sequence[str]) -> tuple[bytes, Accepted]:
-    """A whole A-ASSOCIATE-AC that takes what is in `wanted` with the first syntax of `syntaxes` offered for it."""
+    """A whole A-ASSOCIATE-AC that takes what is in `wanted` with the first syntax of `syntaxes` offered for it.
+
+    Roles are taken as they are asked for.
+    """
     agreed: dict[int, tuple[str, str]] = {}
     answers = []
     for context_id, abstract, offered in asked.contexts:
@@ -250,7 +254,8 @@ def acceptance(asked: Requested, wanted: frozenset[str], syntaxes: Sequence[str]
         if result == 0:
             agreed[context_id] = (abstract, choice)
         answers.append(items.answered(context_id, result, choice or syntaxes[0]))
-    information = items.user_information(MAXIMUM_LENGTH)
+    taken = {abstract for abstract, _ in agreed.values()}
+    information = items.user_information(MAXIMUM_LENGTH, {uid: asked.roles[uid] for uid in asked.roles if uid in taken})
     answer = items.associate(PduType.ASSOCIATE_AC, asked.called, asked.calling, answers, information)
     return answer, Accepted(agreed, {}, asked.maximum_length)
 

@@ -605,6 +605,65 @@ class Peer:
             return run(self._call(timeout), progress)
         return self._job(f"store to {self.node.identity}", run, timeout, progress)
 
+    def commit(self, what: Any, *, wait: float = 30.0, timeout: float | None = None) -> pd.DataFrame:
+        """Ask the archive to say that it keeps instances: Storage Commitment Push Model (PS3.4 annex J).
+
+        The answer comes on the same association or to our listener (``listen=``), at once or after days; what was asked
+        is kept on disk, and `commitments` has it in a later session too.
+
+        Parameters
+        ----------
+        what
+            A table with SOPClassUID and SOPInstanceUID, such as `store` gives (rows that are not ``stored`` are left
+            out), or what `store` takes.
+        wait
+            Seconds to wait for the answer; 0 comes back once the archive has taken the request.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The rows, with ``committed`` (True, False, or NA where there is no answer yet), ``failure_reason``,
+            ``commitment`` in words and the ``transaction``.
+
+        Raises
+        ------
+        InvalidRequest
+            Nothing is selected, or the node may not ``commit``; nothing was sent.
+        NoAcceptedContext, StatusError
+            The peer does not take the request; nothing stays asked for.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> from pydicom.data import get_testdata_file
+        >>> with dl.demo_pacs() as pacs:
+        ...     pacs.commit(pacs.store(dl.scan(get_testdata_file("CT_small.dcm")))).commitment.tolist()
+        ['committed']
+        """
+        from . import commitment
+
+        self.node.require("commit")
+        with self._call(timeout) as call:
+            return commitment.commit(self.node, what, call.clock, wait=_seconds(wait))
+
+    def commitments(self, *, wait: float = 0.0, timeout: float | None = None) -> pd.DataFrame:
+        """What `commit` has asked of this peer, in this session and before, and what it has answered by now.
+
+        Parameters
+        ----------
+        wait
+            Seconds to listen for answers that have not come yet.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an instance, as `commit` gives.
+        """
+        from . import commitment
+
+        with self._call(timeout) as call:
+            return commitment.collect(self.node, call.clock, wait=_seconds(wait))
+
     def _query_job(self, what: str, plan: query.Plan, timeout: float | None, asked: dict[str, Any]) -> Job:
         """A question in the background, whose progress is the number of matches."""
         also = asked["on_match"]
@@ -691,6 +750,12 @@ def _limit(limit: int | None) -> int:
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
         raise InvalidRequest(f"limit={limit!r}", advice="A limit is a whole number of 1 or more.")
     return limit
+
+
+def _seconds(wait: float) -> float:
+    if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait < 1e7:
+        raise InvalidRequest(f"wait={wait!r}", advice="Give seconds, 0 or more.")
+    return float(wait)
 
 
 def _check_folder(folder: Path) -> None:

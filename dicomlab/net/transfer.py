@@ -24,7 +24,7 @@ from .deadline import Cancelled, Deadline
 from .dimse import CommandField
 from .holdings import Held, Holdings
 from .jobs import turn
-from .listener import Listener
+from .listener import Listener, Storage
 from .node import Node
 from .parallel import Parallel
 from .receiver import Receiver
@@ -161,7 +161,7 @@ class Transfers:
             )
         with (
             turn(node.listen_host, node.listen, self.deadline, node.identity),
-            Listener(node, self.receiver, self.deadline) as listener,
+            Listener(node, Storage(self.receiver), self.deadline) as listener,
         ):
             try:
                 self._share(requests, self._moving(requests))

@@ -5,21 +5,34 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 from ..cache import Cache
 from ..errors import DicomlabError, IncompleteRetrieve
 from ..level import QueryLevel
 from ..models import STUDY_ROOT
 from ..tables import Address, addresses
+from .association import Association
 from .checks import Checks
 from .deadline import Cancelled, Deadline
 from .holdings import ask
+from .incoming import Message
 from .listener import Listener
 from .plan import Plan
 from .query import find
 from .retrieve import retrieve
 from .transfer import GET, MOVE
+
+
+class Unopened:
+    """The service of a listener that is bound, and not opened."""
+
+    phase = "C-MOVE"
+    classes: frozenset[str] = frozenset()
+    sink = None
+
+    def serve(self, association: Association, message: Message) -> int | None:
+        return None
 
 
 def way_back(checks: Checks, move: Any, reached: bool) -> None:
@@ -36,7 +49,7 @@ def way_back(checks: Checks, move: Any, reached: bool) -> None:
         return
     try:
         listener = checks.within(
-            checks.timeout, lambda deadline: Listener(node, cast(Any, None), deadline)
+            checks.timeout, lambda deadline: Listener(node, Unopened(), deadline)
         )  # bound, and not opened
         listener.close()
     except (DicomlabError, Cancelled) as error:

@@ -43,5 +43,5 @@ def test_ctrl_c_ends_it_with_one_line_wherever_it_comes(tmp_path, after):
     assert any(line.startswith(after) for line in story.stdout)
     story.send_signal(signal.SIGINT)
     _, said = story.communicate(timeout=30)
-    assert said.strip().splitlines() == ["stopped; the embedded PACS has ended, and what it had received is gone"]
+    assert said.strip().splitlines() == ["stopped; the embedded PACS has ended, and what it had received is gone"], said
     assert story.returncode == 130

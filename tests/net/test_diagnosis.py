@@ -219,6 +219,7 @@ def test_too_many_associations() -> None:  # R2.3
 
 
 def test_an_archive_without_a_context_in_common(monkeypatch: pytest.MonkeyPatch, server: DemoServer) -> None:  # R2.3
+    monkeypatch.setattr("dicomlab.demo.negotiation.COMMITMENT", "1.2.3")
     monkeypatch.setattr("dicomlab.demo.negotiation.MODELS", frozenset())
     monkeypatch.setattr("dicomlab.demo.negotiation.VERIFICATION", "1.2.3")
     monkeypatch.setattr("dicomlab.demo.negotiation.is_storage", lambda *_: False)

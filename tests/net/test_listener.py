@@ -23,7 +23,7 @@ from dicomlab.errors import CacheError, InvalidRequest
 from dicomlab.net import doorway, listener, negotiation
 from dicomlab.net.contexts import EXPLICIT, Context
 from dicomlab.net.deadline import Cancelled, Deadline
-from dicomlab.net.listener import Listener, check_route, local_address
+from dicomlab.net.listener import Listener, Storage, check_route, local_address
 from dicomlab.net.node import Node
 from dicomlab.net.receiver import Receiver
 from dicomlab.tables import Address
@@ -53,7 +53,7 @@ def node(**changes):
 @contextlib.contextmanager
 def listening(deadline=None, **changes):
     received = Kept()
-    with Listener(node(**changes), received, deadline or Deadline(10)) as door:
+    with Listener(node(**changes), Storage(received), deadline or Deadline(10)) as door:
         yield door, received
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("dicomlab")]  # R0.7
 
@@ -230,7 +230,7 @@ def test_a_port_in_use_is_named():  # R5.8: before anything is sent
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(InvalidRequest, match=f"port {port} of 127") as caught:
-            Listener(node(listen=port), Kept(), Deadline(1))
+            Listener(node(listen=port), Storage(Kept()), Deadline(1))
     assert "another port" in caught.value.advice
 
 
@@ -312,7 +312,7 @@ def test_a_cache_that_cannot_be_used_is_out_of_resources_and_no_abort(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     cache = Cache(tmp_path / "file" / "cache", index=tmp_path / "index.sqlite")
     received = Receiver(cache, node(), [], lambda size: None)
-    with Listener(node(), received, Deadline(10)) as door:
+    with Listener(node(), Storage(received), Deadline(10)) as door:
         assert store(door.address, instances=2) == [0x0000, 0xA700, 0xA700]
     assert isinstance(received.full, CacheError) and not door.troubles
 
@@ -358,7 +358,7 @@ def test_a_study_that_nobody_asked_for_is_set_aside_and_told(tmp_path):  # S3, R
     cache = Cache(tmp_path / "cache", index=tmp_path / "index.sqlite")
     told = []
     received = Receiver(cache, node(), [Address("P1", "1.2.9")], told.append)
-    with Listener(node(), received, Deadline(10)) as door:
+    with Listener(node(), Storage(received), Deadline(10)) as door:
         assert store(door.address) == [0x0000, 0xC000]
     assert not received.kept and not told
     assert ["was not asked for" in one.why for one in received.refused] == [True]

@@ -1,0 +1,36 @@
+"""Storage commitment with Orthanc, as others have seen it answer (SPEC 7)."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from pydicom.data import get_testdata_file
+
+import dicomlab as dl
+from dicomlab.errors import NoAcceptedContext, ResultWarning
+
+FILES = [get_testdata_file(name) for name in ("CT_small.dcm", "MR_small.dcm")]
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("DICOMLAB_STATE", str(tmp_path))
+
+
+def test_orthanc_commits_what_it_has_and_names_what_it_has_not(orthanc, move_port):  # R7.1, R7.2, R7.5
+    with dl.connect(orthanc.address, allow=("store", "commit"), listen=move_port) as peer:
+        sent = peer.store(FILES)
+        found = peer.commit(sent, wait=30)
+        assert found.committed.tolist() == [True, True], found.attrs
+        strange = pd.concat([sent, sent[:1].assign(SOPInstanceUID="1.2.3.4.5")], ignore_index=True)
+        with pytest.warns(ResultWarning, match="1 of 3 instances are not committed"):
+            found = peer.commit(strange, wait=30)
+    assert found.committed.tolist() == [True, True, False] and found.failure_reason[2] == 0x0112
+
+
+@pytest.mark.parametrize("name", ["qr", "store3"])
+def test_dcmtk_offers_no_commitment(name, request):  # R7.6
+    peer = request.getfixturevalue(name)
+    with dl.connect(peer.address, allow="commit") as archive, pytest.raises(NoAcceptedContext) as caught:
+        archive.commit(FILES)
+    assert caught.value.result == 3
