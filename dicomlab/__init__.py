@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .widgets.browser import browse
     from .widgets.form import Form
     from .widgets.picker import pick
-    from .widgets.viewer import view
+    from .widgets.viewing import view
     from .widgets.worklistpicker import worklist
 
 __version__ = "0.1.0.dev0"
@@ -73,7 +73,7 @@ _HOMES = {
     "pick": ".widgets.picker",
     "read_table": ".readtable",
     "scan": ".scanning",
-    "view": ".widgets.viewer",
+    "view": ".widgets.viewing",
     "worklist": ".widgets.worklistpicker",
 }
 

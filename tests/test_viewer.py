@@ -20,7 +20,7 @@ from test_resample import OBLIQUE, grid
 import dicomlab.widgets.overlays
 import dicomlab.widgets.panes
 import dicomlab.widgets.presets
-import dicomlab.widgets.viewer
+import dicomlab.widgets.viewing
 import dicomlab.widgets.voxels
 from dicomlab import load, load_all, view
 from dicomlab.errors import GeometryError, InvalidRequest, ResultWarning
@@ -465,7 +465,7 @@ def test_what_cannot_lie_over_it_is_refused(ct, choices, said):
 
 
 def test_the_examples_run():
-    for module in ("overlays", "panes", "presets", "viewer", "voxels"):
+    for module in ("overlays", "panes", "presets", "viewing", "voxels"):
         failed, _ = doctest.testmod(getattr(dicomlab.widgets, module))
         assert not failed
     assert encoding_of(xr.DataArray([1, 2])).exact

@@ -14,7 +14,7 @@ from ..series import load_all
 from .form import words_of
 from .picker import Picker
 from .unsaved import Said
-from .viewer import view
+from .viewing import view
 
 
 class Looking(ipywidgets.VBox):

@@ -11,7 +11,7 @@ from test_figure import words
 from dicomlab import load, load_all
 from dicomlab.errors import GeometryError, ResultWarning
 from dicomlab.widgets.figure import view as still
-from dicomlab.widgets.viewer import view
+from dicomlab.widgets.viewing import view
 
 US = "1.2.840.10008.5.1.4.1.1.6.2"
 TURN = [0.8, 0.6, 0.0, -0.36, 0.48, 0.8]  # rows and columns in the volume

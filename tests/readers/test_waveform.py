@@ -16,7 +16,7 @@ from support import shared
 from dicomlab import load, load_all
 from dicomlab.errors import BadFile, InvalidRequest, ResultWarning, UnknownName
 from dicomlab.readers import waveform
-from dicomlab.widgets.viewer import view
+from dicomlab.widgets.viewing import view
 
 ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
 
