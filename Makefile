@@ -28,11 +28,11 @@ lab: $(VENV)/.lab
 
 # DCMTK and Orthanc are the peers of tests/peers, Chromium runs the widgets; Debian's names.
 peers:
-	@command -v apt-get >/dev/null || { echo "make peers knows Debian's apt-get only: install dcmtk, orthanc and chromium yourself."; exit 1; }
+	@command -v apt-get >/dev/null || { echo "make peers knows Debian's apt-get only: install dcmtk, orthanc, dicom3tools and chromium yourself."; exit 1; }
 	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -qq && \
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	    dcmtk orthanc openssl chromium fonts-dejavu-core
+	    dcmtk orthanc openssl chromium fonts-dejavu-core dicom3tools
 
 benchmarks: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(ROWS),,--markdown docs/benchmarks.md)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .widgets.picker import pick
     from .widgets.viewing import view
     from .widgets.worklistpicker import worklist
+    from .writing import write
 
 __version__ = "0.1.0.dev0"
 
@@ -53,6 +54,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
     "scan",
     "view",
     "worklist",
+    "write",
 ]
 
 #: Where each name lives; the module is imported when the name is first used.
@@ -75,6 +77,7 @@ _HOMES = {
     "scan": ".scanning",
     "view": ".widgets.viewing",
     "worklist": ".widgets.worklistpicker",
+    "write": ".writing",
 }
 
 

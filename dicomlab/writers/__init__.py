@@ -1,0 +1,58 @@
+"""Writers: which kind of object an array becomes. One file a kind; `register` adds one from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import InvalidRequest, did_you_mean
+from .capture import Captures
+from .images import CT, MR, PET
+from .source import Source
+from .writer import Writer
+
+#: Asked in this order; the first that writes a thing gets it.
+WRITERS: list[Writer] = [CT, MR, PET, Captures()]
+_SHORT = {"SC": "SECONDARY CAPTURE", "SEG": "SEGMENTATION", "PM": "PARAMETRIC MAP", "PT": "PET", "PDF": "DOCUMENT"}
+
+
+def register(writer: Writer) -> None:
+    """Ask a writer before those of the package.
+
+    Raises
+    ------
+    InvalidRequest
+        It lacks a part of `Writer`.
+    """
+    lacks = [name for name in ("kind", "choices", "writes", "make") if not hasattr(writer, name)]
+    if lacks:
+        raise InvalidRequest(
+            f"{type(writer).__name__} is no writer: it has no {', '.join(lacks)}",
+            advice="See dicomlab.writers.writer.Writer.",
+        )
+    WRITERS.insert(0, writer)
+
+
+def choose(what: Any, source: Source, kind: str | None) -> Writer:
+    """The writer of a kind, or the one for this thing and what it is derived from.
+
+    Raises
+    ------
+    InvalidRequest
+        There is none.
+    """
+    names = list(dict.fromkeys(writer.kind for writer in WRITERS))
+    if kind is not None:
+        wanted = str(kind).upper().replace("_", " ")
+        wanted = _SHORT.get(wanted, wanted)
+        for writer in WRITERS:
+            if writer.kind == wanted:
+                return writer
+        raise InvalidRequest(
+            f"there is no kind {kind!r}{did_you_mean(wanted, names)}", advice=f"Kinds are {', '.join(names)}."
+        )
+    for writer in WRITERS:
+        if writer.writes(what, source):
+            return writer
+    raise InvalidRequest(
+        f"nothing writes {type(what).__name__}", advice="Give an array as load makes it, masks, or a document."
+    )

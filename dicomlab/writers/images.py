@@ -1,0 +1,354 @@
+"""Images of one frame a file: CT, MR and PET images, and secondary captures (PS3.3 A.3, A.4, A.21, A.8)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+
+from ..errors import InvalidRequest
+from ..geometry import STEP
+from ..pixels import Array
+from .laid import Planes, planes_of
+from .modules import began, decimal, element, finish, loose, new_uid, source_images
+from .required import complete
+from .source import Source, plain, text
+from .stored import Rule, rule_for
+from .writer import Made, Order
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+#: Of each acquisition, taken from the source of each plane.
+_ACQUIRED = ("AcquisitionNumber", "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime")
+_SERIES = ("BodyPartExamined", "PatientPosition", "ProtocolName", "Laterality", "PositionReferenceIndicator")
+_CT = (
+    "KVP", "ScanOptions", "DataCollectionDiameter", "ReconstructionDiameter", "GantryDetectorTilt", "ExposureTime",
+    "XRayTubeCurrent", "Exposure", "FilterType", "ConvolutionKernel", "ContrastBolusAgent",
+)  # fmt: skip
+_MR = (
+    "ScanningSequence", "SequenceVariant", "ScanOptions", "MRAcquisitionType", "SequenceName", "RepetitionTime",
+    "EchoTime", "InversionTime", "EchoTrainLength", "EchoNumbers", "MagneticFieldStrength", "ImagingFrequency",
+    "FlipAngle", "TriggerTime", "TemporalPositionIdentifier", "NumberOfTemporalPositions", "DiffusionBValue",
+    "DiffusionGradientOrientation", "ContrastBolusAgent",
+)  # fmt: skip
+_PET = (
+    "SeriesDate", "SeriesTime", "CollimatorType", "CorrectedImage", "SeriesType", "CountsSource", "DecayCorrection",
+    "RandomsCorrectionMethod", "AttenuationCorrectionMethod", "ScatterCorrectionMethod", "ReconstructionMethod",
+    "RadiopharmaceuticalInformationSequence", "PatientOrientationCodeSequence",
+    "PatientGantryRelationshipCodeSequence", "ActualFrameDuration", "FrameReferenceTime", "TriggerTime", "FrameTime",
+    "DecayFactor", "NumberOfTimeSlices", "NumberOfRRIntervals", "NumberOfTimeSlots",
+)  # fmt: skip
+#: What says of an axis in front which of its places a plane has, where its source does not.
+_TELLS = {
+    "time": "TemporalPositionIdentifier", "echo": "EchoTime", "b_value": "DiffusionBValue",
+    "inversion_time": "InversionTime", "flip_angle": "FlipAngle", "acquisition": "AcquisitionNumber",
+}  # fmt: skip
+_PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+_MAXIMUM_PLANES = 100_000
+
+
+@dataclass(frozen=True)
+class Images:
+    """Writes one kind of single-frame image."""
+
+    kind: str
+    end: str  # of the SOP class UID
+    modality: str
+    keywords: tuple[str, ...]
+    classes: frozenset[str]  # ends of the SOP classes it is for
+    choices: frozenset[str] = frozenset()
+
+    def writes(self, what: Any, source: Source) -> bool:
+        """An array that is derived from images of that kind."""
+        if not isinstance(what, xr.DataArray) or what.dtype == np.bool_ or "segment" in what.dims:
+            return False
+        given = text(source.first, "SOPClassUID").removeprefix(_STORAGE)
+        return given in self.classes and "channel" not in what.dims
+
+    def make(self, order: Order) -> Made:
+        """An image for each plane, numbered in the order of their places (R13.3)."""
+        volume, source = order.what, order.source
+        must_be_array(volume, self.kind)
+        if volume.dtype == np.bool_:
+            volume = volume.astype(np.uint8)
+        planes = planes_of(volume)
+        if planes.colour:
+            raise InvalidRequest(
+                f"colour cannot be written as {self.kind}", advice='Write it as kind="SECONDARY CAPTURE".'
+            )
+        frame = frame_of(planes, source)
+        now = dt.datetime.now()
+        common = began(source, _STORAGE + self.end, self.modality, now)
+        for part in source.copied(_SERIES):
+            common.add(part)
+        common.FrameOfReferenceUID = frame
+        common.PositionReferenceIndicator = text(source.first, "PositionReferenceIndicator")
+        self._series(common, order, planes)
+        return _instances(self, order, planes, common, Values(planes, order, through_zero=self.kind == "PET"))
+
+    def _series(self, common: Dataset, order: Order, planes: Planes) -> None:
+        """What is the same in all images of the kind."""
+        third = _third(order.source, self.kind)
+        common.ImageType = ["DERIVED", "SECONDARY", third]
+        for part in order.source.copied(self.keywords):
+            common.add(part)
+        if self.kind == "PET":
+            common.ImageType = ["DERIVED", "PRIMARY"]  # SECONDARY is no value there (PS3.3 C.8.9.4)
+            common.pop("PatientPosition", None)  # PatientOrientationCodeSequence says it
+            units = order.units or str(order.attributes.get("Units", ""))
+            if not units:
+                raise InvalidRequest(
+                    "a PET image says in which units its values are, and these are not known",
+                    advice='Give units=, a term of Units (0054,1001): "BQML", "GML", "NONE", ...',
+                )
+            common.add(element("Units", units))
+            common.NumberOfSlices = len(planes.positions)
+            if "SeriesType" in common and list(common.SeriesType)[:1] != ["WHOLE BODY"] and not planes.front:
+                common.SeriesType = ["STATIC", list(common.SeriesType)[-1]]
+
+    def plane(self, dataset: Dataset, source: Dataset | None, number: int) -> None:
+        """What is of the one image."""
+        if source is not None:
+            for keyword in (*_ACQUIRED, *self.keywords):
+                if keyword in source and keyword not in _PET[:7]:
+                    dataset.add(plain(source[keyword]))
+        if self.kind == "PET":
+            dataset.ImageIndex = number
+
+
+CT = Images("CT", "2", "CT", _CT, frozenset(("2", "2.1", "2.2")))
+MR = Images("MR", "4", "MR", _MR, frozenset(("4", "4.1", "4.4")))
+PET = Images("PET", "128", "PT", _PET, frozenset(("128", "130", "128.1")))
+
+
+def must_be_array(what: Any, kind: str) -> None:
+    """Refuse what has no coordinates.
+
+    Raises
+    ------
+    InvalidRequest
+        It is no xarray.DataArray.
+    """
+    if not isinstance(what, xr.DataArray):
+        raise InvalidRequest(
+            f"{type(what).__name__} cannot be written as {kind}: it does not say where it lies",
+            advice="Give an xarray.DataArray, as load gives it: volume.copy(data=values) puts values in its place.",
+        )
+
+
+def frame_of(planes: Planes, source: Source) -> str:
+    """The FrameOfReferenceUID that the array and its source share; a new one where neither has any.
+
+    Raises
+    ------
+    InvalidRequest
+        The array lies in another than the source.
+    """
+    known = source.frames_of_reference - {""}
+    if planes.frame in known:
+        return planes.frame
+    if planes.frame or known:
+        raise InvalidRequest(
+            "the array lies in another frame of reference than the instances of like=",
+            advice="Give the instances it was made from, or put it on their grid first: array.dicom.like(volume).",
+        )
+    return new_uid()
+
+
+def _third(source: Source, kind: str) -> str:
+    """Value 3 of ImageType, which CT and MR images must have."""
+    values = source.first.get("ImageType") or []
+    third = str(values[2]) if not isinstance(values, str) and len(values) > 2 else ""
+    if kind == "CT":
+        return third if third in ("AXIAL", "LOCALIZER") else "AXIAL"
+    return third or "OTHER"
+
+
+class Values:
+    """The values of the planes as they are stored."""
+
+    def __init__(self, planes: Planes, order: Order, *, through_zero: bool = False, bytes_stay: bool = False) -> None:
+        array = planes.array
+        shape = (-1, *array.shape[len(planes.front) + 1 :])
+        self.planes: Array = np.ascontiguousarray(array.values).reshape(shape)
+        if len(self.planes) > _MAXIMUM_PLANES:
+            raise InvalidRequest(f"{len(self.planes):,} planes are more than a series may have")
+        rule = rule_for(list(self.planes), through_zero=through_zero, bytes_stay=bytes_stay)
+        self.rules: list[Rule] = [rule] * len(self.planes)
+        if through_zero and not rule.exact:  # a slope of its own for each plane keeps more
+            self.rules = [rule_for([plane], through_zero=True, only=rule.dtype) for plane in self.planes]
+        self.error = 0.0
+        self._window = window_of(order)
+
+    @property
+    def step(self) -> float:
+        """The largest step between stored values."""
+        return max(rule.step for rule in self.rules)
+
+    def into(self, dataset: Dataset, index: int, *, rescale: bool, units: str | None) -> None:
+        """Pixels of one plane, what they mean, and how to look at them."""
+        rule = self.rules[index]
+        stored, error = rule.stored(self.planes[index])
+        self.error = max(self.error, error)
+        dataset.Rows, dataset.Columns = stored.shape[:2]
+        dataset.SamplesPerPixel = 1 if stored.ndim == 2 else 3
+        dataset.PhotometricInterpretation = "MONOCHROME2" if stored.ndim == 2 else "RGB"
+        if stored.ndim == 3:
+            dataset.PlanarConfiguration = 0
+        bits = 8 * stored.dtype.itemsize
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits, bits, bits - 1
+        dataset.PixelRepresentation = int(stored.dtype.kind == "i")
+        data = stored.astype(stored.dtype.newbyteorder("<"), copy=False).tobytes()
+        dataset.add_new(0x7FE00010, "OB" if bits == 8 else "OW", data + b"\0" * (len(data) % 2))
+        if stored.ndim == 3:
+            return
+        if rescale or (rule.slope, rule.intercept) != (1.0, 0.0) or units:
+            dataset.RescaleSlope, dataset.RescaleIntercept = decimal(rule.slope), decimal(rule.intercept)
+            dataset.add(loose("RescaleType", (units or "US")[:64]))
+        dataset.WindowCenter, dataset.WindowWidth = decimal(self._window[0]), decimal(self._window[1])
+
+
+def window_of(order: Order) -> tuple[float, float]:
+    """Centre and width: those of the images while their units are still those of the array, else by its values."""
+    array = order.what
+    kept = {} if order.units is None else {"Modality": array.attrs.get("Modality"), "units": order.units}
+    if order.units is not None and order.units == array.attrs.get("units"):
+        kept |= {name: array.attrs[name] for name in ("WindowCenter", "WindowWidth") if name in array.attrs}
+    bare = array.copy(deep=False)
+    bare.attrs = kept
+    centre, width = bare.dicom.window
+    return centre, max(width, 1e-6)
+
+
+def _instances(kind: Images, order: Order, planes: Planes, common: Dataset, values: Values) -> Made:
+    source, count = order.source, len(planes.positions)
+    uids = _uids(planes)
+    made, remarks = [], []
+    stays = staying(planes, source)
+    shape = [planes.array.sizes[name] for name in planes.front]
+    whole: Items | None = None
+    for index in range(len(values.planes)):
+        plane, place = index % count, index // count
+        dataset = Dataset()
+        dataset.update(common)
+        found = source.named([uids[index]]) if uids else []
+        found = found or source.at(planes.positions[plane], planes.orientation)
+        kind.plane(dataset, found[0] if len(found) == 1 else None, index + 1)
+        _tell(dataset, planes, np.unravel_index(place, shape) if shape else (), told=len(found) == 1)
+        dataset.SOPInstanceUID, dataset.InstanceNumber = new_uid(), index + 1
+        if stays[plane] is None:
+            dataset.ImagePositionPatient = [decimal(value) for value in planes.positions[plane]]
+            dataset.ImageOrientationPatient = [decimal(value) for value in planes.orientation]
+            dataset.PixelSpacing = [decimal(value) for value in planes.spacing]
+        else:
+            for keyword in _PLACE:
+                dataset.add(plain(stays[plane][keyword]))
+        _thickness(dataset, kind, planes, found)
+        values.into(dataset, index, rescale=kind.kind in ("CT", "PET"), units=order.units)
+        if kind.kind == "PET" and "RescaleType" in dataset:
+            del dataset.RescaleType  # no attribute of PET images: Units says it
+        if len(found) == len(source.datasets):
+            whole = whole or Items(source_images(found))
+            dataset.SourceImageSequence = whole
+        else:
+            dataset.SourceImageSequence = source_images(found)
+        made.append(dataset)
+    said = "Derived with dicomlab"
+    if values.step:
+        said += f"; values are stored in steps of {values.step:.3g}, none is farther than {values.error:.3g} off"
+    for dataset in made:
+        dataset.DerivationDescription = said
+        finish(dataset, order.attributes)
+        complete(dataset)
+    if order.units is None and kind.kind == "CT":
+        remarks.append('the units of the values are not known and are written as unspecified (give units="HU")')
+    return Made(made, values.step, values.error, remarks)
+
+
+def staying(planes: Planes, source: Source) -> list[Any]:
+    """For each plane the source image that lies there pixel by pixel; None for all, where one has none.
+
+    Its own decimal strings are written then, so that what is derived has equal coordinates: those of an array are
+    rounded to `geometry.STEP`.
+    """
+    images: dict[bytes, list[Dataset]] = {}
+    for one in source.images:
+        if all(keyword in one.dataset for keyword in _PLACE):
+            images.setdefault(_rounded(one.position), []).append(one.dataset)
+    found = []
+    rows, columns = planes.array.shape[len(planes.front) + 1 : len(planes.front) + 3]
+    for position in planes.positions:
+        near = [one for key in _nearby(position) for one in images.get(key, ())]
+        corners = _corners(position, planes.orientation, planes.spacing, rows, columns)
+        for image in near:
+            place, turn, between = (image[keyword].value for keyword in _PLACE)
+            theirs = _corners(place, turn, between, rows, columns)
+            alike = (image.get("Rows"), image.get("Columns")) == (rows, columns)
+            if alike and np.abs(theirs - corners).max() <= 2 * STEP:
+                found.append(image)
+                break
+        else:
+            return [None] * len(planes.positions)
+    return found
+
+
+def _rounded(position: Any) -> bytes:
+    return np.round(np.asarray(position, np.float64)).astype(np.int64).tobytes()
+
+
+def _nearby(position: Any) -> set[bytes]:
+    """The whole millimetres that a position within two steps of it may be rounded to."""
+    ends = np.round(np.stack([np.asarray(position) - 2 * STEP, np.asarray(position) + 2 * STEP])).astype(np.int64)
+    return {np.array(one, np.int64).tobytes() for one in product(*ends.T.tolist())}
+
+
+def _corners(position: Any, orientation: Any, spacing: Any, rows: int, columns: int) -> Any:
+    """Positions of the first voxel, and the last of the first row and of the first column."""
+    first, six = np.array(position, np.float64), np.array(orientation, np.float64)
+    between = np.array(spacing, np.float64)
+    return first + np.array([six[:3] * 0, six[:3] * between[1] * (columns - 1), six[3:] * between[0] * (rows - 1)])
+
+
+def _uids(planes: Planes) -> list[str]:
+    """SOPInstanceUID of each plane, where the array still says it of each; []."""
+    array = planes.array
+    coordinate = array.coords.get("SOPInstanceUID")
+    dims = (*planes.front, planes.plane)
+    if coordinate is None or not coordinate.dims or not set(coordinate.dims) <= set(dims):
+        return []
+    full = coordinate.broadcast_like(array.isel({name: 0 for name in array.dims if name not in dims}, drop=True))
+    return [str(uid) for uid in np.ravel(full.transpose(*dims).values)]
+
+
+def _tell(dataset: Dataset, planes: Planes, place: Any, *, told: bool) -> None:
+    """Which of the places along the axes in front an image has."""
+    for name, at in zip(planes.front, place, strict=True):
+        keyword = _TELLS.get(name)
+        if keyword is None:
+            raise InvalidRequest(
+                f"images cannot say where along {name!r} they are",
+                advice=f"Write one at a time: volume.isel({name}=0), or call the axis one of {', '.join(_TELLS)}.",
+            )
+        if told and name != "time":
+            continue
+        value = planes.array.coords[name].values[at] if name in planes.array.coords else at + 1
+        if name == "time":
+            dataset.TemporalPositionIdentifier = int(at) + 1
+            dataset.NumberOfTemporalPositions = planes.array.sizes[name]
+        else:
+            dataset.add(element(keyword, int(value) if keyword == "AcquisitionNumber" else float(value)))
+
+
+def _thickness(dataset: Dataset, kind: Images, planes: Planes, found: list[Dataset]) -> None:
+    """SliceThickness of the one source, else the distance of the planes; and that distance where the IOD has it."""
+    thick = found[0].get("SliceThickness") if len(found) == 1 else planes.step
+    if len(planes.positions) == 1 and kind.kind == "PET":
+        thick = planes.step
+    dataset.SliceThickness = None if thick in (None, "") else decimal(float(thick))
+    if planes.step is not None and kind.kind in ("CT", "MR"):
+        dataset.SpacingBetweenSlices = decimal(planes.step)

@@ -1,0 +1,238 @@
+"""Write: volumes, masks and documents to instances, each by the writer of its kind (SPEC 13)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+import xarray as xr
+
+from . import phi, writers
+from .errors import DicomlabError, InvalidRequest, ResultWarning, did_you_mean
+from .extensions import changed, copies
+from .fileset import DIRECTORY, to_file_set, to_folder
+from .instances import instances
+from .part10 import EXPLICIT
+from .progress import reporter
+from .transcoding import LOSSLESS
+from .writers.modules import checked
+from .writers.source import Source, source_of
+from .writers.writer import Made, Order
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAME = 0.5  # of the voxels of a plane that are not 0: with so many unchanged, the units are those they had
+
+
+@runtime_checkable
+class Store(Protocol):
+    """What takes instances, such as a Peer."""
+
+    def store(self, what: Any, *, errors: str | None = None) -> pd.DataFrame:
+        """Send the rows of an instances table; one row each says how it went."""
+        ...
+
+
+def write(
+    volume: Any,
+    to: Any,
+    *,
+    like: Any = None,
+    units: str | None = None,
+    kind: str | None = None,
+    transfer_syntax: str = EXPLICIT,
+    extensions: Iterable[Any] = (),
+    progress: Any = None,
+    **attributes: Any,
+) -> pd.DataFrame:
+    """Write a volume as a new series, derived from other instances.
+
+    Patient, study and references come from `like` alone, never from the array's ``attrs``. The place of each voxel
+    comes from the coordinates. SOP Instance and Series Instance UIDs are new.
+
+    Parameters
+    ----------
+    volume
+        An array with its coordinates, as `load` gives it. Boolean masks become a segmentation, other values an image
+        of the kind of their source (CT, MR, PET), or a secondary capture.
+    to
+        A folder; a file named DICOMDIR, whose file-set it is added to; or a peer, to which it is sent at once.
+    like
+        The instances it was made from: an instances table, rows of one, paths, or a loaded volume. Of several series
+        that one is the source whose images the array names or lies on.
+    units
+        Of the values: "HU", of PET a term of Units (0054,1001), else a code of UCUM. None: the array's own, where its
+        values are still those of the source.
+    kind
+        "CT", "MR", "PET", "SECONDARY CAPTURE", "SEGMENTATION", "PARAMETRIC MAP", ...; None: see above.
+    transfer_syntax
+        UID of one that loses nothing; Explicit VR Little Endian if none is given.
+    extensions
+        Functions of your own, called with each data set and the number of the frame from 1, after all are made. Each
+        gives back the data set, or None if it changed what it was given.
+    progress
+        False, True, or a function of (done, total).
+    attributes
+        Others, by keyword: ``SeriesDescription="bone"``. Lower-case ones are choices of the writer, as ``segments``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The instances table of what was written. ``attrs["step"]`` is the distance of two values that can be told
+        apart, ``attrs["max_error"]`` how far off the value is that is farthest from what was given; 0 where all are as
+        they were. Sent to a peer, the columns of `Peer.store` say how that went, and rows that it did not take keep
+        their file in ``path``.
+
+    Raises
+    ------
+    InvalidRequest
+        There is no `like`, or the array cannot be written as that; nothing was written.
+    MissingCodec
+        The kind needs a package that is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pydicom.data import get_testdata_file
+    >>> from dicomlab.series import load
+    >>> source = get_testdata_file("CT_small.dcm")
+    >>> volume = load(source)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     smooth = volume.copy(data=volume.values // 2 * 2)
+    ...     made = write(smooth, folder, like=source, units="HU", SeriesDescription="even")
+    ...     load(made).identical(smooth), bool((load(made).values == smooth.values).all()), made.attrs["max_error"]
+    (False, True, 0.0)
+    """
+    place = _place(to)
+    if transfer_syntax not in LOSSLESS:
+        raise InvalidRequest(
+            f"write cannot make the transfer syntax {transfer_syntax!r}", advice=f"Choose of {', '.join(LOSSLESS)}."
+        )
+    functions = copies(extensions)
+    choices = {name: value for name, value in attributes.items() if not name[:1].isupper()}
+    given = checked({name: value for name, value in attributes.items() if name not in choices})
+    what = _computed(volume)
+    source = source_of(like, what)
+    writer = writers.choose(what, source, kind)
+    for name in choices:
+        if name not in writer.choices:
+            known = sorted({*writer.choices, "like", "units", "kind", "transfer_syntax", "extensions", "progress"})
+            raise InvalidRequest(
+                f"write takes no {name}= for {writer.kind}{did_you_mean(name, known)}",
+                advice=f"It takes {', '.join(known)}, and attributes by keyword.",
+            )
+    own = units if units is not None else own_units(what, source)
+    made = writer.make(Order(what, source, own, given, choices))
+    failures = changed(made.datasets, functions)
+    for text in (*made.remarks, *failures):
+        warnings.warn(text, ResultWarning, stacklevel=2)
+    table = _written(made, place, to, transfer_syntax, progress)
+    table.attrs |= {"step": made.step, "max_error": made.error}
+    return table
+
+
+def _computed(volume: Any) -> Any:
+    if isinstance(volume, xr.DataArray):
+        if volume.dtype.kind not in "biuf":
+            raise InvalidRequest(f"values of type {volume.dtype} cannot be stored", advice="Give real numbers.")
+        return volume.compute() if volume.chunks is not None else volume
+    if isinstance(volume, xr.Dataset):
+        raise InvalidRequest("a Dataset of xarray holds several arrays", advice="Write one of them.")
+    return volume
+
+
+def _place(to: Any) -> str | None:
+    """The path of a folder or DICOMDIR, None for a peer."""
+    if isinstance(to, str | os.PathLike):
+        path = os.path.expanduser(os.fspath(phi.real(to)))
+        if not path:
+            raise InvalidRequest("the name of the folder is empty")
+        if os.path.isfile(path) and os.path.basename(path) != DIRECTORY:
+            raise InvalidRequest(f"{path!r} is a file", advice="Name a folder; files in it are named by their UID.")
+        return path
+    if isinstance(to, Store):
+        return None
+    raise InvalidRequest(f"write cannot write to {type(to).__name__}", advice="Name a folder, a DICOMDIR or a peer.")
+
+
+def _written(made: Made, place: str | None, to: Any, syntax: str, progress: Any) -> pd.DataFrame:
+    if place is None:
+        return _sent(made, to, syntax)
+    if os.path.basename(place) == DIRECTORY:
+        return instances(to_file_set(made.datasets, os.path.dirname(place) or "."))
+    bar = reporter(progress, "write", len(made.datasets))
+    try:
+        return instances(to_folder(made.datasets, place, syntax, lambda size: bar.advance(1, size)))
+    finally:
+        bar.close()
+
+
+def _sent(made: Made, peer: Store, syntax: str) -> pd.DataFrame:
+    """Store to a peer; what it does not take stays as files."""
+    import pandas as pd
+
+    folder = tempfile.mkdtemp(prefix="dicomlab-written-")
+    keep = False
+    try:
+        table = instances(to_folder(made.datasets, folder, syntax))
+        try:
+            sent = peer.store(table, errors="report")
+        except DicomlabError as error:
+            keep = error.rows is not None
+            raise
+        except KeyboardInterrupt:
+            keep = True
+            raise
+        stored = sent["stored"].fillna(False).astype(bool)
+        keep = not bool(stored.all())
+        for path in sent.loc[stored, "path"]:
+            os.unlink(phi.real(path))
+        sent["path"] = sent["path"].mask(stored, pd.NA)
+        return sent
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def own_units(what: Any, source: Source) -> str | None:
+    """The units of an array, if its values are still those that its source has; None where that cannot be told.
+
+    Arithmetic of xarray may keep ``attrs``, so that twice a volume in HU still says "HU". One plane of the source is
+    read and compared.
+    """
+    from .series import load
+
+    if not isinstance(what, xr.DataArray) or "SOPInstanceUID" not in what.coords or what.dtype == np.bool_:
+        return None
+    units = what.attrs.get("units")
+    if not units:
+        return None
+    uids = what.coords["SOPInstanceUID"]
+    try:
+        at = {str(name): size // 2 for name, size in uids.sizes.items()}
+        uid = str(uids.isel(at).values)
+        path = source.paths.get(uid)
+        if not path:
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResultWarning)
+            before = load(path)
+        plane = what.isel({name: index for name, index in at.items() if name in what.dims})
+        if before.attrs.get("units") != units:
+            return None
+        if "z" in before.dims and "z" in plane.coords and not plane.coords["z"].dims:
+            before = before.sel(z=plane.coords["z"].values, method="nearest")
+        theirs, ours = np.squeeze(before.values), np.squeeze(plane.values)
+    except (DicomlabError, KeyError, ValueError, IndexError):
+        return None
+    if theirs.shape != ours.shape:
+        return None
+    counted = (theirs != 0) | (ours != 0)
+    same = np.isclose(theirs.astype(np.float64), ours.astype(np.float64), rtol=1e-5, atol=0)[counted]
+    return str(units) if not same.size or same.mean() >= _SAME else None
