@@ -146,6 +146,7 @@ class Sending:
 
     def _one(self, association: Association, chooser: _Chooser, reader: Reader, one: Sent) -> None:
         """Send one instance; what is wrong with it is its own affair, what is wrong with the association is raised."""
+        began = monotonic()
         try:
             data = self._data(chooser, reader, one)
         except (BadData, MissingCodec) as error:
@@ -154,6 +155,8 @@ class Sending:
         except NoAcceptedContext as error:
             self._refuse([one], error)
             return
+        finally:
+            self.deadline.excuse(monotonic() - began)  # reading and changing it is no silence of the peer's
         began = monotonic()
         try:
             one.status = self._ask(association, one, data)
@@ -164,6 +167,7 @@ class Sending:
         finally:
             one.seconds = monotonic() - began
         one.comment, one.tried = one.status.comment, True
+        self.deadline.progressed()  # of a small one that left in one call nothing else is seen
         self._progress.advance(1, len(data))
 
     def _data(self, chooser: _Chooser, reader: Reader, one: Sent) -> bytes | memoryview:

@@ -401,6 +401,29 @@ def test_an_association_that_is_lost_takes_one_instance_with_it(series):
         assert peer.store(sent).stored.all()
 
 
+def test_many_small_instances_may_take_longer_than_the_time_without_progress(series):  # R1.5: an answer is progress
+    def slow(sender: Sender) -> None:
+        while (asked := sender.request()) is not None:
+            threading.Event().wait(0.5)
+            sender.answer(*asked)
+
+    with store_that(slow) as address, dl.connect(address, allow="store", timeout=1.5) as peer:
+        assert peer.store(series).stored.all()  # 2.5 s
+
+
+def test_what_our_side_takes_to_change_an_instance_is_no_silence_of_the_peer(series, monkeypatch):  # R1.5
+    from dicomlab.net import storage
+
+    def slow(*arguments: object) -> bytes:
+        threading.Event().wait(1.2)
+        return transcode(*arguments)
+
+    transcode = storage.transcode
+    monkeypatch.setattr(storage, "transcode", slow)
+    with store_that(serve_all) as address, dl.connect(address, allow="store", timeout=1.0) as peer:
+        assert peer.store([pydicom.dcmread(path) for path in series[:2]]).stored.all()
+
+
 def test_a_peer_that_rejects_is_an_error(series):
     import socket
 
