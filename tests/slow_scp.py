@@ -154,12 +154,12 @@ class Slow(Association):
                     self.request.shutdown(socket.SHUT_RDWR)
                     return
                 time.sleep(server.seconds)
-                head = {0x0002: way.abstract, 0x0100: b"\1\0", 0x0110: word(number + 1), 0x0700: b"\0\0"}
+                head = {0x0002: way.abstract, 0x0100: b"\1\0", 0x0110: word(number % 0xFFFF + 1), 0x0700: b"\0\0"}
                 head |= {0x0800: b"\1\0", 0x1000: uid(number)}
                 self.give(sink, message(way, head) + fragment(way, data_set(number, way.abstract)), number)
         counts = {0x1021: len(sent), 0x1022: len(wanted) - len(sent), 0x1023: 0}
         status = 0xB000 if server.halves else SUCCESS
-        said = response(command, status) | {element: word(count) for element, count in counts.items()}
+        said = response(command, status) | {element: word(min(count, 0xFFFF)) for element, count in counts.items()}
         self.finish(message(context, said))
 
     def give(self, sink: Association, parts: bytes, number: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +20,7 @@ from ..progress import Meter
 from ..tables import addresses
 from . import diagnosis, query, verification
 from .addressbook import Nodes, nodes
+from .admission import admission
 from .deadline import Cancelled, Deadline, let_go
 from .hooks import Hooks
 from .job import Job
@@ -505,8 +507,9 @@ class Peer:
         node, named = whereabouts(self.node, what, force=force or dry_run)
 
         def run(call: _Call, shown: Any) -> pd.DataFrame:
-            with call:
-                return retrieve(
+            return call.run(
+                node,
+                lambda: retrieve(
                     node,
                     self.cache,
                     chosen,
@@ -519,7 +522,8 @@ class Peer:
                     refresh=refresh,
                     limit=limit,
                     named=named,
-                )
+                ),
+            )
 
         if not background:
             return run(self._call(timeout), progress)
@@ -598,8 +602,10 @@ class Peer:
         delivery.check(errors)
 
         def run(call: _Call, shown: Any) -> pd.DataFrame:
-            with call:
-                return delivery.store(self.node, what, call.clock, how=how, progress=shown, errors=errors)
+            return call.run(
+                self.node,
+                lambda: delivery.store(self.node, what, call.clock, how=how, progress=shown, errors=errors),
+            )
 
         if not background:
             return run(self._call(timeout), progress)
@@ -676,11 +682,11 @@ class Peer:
 
             meter.unit = "matches"
             meter.begin(what, None)
-            with call:
-                try:
-                    return query.find(self.node, plan, call.clock, **{**asked, "on_match": count})
-                finally:
-                    meter.close()
+            try:
+                told = {**asked, "on_match": count}
+                return call.run(self.node, lambda: query.find(self.node, plan, call.clock, **told))
+            finally:
+                meter.close()
 
         return self._job(f"{what} of {self.node.identity}", run, timeout, None)
 
@@ -692,6 +698,7 @@ class Peer:
 
         def work(job: Job) -> Any:
             call = self._call(timeout)
+            call.waits = partial(setattr, job, "waiting")
             job.stops(call.clock.cancel)
             return run(call, job.progress)
 
@@ -721,6 +728,12 @@ class _Call:
 
     def __init__(self, peer: Peer, clock: Deadline) -> None:
         self._peer, self.clock = peer, clock
+        self.waits: Callable[[str], object] = str  # is told why the call waits before it can begin
+
+    def run(self, node: Node, work: Callable[[], Any]) -> Any:
+        """Do that; where the node has no association for it, once another call of this process has ended."""
+        with self:
+            return admission(node).patiently(work, self.clock, self.waits)
 
     def __enter__(self) -> _Call:
         self._peer._running.add(self.clock)
