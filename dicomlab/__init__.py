@@ -14,6 +14,7 @@ from .options import options
 from .volume import DicomAccessor as _DicomAccessor  # registers the accessor .dicom  # noqa: F401
 
 if TYPE_CHECKING:
+    from .cache import Cache
     from .demo import demo_pacs
     from .folder import open_folder
     from .net.addressbook import nodes
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 __all__ = [  # noqa: RUF022 (in the order of their letters)
+    "Cache",
     "Form",
     "Node",
     "Peer",
@@ -59,6 +61,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
 
 #: Where each name lives; the module is imported when the name is first used.
 _HOMES = {
+    "Cache": ".cache",
     "Form": ".widgets.form",
     "Node": ".net.node",
     "Peer": ".net.peer",

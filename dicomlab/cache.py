@@ -20,8 +20,11 @@ from .arrival import Arrival
 from .cachefolder import ASIDE, PART, QUARANTINE, CacheFolder, inspect, name_of, read_row, unread
 from .errors import CacheError
 from .index import VERSION, Index, Row, Stopped, never
+from .upkeep import Upkeep, bytes_of, days_of
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from .elements import Elements
     from .tables import Address
 
@@ -64,7 +67,7 @@ class Entry:
     size: int  # bytes of the file
 
 
-class Cache:
+class Cache(Upkeep):
     """A folder of received instances.
 
     Entries belong to the node they were received from: one archive's copy is never handed out for another.
@@ -78,6 +81,9 @@ class Cache:
     index
         The SQLite file that says what lies where. Default: one for each root in the folder of the environment
         variable ``DICOMLAB_INDEX``, else in the user's cache folder.
+    max_size, max_age
+        Limits, as `trim` takes them: after each retrieval the series that were not used for longest go until they are
+        kept. Default none: nothing is ever deleted unasked.
 
     Examples
     --------
@@ -88,8 +94,18 @@ class Cache:
     []
     """
 
-    def __init__(self, root: str | Path | None = None, *, index: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        *,
+        index: str | Path | None = None,
+        max_size: int | str | None = None,
+        max_age: float | timedelta | None = None,
+    ) -> None:
         import platformdirs
+
+        self.max_size = None if max_size is None else bytes_of(max_size)
+        self.max_age = None if max_age is None else days_of(max_age)
 
         home = Path(platformdirs.user_cache_dir("dicomlab", appauthor=False))
         chosen = root or os.environ.get("DICOMLAB_CACHE") or home / "instances"
@@ -114,7 +130,7 @@ class Cache:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self), str(self.root), str(self._index.path))
+        return _again, (type(self), str(self.root), str(self._index.path), self.max_size, self.max_age)
 
     def close(self) -> None:
         """Close the index. The cache may be used again and opens it then."""
@@ -316,6 +332,14 @@ class Cache:
         lost
             Takes the SOP Instance UIDs of damaged files.
         """
+        found = self._entries(self._rows(node, addresses, stopped), digest, lost)
+        if found:
+            with suppress(CacheError):
+                self._index.note_used({(node, one.SeriesInstanceUID) for one in found}, time.time(), stopped)
+        return found
+
+    def _rows(self, node: str, addresses: Iterable[Address], stopped: Stopped = never) -> list[Row]:
+        """What the index has for these addresses, or a file by its name."""
         rows: dict[str, Row] = {}
         named: dict[str, Address] = {}
         for address in addresses:
@@ -331,7 +355,7 @@ class Cache:
                 row = listed.get(name) or self._adopt(name, node)
                 if row is not None and _belongs(row, address):
                     rows[name] = row
-        return self._entries(rows.values(), digest, lost)
+        return list(rows.values())
 
     def known(self, node: str, addresses: Iterable[Address]) -> set[str]:
         """SOP Instance UIDs that are here, whole, for these addresses."""
@@ -349,19 +373,6 @@ class Cache:
     def note_answer(self, node: str, series: str, stated: int, came: int) -> None:
         """Remember what `answer` gives."""
         self._index.note_answer(node, series, stated, came)
-
-    def remove(self, node: str, addresses: Iterable[Address]) -> int:
-        """Delete the instances of these addresses; gives how many there were."""
-        names = [entry.path.stem for entry in self.instances(node, addresses)]
-        for name in names:
-            with suppress(FileNotFoundError):
-                os.unlink(self._folder.path(name))
-        self._index.drop(names)
-        return len(names)
-
-    def verify(self) -> list[str]:
-        """Read every file, put damaged ones into quarantine; gives the SOP Instance UIDs that are lost."""
-        return [row.SOPInstanceUID for row in self._index.select() if self._checked(row, True) is None]
 
     def sync(self) -> None:
         """Ask the system to put the folders that were written to on the disk; once, after a retrieval."""
@@ -450,8 +461,8 @@ def _receipt(arrival: Arrival, outcome: Outcome, path: Path | None, why: str) ->
     return Receipt(outcome, path, arrival.elements, words, arrival.size, arrival.uid, arrival.error)
 
 
-def _again(kind: type[Cache], root: str, index: str) -> Cache:
-    return kind(root, index=index)
+def _again(kind: type[Cache], root: str, index: str, max_size: int | None, max_age: float | None) -> Cache:
+    return kind(root, index=index, max_size=max_size, max_age=max_age)
 
 
 def _condition(address: Address) -> tuple[str, Sequence[str]]:

@@ -26,6 +26,7 @@ from .instances import WANTED
 
 PART = 1 << 18  # bytes that are gathered before they are written
 _INCOMING, QUARANTINE, ASIDE = "incoming", "quarantine", "aside"
+_LEASES, _PINS = "leases", "pins"
 _FINAL = re.compile(r"[0-9a-f]{32}\.dcm\Z")
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES, errno.EXDEV}
 _SHORT_OF = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # what the process lacks; it says nothing of the file
@@ -51,7 +52,7 @@ class CacheFolder:
         CacheError
             It cannot be made, belongs to another user or cannot be written.
         """
-        host = blake2b(socket.gethostname().encode(errors="replace"), digest_size=4).hexdigest()
+        host = _this_host()
         token = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
         _prepare(self.root, f"{token}-probe.part")
         self._sweep(host)
@@ -152,6 +153,52 @@ class CacheFolder:
                             if row is not None and f"{row.name}.dcm" == file.name:
                                 yield row
 
+    def lease(self) -> Path:
+        """A file that says since when a call needs what it finds here; delete it at its end."""
+        folder = self.root / _LEASES
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        path = folder / f"{self._token}-{next(self._numbers)}"
+        with open(os.open(path, NEW_FILE, 0o600), "w", encoding="ascii") as file:
+            file.write(repr(time.time()))
+        return path
+
+    def leases(self) -> list[float]:
+        """Since when each call that runs, in any process, needs what it finds here; leases of the dead are deleted."""
+        began: list[float] = []
+        host = _this_host()
+        with suppress(OSError), os.scandir(self.root / _LEASES) as files:
+            for file in files:
+                parts = file.name.split("-")
+                with suppress(OSError, ValueError):
+                    at = float(Path(file.path).read_text("ascii") or file.stat().st_mtime)
+                    if (parts[0] == host and not _alive(int(parts[1]))) or time.time() - at > 7 * 86400:
+                        os.unlink(file.path)
+                    else:
+                        began.append(at)
+        return began
+
+    @staticmethod
+    def pin_name(node: str, series: str) -> str:
+        """The name of the file that pins a series."""
+        return name_of(node, series)
+
+    def pin(self, node: str, series: str) -> None:
+        """Note that a series stays; beside the files, for the index may be made anew."""
+        os.makedirs(self.root / _PINS, mode=0o700, exist_ok=True)
+        (self.root / _PINS / self.pin_name(node, series)).touch(0o600)
+
+    def unpin(self, node: str, series: str) -> None:
+        """Take that back."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.root / _PINS / self.pin_name(node, series))
+
+    def pinned(self) -> set[str]:
+        """The names of the pins."""
+        try:
+            return set(os.listdir(self.root / _PINS))
+        except FileNotFoundError:
+            return set()
+
     def _sweep(self, host: str) -> None:
         """Delete temporary files whose process on this host is gone."""
         with suppress(OSError), os.scandir(self.root / _INCOMING) as files:
@@ -163,6 +210,10 @@ class CacheFolder:
                     age = time.time() - file.stat(follow_symlinks=False).st_mtime
                     if (parts[0] == host and not _alive(int(parts[1]))) or age > 7 * 86400:
                         os.unlink(file.path)
+
+
+def _this_host() -> str:
+    return blake2b(socket.gethostname().encode(errors="replace"), digest_size=4).hexdigest()
 
 
 def name_of(node: str, uid: str) -> str:

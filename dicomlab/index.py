@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .errors import CacheError
 
-VERSION = 3
+VERSION = 4
 BUSY = 60.0  # seconds to wait for another process that writes, or makes the index anew,
 LOOK = 0.2  # and seconds of one wait in SQLite, which hears no Ctrl-C
 
@@ -27,6 +27,10 @@ CREATE TABLE entry (
 CREATE INDEX study ON entry (StudyInstanceUID);
 CREATE TABLE answer (
     node TEXT NOT NULL, SeriesInstanceUID TEXT NOT NULL, stated INTEGER NOT NULL, came INTEGER NOT NULL,
+    PRIMARY KEY (node, SeriesInstanceUID)
+) WITHOUT ROWID;
+CREATE TABLE used (
+    node TEXT NOT NULL, SeriesInstanceUID TEXT NOT NULL, at REAL NOT NULL,
     PRIMARY KEY (node, SeriesInstanceUID)
 ) WITHOUT ROWID;
 """
@@ -134,6 +138,20 @@ class Index:
         """Note that; it is lost with the index, and asked again then."""
         with self._using() as run:
             run("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)", (node, series, stated, came))
+
+    def used(self) -> dict[tuple[str, str], float]:
+        """When a call found each series (node and UID) here last, in seconds of the epoch, as `note_used` noted."""
+        with self._using() as run:
+            return {(node, series): at for node, series, at in run("SELECT node, SeriesInstanceUID, at FROM used")}
+
+    def note_used(self, series: Iterable[tuple[str, str]], at: float, stopped: Stopped = never) -> None:
+        """Note that; it is lost with the index, and the time of receiving counts then."""
+        many = list(series)
+        for first in range(0, len(many), 200):
+            batch = many[first : first + 200]
+            with self._using(stopped) as run:
+                values = [value for one in batch for value in (*one, at)]
+                run(f"INSERT OR REPLACE INTO used VALUES {','.join(['(?, ?, ?)'] * len(batch))}", values)
 
     def close(self) -> None:
         """Close the connection of this process; the next call opens it again."""

@@ -509,7 +509,7 @@ def test_a_forked_child_opens_its_own_index(cache):  # F12
 def test_what_is_removed_is_gone(cache):
     receive(cache)
     receive(cache, data_set("1.9.1", study="1.9"), uid="1.9.1")
-    assert cache.remove(NODE, [Where(study="1.2.3")]) == 1
+    assert list(cache.remove("1.2.3", node=NODE).status) == ["removed"]
     assert cache.known(NODE, [Where("P1")]) == {"1.9.1"} and len(finals(cache)) == 1
 
 

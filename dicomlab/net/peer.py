@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -506,24 +507,25 @@ class Peer:
         chosen = addresses(what)
         node, named = whereabouts(self.node, what, force=force or dry_run)
 
-        def run(call: _Call, shown: Any) -> pd.DataFrame:
-            return call.run(
+        def work(call: _Call, shown: Any) -> pd.DataFrame:
+            return retrieve(
                 node,
-                lambda: retrieve(
-                    node,
-                    self.cache,
-                    chosen,
-                    call.clock,
-                    method=method,
-                    destination=destination,
-                    dry_run=dry_run,
-                    progress=shown,
-                    errors=errors,
-                    refresh=refresh,
-                    limit=limit,
-                    named=named,
-                ),
+                self.cache,
+                chosen,
+                call.clock,
+                method=method,
+                destination=destination,
+                dry_run=dry_run,
+                progress=shown,
+                errors=errors,
+                refresh=refresh,
+                limit=limit,
+                named=named,
             )
+
+        def run(call: _Call, shown: Any) -> pd.DataFrame:
+            with nullcontext() if dry_run else self.cache.in_use():
+                return call.run(node, lambda: work(call, shown))
 
         if not background:
             return run(self._call(timeout), progress)

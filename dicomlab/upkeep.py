@@ -1,0 +1,479 @@
+"""The cache as a tool: what is in it, limits, pins, removal, verification and export (R14.8)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from . import phi
+from .cachefolder import CacheFolder
+from .errors import CacheError, InvalidRequest
+from .index import Index, Row
+from .level import QueryLevel
+from .progress import reporter
+from .remarks import remark
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .tables import Address
+
+_LEVELS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B?)\s*", re.IGNORECASE)
+
+
+class Upkeep:
+    """What `Cache` offers to those who keep house; the arguments `what` and `node` name instances in all of it.
+
+    ``what`` is a table with UIDs, a row of one, or UIDs, as for `Peer.retrieve`; the node of a row is taken where the
+    table has that column, as that of `contents` does. ``node`` alone is all that came from it.
+    """
+
+    root: Path
+    max_size: int | None
+    max_age: float | None
+    _folder: CacheFolder
+    _index: Index
+
+    if TYPE_CHECKING:
+
+        def open(self) -> None: ...
+        def _rows(self, node: str, addresses: Iterable[Address]) -> list[Row]: ...
+        def _checked(self, row: Row, digest: bool = False) -> Row | None: ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of all instances."""
+        return sum(row.size for row in self._index.select())
+
+    def contents(self, level: str = "SERIES", *, node: str | None = None) -> pd.DataFrame:
+        """What is here, as a table.
+
+        Parameters
+        ----------
+        level
+            "PATIENT", "STUDY", "SERIES" or "IMAGE": what a row is.
+        node
+            Only what came from there, ``"AET@host:port"``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``node``, the UIDs down to that level, ``instances``, ``size`` (bytes), ``received`` and ``used`` (UTC; the
+            last time that a call received it or found it here), ``pinned``; at IMAGE level ``path`` too. Of what was
+            not used for longest first.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     _ = pacs.retrieve(pacs.find("SERIES", PatientID="DEMO-001", Modality="CT").head(1))
+        ...     table = pacs.cache.contents()
+        >>> len(table), list(table.columns[:2]), int(table["size"].sum()) == pacs.cache.size
+        (1, ['node', 'PatientID'], True)
+        """
+        asked = QueryLevel.of(level)
+        rows = self._index.select() if node is None else self._index.select("node = ?", [node])
+        return self._table([row for each in rows if (row := self._checked(each)) is not None], asked)
+
+    def pin(self, what: Any = None, *, node: str | None = None) -> int:
+        """Keep these series whatever the limits are and whoever removes them; gives how many there are."""
+        series = _series(self._chosen(what, node))
+        for one in series:
+            self._folder.pin(*one)
+        return len(series)
+
+    def unpin(self, what: Any = None, *, node: str | None = None) -> int:
+        """Take that back."""
+        series = _series(self._chosen(what, node))
+        for one in series:
+            self._folder.unpin(*one)
+        return len(series)
+
+    def remove(self, what: Any = None, *, node: str | None = None, dry_run: bool = False) -> pd.DataFrame:
+        """Delete instances: those of some rows, of a study, or all that came from a node.
+
+        Parameters
+        ----------
+        dry_run
+            Only say what would be deleted.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each instance, with ``status``: "removed" ("would be removed"), or why it stays: "in use" by a
+            retrieval that runs, here or in another process, or "pinned".
+
+        Raises
+        ------
+        InvalidRequest
+            Nothing is selected.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     _ = pacs.retrieve(pacs.find("SERIES", PatientID="DEMO-001", Modality="CT").head(1))
+        ...     print(set(pacs.cache.remove(pacs.cache.contents(), dry_run=True).status), pacs.cache.size > 0)
+        ...     print(set(pacs.cache.remove(node=pacs.node.identity).status), pacs.cache.size)
+        {'would be removed'} True
+        {'removed'} 0
+        """
+        return self._removed(self._chosen(what, node), dry_run)
+
+    def trim(
+        self,
+        max_size: int | str | None = None,
+        max_age: float | dt.timedelta | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> pd.DataFrame:
+        """Delete whole series, those that were not used for longest first, until the limits are kept.
+
+        Series that a running retrieval needs, and pinned ones, stay. A cache that was made with limits is trimmed
+        after each retrieval.
+
+        Parameters
+        ----------
+        max_size
+            Bytes, or text such as ``"50 GB"``; default that of the cache.
+        max_age
+            Days since a series was used last; default that of the cache.
+        dry_run
+            Only say what would be deleted.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `remove` gives it.
+
+        Raises
+        ------
+        InvalidRequest
+            There is no limit, or it is none.
+        """
+        size = self.max_size if max_size is None else bytes_of(max_size)
+        age = self.max_age if max_age is None else days_of(max_age)
+        if size is None and age is None:
+            raise InvalidRequest("there is no limit", advice='Say max_size="50 GB", or max_age=30 (days).')
+        rows = self._index.select()
+        used = self._used(rows)
+        parts: dict[tuple[str, str], list[Row]] = {}
+        for row in rows:
+            parts.setdefault((row.node, row.SeriesInstanceUID), []).append(row)
+        total = sum(row.size for row in rows)
+        oldest = None if age is None else time.time() - age * 86400
+        stays = self._kept()
+        chosen: list[Row] = []
+        for one in sorted(parts, key=lambda one: used[one]):
+            if not ((oldest is not None and used[one] < oldest) or (size is not None and total > size)):
+                continue
+            if not stays(one, used[one]):
+                chosen += parts[one]
+                total -= sum(row.size for row in parts[one])
+        if size is not None and total > size:
+            remark(
+                f"the cache {self.root} is {total - size:,} bytes over its limit: what is left is pinned or in use",
+                stacklevel=3,
+            )
+        return self._removed(chosen, dry_run)
+
+    def verify(self, what: Any = None, *, node: str | None = None, progress: Any = None) -> list[str]:
+        """Read every file, or those of `what`, and compare its digest; damaged ones go to quarantine.
+
+        Returns
+        -------
+        list of str
+            The SOP Instance UIDs that are lost: they are not here any more, and the next retrieval fetches them.
+        """
+        rows = self._index.select() if what is None and node is None else self._chosen(what, node)
+        bar, lost = reporter(progress, "verify", len(rows) or None), []
+        try:
+            for row in rows:
+                if self._checked(row, True) is None:
+                    lost.append(row.SOPInstanceUID)
+                bar.advance(1, row.size)
+        finally:
+            bar.close()
+        return lost
+
+    def export(
+        self,
+        what: Any,
+        to: str | os.PathLike[str],
+        *,
+        node: str | None = None,
+        layout: str = "tree",
+        link: bool = False,
+        dry_run: bool = False,
+        progress: Any = None,
+    ) -> pd.DataFrame:
+        """Copy instances to a folder of their own, under plain names, in the order of their planes.
+
+        The files are those of the cache: the data set bit for bit as it came, and a file meta of ours that names the
+        node that it came from. **They hold patient data**: nothing is changed in them. Their mode is 0600.
+
+        Parameters
+        ----------
+        what
+            A table with UIDs, or UIDs; None with `node` for all that came from it.
+        to
+            A folder that is not there yet, or is empty.
+        layout
+            "tree" (``PAT00001/STU00001/SER00001/IMG00001``, names that a DICOMDIR may have) or "flat"
+            (``00000001.dcm``).
+        link
+            Hard links instead of copies: they take no room, and who edits one damages the cache.
+        dry_run
+            Write nothing; the paths are those that would be written.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The instances table of the copies.
+
+        Raises
+        ------
+        InvalidRequest
+            Nothing is selected or here, or the folder has something in it.
+        CacheError
+            The disk has no room, or does not take it.
+
+        Examples
+        --------
+        >>> import dicomlab as dl, tempfile
+        >>> with dl.demo_pacs() as pacs, tempfile.TemporaryDirectory() as folder:
+        ...     series = pacs.find("SERIES", PatientID="DEMO-001", Modality="CT").head(1)
+        ...     _ = pacs.retrieve(series)
+        ...     table = pacs.cache.export(series, Path(folder) / "copies")
+        ...     print(Path(table.path[0]).relative_to(folder).as_posix())
+        copies/PAT00001/STU00001/SER00001/IMG00001
+        """
+        from .scanning import gather
+
+        if layout not in ("tree", "flat"):
+            raise InvalidRequest(f"layout={layout!r} is no layout", advice='Use "tree" or "flat".')
+        target = Path(phi.real(os.fspath(to))).expanduser().absolute()
+        rows = [row for each in self._chosen(what, node) if (row := self._checked(each)) is not None]
+        if not rows:
+            raise InvalidRequest("nothing of that is here", advice="Retrieve it first.")
+        _check_target(target)
+        by_path = {str(self._folder.path(row.name)): row for row in rows}
+        found = gather(list(by_path))
+        ordered = [by_path[path] for path in found.paths]
+        names = _names(ordered, layout)
+        if not dry_run:
+            self._write_out(ordered, [target / name for name in names], link, progress)
+        frame = found.frame()
+        import pandas as pd
+
+        paths = [phi.path(str(target / name)) for name in names]
+        return frame.assign(path=pd.Series(paths, index=frame.index, dtype="string"))
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Nothing that is received or found here inside this ``with`` block is removed meanwhile, by any process.
+
+        At its end the cache is trimmed where it has limits.
+        """
+        lease = None
+        with suppress(OSError, CacheError):
+            self.open()
+            lease = self._folder.lease()
+        try:
+            yield
+            if lease is not None and (self.max_size is not None or self.max_age is not None):
+                with suppress(OSError, CacheError):  # what was received stands
+                    self.trim()
+        finally:
+            if lease is not None:
+                with suppress(OSError):
+                    os.unlink(lease)
+
+    def _chosen(self, what: Any, node: str | None) -> list[Row]:
+        """The rows that are named."""
+        from .tables import addresses
+
+        if what is None:
+            if node is None:
+                raise InvalidRequest("nothing is selected", advice='Name rows, a UID, or node="AET@host:port".')
+            return self._index.select("node = ?", [node])
+        named = _nodes_of(what) if node is None else None
+        if named is not None:
+            parts = [(one, addresses(rows)) for one, rows in named]
+        else:
+            asked = addresses(what)
+            nodes = [node] if node is not None else sorted({row.node for row in self._index.select()})
+            parts = [(one, asked) for one in nodes]
+        found = {row.name: row for one, asked in parts for row in self._rows(one, asked)}
+        return list(found.values())
+
+    def _removed(self, rows: Sequence[Row], dry_run: bool) -> pd.DataFrame:
+        stays, used = self._kept(), self._used(rows)
+        status, gone = [], []
+        for row in rows:
+            series = (row.node, row.SeriesInstanceUID)
+            why = stays(series, used[series])
+            status.append(why or ("would be removed" if dry_run else "removed"))
+            if not why and not dry_run:
+                with suppress(FileNotFoundError):
+                    os.unlink(self._folder.path(row.name))
+                gone.append(row.name)
+        self._index.drop(gone)
+        return self._table(rows, QueryLevel.IMAGE, status)
+
+    def _kept(self) -> Any:
+        """A function of a series and of when it was used, that gives "" or why it stays."""
+        began = min(self._folder.leases(), default=None)
+        pinned = self._folder.pinned()
+
+        def stays(series: tuple[str, str], used: float) -> str:
+            if self._folder.pin_name(*series) in pinned:
+                return "pinned"
+            return "in use" if began is not None and used >= began else ""
+
+        return stays
+
+    def _used(self, rows: Iterable[Row]) -> dict[tuple[str, str], float]:
+        """When each series was received or found here last, in seconds of the epoch."""
+        known = self._index.used()
+        times: dict[tuple[str, str], float] = {}
+        for row in rows:
+            series = (row.node, row.SeriesInstanceUID)
+            times[series] = max(times.get(series, 0.0), row.received, known.get(series, 0.0))
+        return times
+
+    def _table(self, rows: Sequence[Row], level: QueryLevel, status: Sequence[str] | None = None) -> pd.DataFrame:
+        import pandas as pd
+
+        used, pinned = self._used(rows), self._folder.pinned()
+        words = list(_LEVELS[: _LEVELS.index(level.unique_key) + 1])
+        frame = pd.DataFrame(
+            [
+                (row.node, row.PatientID, row.StudyInstanceUID, row.SeriesInstanceUID, row.SOPInstanceUID)
+                for row in rows
+            ],
+            columns=["node", *_LEVELS],
+            dtype="string",
+        )
+        series = [(row.node, row.SeriesInstanceUID) for row in rows]
+        frame["instances"] = 1
+        frame["size"] = pd.Series([row.size for row in rows], dtype="int64")
+        for name, times in (("received", [row.received for row in rows]), ("used", [used[one] for one in series])):
+            frame[name] = pd.to_datetime(pd.Series(times, dtype="float64"), unit="s", utc=True)
+        frame["pinned"] = pd.Series([self._folder.pin_name(*one) in pinned for one in series], dtype="bool")
+        if level is QueryLevel.IMAGE:
+            frame["path"] = pd.Series([str(self._folder.path(row.name)) for row in rows], dtype="string")
+            frame["status"] = pd.Series(status if status is not None else ["here"] * len(rows), dtype="string")
+        else:
+            frame = frame.groupby(["node", *words], as_index=False, sort=False, dropna=False).agg(
+                {"instances": "sum", "size": "sum", "received": "max", "used": "max", "pinned": "any"}
+            )
+        frame = frame.sort_values(["used", "node", *words], kind="stable").reset_index(drop=True)
+        frame.attrs = {"cache": str(self.root)}
+        return phi.frame(frame)
+
+    def _write_out(self, rows: Sequence[Row], targets: Sequence[Path], link: bool, progress: Any) -> None:
+        bar = reporter(progress, "export", len(rows))
+        top, need = targets[0], sum(row.size for row in rows)
+        there = next(place for place in top.parents if place.exists())
+        free = shutil.disk_usage(there).free
+        if not link and need > free:
+            raise CacheError(
+                f"{need:,} bytes are to be copied, and {there} has {free:,} free", advice="Make room, or use link=True."
+            )
+        done = 0
+        try:
+            for row, target in zip(rows, targets, strict=True):
+                target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if link:
+                    os.link(self._folder.path(row.name), target)
+                else:
+                    part = target.with_name(f"{target.name}.part")
+                    shutil.copyfile(self._folder.path(row.name), part)
+                    os.chmod(part, 0o600)
+                    os.replace(part, target)
+                done += 1
+                bar.advance(1, row.size)
+        except OSError as error:
+            advice = "Leave out link=True: hard links stay on one disk." if link else "Name another folder."
+            raise CacheError(
+                f"{done:,} of {len(rows):,} instances were written, then the disk refused ({error.strerror})",
+                advice=advice,
+            ) from error
+        finally:
+            bar.close()
+
+
+def bytes_of(size: int | str) -> int:
+    """A size in bytes.
+
+    Examples
+    --------
+    >>> bytes_of("1.5 GB"), bytes_of(100)
+    (1500000000, 100)
+    """
+    match = _SIZE.fullmatch(size) if isinstance(size, str) else None
+    if match is not None:
+        return int(float(match[1]) * _UNITS[match[2].upper().removesuffix("B")])
+    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+        raise InvalidRequest(f"{size!r} is no size", advice='Give bytes, or text such as "50 GB".')
+    return size
+
+
+def days_of(age: float | dt.timedelta) -> float:
+    """An age in days."""
+    if isinstance(age, dt.timedelta):
+        age = age / dt.timedelta(days=1)
+    if isinstance(age, bool) or not isinstance(age, int | float) or not age >= 0:
+        raise InvalidRequest(f"{age!r} is no age", advice="Give days, or a timedelta.")
+    return float(age)
+
+
+def _series(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((row.node, row.SeriesInstanceUID) for row in rows))
+
+
+def _nodes_of(what: Any) -> list[tuple[str, Any]] | None:
+    """The rows of a table by their column ``node``; None where it has none."""
+    import pandas as pd
+
+    if isinstance(what, pd.Series) and "node" in what.index:
+        return [(str(what["node"]), what)]
+    if not isinstance(what, pd.DataFrame) or "node" not in what.columns or not len(what):
+        return None
+    return [(str(node), rows) for node, rows in what.groupby("node", sort=False)]
+
+
+def _check_target(target: Path) -> None:
+    if target.exists() and not target.is_dir():
+        raise InvalidRequest(f"{phi.path(str(target))!r} is a file", advice="Name a folder that is not there yet.")
+    if target.is_dir() and any(target.iterdir()):
+        raise InvalidRequest(
+            f"the folder {phi.path(str(target))!r} has something in it",
+            advice="Name one that is empty, or not there yet.",
+        )
+
+
+def _names(rows: Sequence[Row], layout: str) -> list[str]:
+    """A plain name for each instance, in their order."""
+    if layout == "flat":
+        return [f"{number:08d}.dcm" for number in range(1, len(rows) + 1)]
+    numbers: dict[tuple[str, ...], dict[str, int]] = {}
+    names = []
+    for row in rows:
+        own = (f"{row.node} {row.PatientID}", row.StudyInstanceUID, row.SeriesInstanceUID, row.name)
+        parts = []
+        for depth, prefix in enumerate(("PAT", "STU", "SER", "IMG")):
+            siblings = numbers.setdefault(own[:depth], {})
+            parts.append(f"{prefix}{siblings.setdefault(own[depth], len(siblings) + 1):05d}")
+        names.append("/".join(parts))
+    return names
