@@ -1,4 +1,4 @@
-"""JupyterLab in a real browser: a server of its own, a notebook of given cells, and what its kernel says."""
+"""JupyterLab and Voila in a real browser: a server of its own, a notebook of given cells, what its kernel says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from support import ROOT, free_port, stop
+from support import ROOT, free_port, stop, wait_for_port
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -65,7 +65,7 @@ class Server:
     """JupyterLab on a free loopback port, with folders of its own; ended by its own process id."""
 
     def __init__(self, folder: Path) -> None:
-        self.root, self.port = folder / "root", free_port()
+        self.folder, self.root, self.port = folder, folder / "root", free_port()
         settings = folder / "settings/@jupyterlab/apputils-extension"
         for made in (self.root, settings):
             made.mkdir(parents=True)
@@ -77,27 +77,31 @@ class Server:
             "DICOMLAB_CONFIG": folder / "nodes.toml",
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
         }  # fmt: skip
-        command = [
-            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
-            f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={self.root}",
-            "--IdentityProvider.token=", "--ServerApp.password=", "--LabApp.expose_app_in_browser=True",
-            f"--LabApp.workspaces_dir={folder / 'workspaces'}", f"--LabApp.user_settings_dir={folder / 'settings'}",
-        ]  # fmt: skip
         self.log = folder / "lab.log"
         with self.log.open("wb") as log:
             environment = {**os.environ, **{name: str(value) for name, value in own.items()}}
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-        self._wait(f"{self.url}/api")
+            self.process = subprocess.Popen(self.command(), env=environment, stdout=log, stderr=subprocess.STDOUT)
+        self._wait()
+
+    def command(self) -> list[str]:
+        """What starts it."""
+        return [
+            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={self.root}",
+            "--IdentityProvider.token=", "--ServerApp.password=", "--LabApp.expose_app_in_browser=True",
+            f"--LabApp.workspaces_dir={self.folder / 'workspaces'}",
+            f"--LabApp.user_settings_dir={self.folder / 'settings'}",
+        ]  # fmt: skip
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def _wait(self, url: str, seconds: float = 60) -> None:
+    def _wait(self, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                with urllib.request.urlopen(url, timeout=2):
+                with urllib.request.urlopen(f"{self.url}/api", timeout=2):
                     return
             except OSError:
                 time.sleep(0.1)
@@ -116,6 +120,20 @@ class Server:
     def stop(self) -> None:
         """End it; its kernels end with it."""
         stop(self.process)
+
+
+class Voila(Server):
+    """Voila, which shows what the cells of a notebook show, and lets nobody write in them."""
+
+    def command(self) -> list[str]:
+        """What starts it."""
+        return [
+            sys.executable, "-m", "voila", str(self.root), "--no-browser", "--Voila.ip=127.0.0.1",
+            f"--port={self.port}", "--Voila.port_retries=0", "--show_tracebacks=True",
+        ]  # fmt: skip
+
+    def _wait(self, seconds: float = 60) -> None:
+        wait_for_port(self.process, self.port, seconds)
 
 
 class Notebook:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
-from lab import FLAGS, Notebook, Server
+from lab import FLAGS, Notebook, Server, Voila
 from support import require_peer
 
 from dicomlab import demo_pacs
@@ -17,10 +17,10 @@ from dicomlab import demo_pacs
 _NUMBERS = itertools.count(1)
 
 
-def _needed() -> str:
-    """Path of Chromium; the test is skipped where it, Playwright or JupyterLab is absent."""
+def _needed(server: str = "jupyterlab") -> str:
+    """Path of Chromium; the test is skipped where it, Playwright or the server is absent."""
     path = require_peer("chromium")
-    for library in ("playwright", "jupyterlab"):
+    for library in ("playwright", server):
         if find_spec(library) is None:
             reason = f"{library} is not installed (pip install 'dicomlab[dev]')"
             if os.environ.get("DICOMLAB_REQUIRE_PEERS") == "1":
@@ -34,6 +34,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One JupyterLab for all tests of this folder."""
     _needed()
     server = Server(tmp_path_factory.mktemp("lab"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def voila(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Voila]:
+    """A Voila, ``voila.write(name, cells)`` and ``{voila.url}/voila/render/{name}``."""
+    _needed("voila")
+    server = Voila(tmp_path_factory.mktemp("voila"))
     yield server
     server.stop()
 
