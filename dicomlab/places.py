@@ -1,4 +1,7 @@
-"""The files in folders, DICOMDIRs and lists. Entries are hostile: each is regular and inside its root, or named."""
+"""The files in folders, DICOMDIRs, zip archives and lists.
+
+Entries are hostile: each is regular and inside its root, or named.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Iterable
 from . import phi
 from .dicomdir import inside, is_directory_file, referenced
 from .errors import BadData, BadFile, InvalidRequest
+from .unpacking import is_zip, unpacked
 
 Place = str | os.PathLike[str]
 
@@ -41,8 +45,17 @@ class Files:
             raise InvalidRequest(f"{path!r} is neither a file nor a folder")
         elif is_directory_file(path):
             self._directory(path)
+        elif is_zip(path):
+            self._archive(path)
         else:
             self._file(path, status.st_dev, status.st_ino, named=True)
+
+    def _archive(self, path: str) -> None:
+        """Take the members of a zip archive, which is as a folder that was packed."""
+        found = unpacked(path)
+        for name, why, severity in found.problems:
+            self.problem(name, why, severity)
+        self._folder(found.folder, os.path.realpath(found.folder))
 
     def _file(self, path: str, device: int, inode: int, named: bool = False) -> None:
         """Take a file unless it was taken before, maybe by another name."""
@@ -108,6 +121,15 @@ class Files:
             self._file(name, status.st_dev, status.st_ino, named=True)
 
 
+def is_place(path: str) -> bool:
+    """Whether a path is that of a folder, DICOMDIR or zip archive, which hold instances and are none."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISDIR(mode) or (stat.S_ISREG(mode) and (is_directory_file(path) or is_zip(path)))
+
+
 def each(places: Iterable[Place | Iterable[Place]]) -> list[Place]:
     """Places and lists of them as one list.
 
@@ -125,7 +147,7 @@ def each(places: Iterable[Place | Iterable[Place]]) -> list[Place]:
         else:
             raise InvalidRequest(f"{place!r} is no file or folder")
     if not flat:
-        raise InvalidRequest("nothing is selected", advice="Name a folder, a file or a DICOMDIR.")
+        raise InvalidRequest("nothing is selected", advice="Name a folder, a file, a DICOMDIR or a zip archive.")
     return flat
 
 

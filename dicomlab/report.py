@@ -30,12 +30,17 @@ def line(severity: str, what: str, why: str, instances: list[str]) -> dict[str, 
 def dropped(instances: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
     """Lines of the report for what the scan that made a table left out of it."""
     attributes = getattr(instances, "attrs", {}) if isinstance(instances, pd.DataFrame | pd.Series) else {}
+    return left_out(attributes.get("problems") or [], attributes.get("skipped") or 0, paths)
+
+
+def left_out(problems: Sequence[Mapping[str, str]], skipped: int, paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Lines of the report for what a scan found and did not take."""
     here, found = set(paths), []
-    for one in attributes.get("problems") or []:
+    for one in problems:
         severity, path = one.get("severity", ""), one.get("path", "")
         if severity in ("error", "warning") and phi.real(path) not in here:
             found.append(line(severity, path, f"left out by the scan: {one['why']}", [path]))
-    if skipped := attributes.get("skipped"):
+    if skipped:
         files = "1 file is" if skipped == 1 else f"{skipped} files are"
         found.append(line("note", "scan", f"{files} no DICOM and passed over", []))
     return found

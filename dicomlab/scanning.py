@@ -1,4 +1,4 @@
-"""Scan: the instances in folders, files and DICOMDIRs, as a table in the order of studies, series and planes."""
+"""Scan: the instances in folders, files, DICOMDIRs and zip archives as a table, by studies, series and planes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ _DIRECTORY: Final = b"1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 
 
 def scan(*places: Place | Iterable[Place], progress: Callable[[int, int], object] | None = None) -> pd.DataFrame:
-    """The instances in folders, files and DICOMDIRs.
+    """The instances in folders, files, DICOMDIRs and zip archives.
 
     Parameters
     ----------
     places
-        Folders (with all below them), files, DICOMDIR files, or lists of them.
+        Folders (with all below them), files, DICOMDIR files, zip archives, or lists of them. An archive is unpacked
+        into a folder for temporary files that only this user can read, and that goes when Python ends.
     progress
         Called with the numbers of files done and found; an exception raised in it ends the scan.
 
@@ -48,6 +49,10 @@ def scan(*places: Place | Iterable[Place], progress: Callable[[int, int], object
     ------
     InvalidRequest
         A place does not exist or cannot be read, or none is given.
+    BadFile
+        A DICOMDIR or zip archive is damaged, or the archive would grow beyond 4 GiB or 200 times its size.
+    CacheError
+        There is no room to unpack an archive.
 
     Examples
     --------

@@ -15,8 +15,10 @@ import xarray as xr
 from . import headers, phi, readers
 from .errors import BadData, BadFile, DicomlabError, GeometryError, InvalidRequest, MissingCodec, ResultWarning
 from .extensions import Extension, copies, extended
+from .places import is_place
 from .readers.reader import Found, Reader, Thing
-from .report import Volumes, dropped, line
+from .report import Volumes, dropped, left_out, line
+from .scanning import gather
 
 Key = tuple[str, tuple[str, ...], int]  # title and instances of a thing, and which of those that have the same
 Made = dict[Key, tuple[Thing, Any]]  # what it made, or why it did not
@@ -28,7 +30,8 @@ def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] 
     Parameters
     ----------
     instances
-        An instances table (only its column `path` is needed), one row of it, a path, or a list of paths.
+        An instances table (only its column `path` is needed), one row of it, a path, or a list of paths. A path may
+        be that of a folder, a DICOMDIR or a zip archive, as for `scan`: then the instances in it.
     chunks
         None reads the values now. Chunk sizes as xarray takes them, or {} for one chunk a slice, give a lazy
         volume of the same type (extra ``dask``). Where the headers leave that open, the values are looked through
@@ -57,7 +60,8 @@ def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] 
     Raises
     ------
     InvalidRequest
-        Nothing is selected, a path is a folder, or the instances are no volume; the message names their SOP class.
+        Nothing is selected, a folder holds no instance, or the instances are no volume; the message names their SOP
+        class.
     GeometryError
         They are not one volume: ``stacks`` lists what they are.
     BadFile
@@ -174,12 +178,13 @@ def _load(
 ) -> Volumes:
     # Headers are read again whatever a table says of them: the files may have changed since it was made.
     read = headers.read(paths, readers.wanted())
+    if places := {path for path in _suspects(paths, read) if is_place(path)}:
+        paths, left = _gathered(paths, places)
+        before = [*before, *left]
+        read = headers.read(paths, readers.wanted())
     read.masked = phi.masking()
     for path in paths if read.masked else ():
         phi.path(path)  # from now on known to be hidden in messages
-    for row in read.errors:
-        if os.path.isdir(paths[row]):
-            raise InvalidRequest(f"{paths[row]} is a folder", advice="load takes instances: load(scan(folder)).")
     chosen, errors = readers.choose(read)
     made: Made = {}
     while True:
@@ -197,6 +202,7 @@ def _load(
             break
         errors |= damaged  # each costs its file: what the others are is looked at again
     report = [*before, *(line("error", path, _without(error.message, path), [path]) for path, error in bad)]
+    report += [line("warning", *doubt) for doubt in found.doubts]
     report += [line("note", *note) for note in found.notes]
     report += [line("error", part.title, part.error.message, part.instances) for part in found.failed]
     said = "no part of the volume, and left aside; load_all gives it"
@@ -228,6 +234,37 @@ def _load(
     return Volumes(volumes, report, seen)
 
 
+def _suspects(paths: Sequence[str], read: headers.Headers) -> Iterator[str]:
+    """The paths that may be no instances but places with some: no others are opened once more."""
+    classes = read.values(0x00080016)
+    return (path for row, path in enumerate(paths) if row in read.errors or not classes[row])
+
+
+def _gathered(paths: Sequence[str], places: Container[str]) -> tuple[list[str], list[dict[str, Any]]]:
+    """The paths, with what is in a place in its stead; and the lines of the report for what is left out."""
+    flat: dict[str, None] = {}
+    report: list[dict[str, Any]] = []
+    for path in paths:
+        if path not in places:
+            flat[path] = None
+            continue
+        found = gather([path])
+        if not len(found.order) and not found.problems:
+            files = "1 file" if found.looked == 1 else f"{found.looked or 0:,} files"
+            raise InvalidRequest(
+                f"{phi.path(path)} holds no DICOM instance; {files} looked at",
+                advice="Name the folder, DICOMDIR or zip archive of some.",
+            )
+        flat |= dict.fromkeys(found.paths)
+        report += left_out(found.problems, found.skipped, found.paths)
+    if not flat:
+        worst = report[0]
+        raise InvalidRequest(
+            f"nothing in it can be used: {worst['what']}, {worst['why']}", advice="dl.scan lists all that is wrong."
+        )
+    return list(flat), report
+
+
 def _found(
     read: headers.Headers, chosen: Sequence[tuple[Reader, list[int]]], errors: dict[int, DicomlabError]
 ) -> Found:
@@ -240,6 +277,7 @@ def _found(
             found.failed += part.failed
             found.errors |= part.errors
             found.notes += part.notes
+            found.doubts += part.doubts
     return found
 
 
@@ -298,7 +336,7 @@ def _refuse_many(found: Found, bad: list[tuple[str, DicomlabError]], seen: pd.Da
     raise GeometryError(
         f"the instances are {what}, not one{' volume' if images else ''}" + (f" ({reasons})" if reasons else ""),
         stacks=seen,
-        advice="Filter the table to one of them (error.stacks lists them), or use load_all."
+        advice="Filter the table (that of dl.scan) to one of them (error.stacks lists them), or use load_all."
         if apart
         else "Use load_all, which gives each: one file holds several of them, and no filter tells them apart.",
     )

@@ -234,13 +234,32 @@ def test_an_instance_without_a_class_is_refused_for_that():
         load(get_testdata_file("nested_priv_SQ.dcm"))
 
 
+def test_of_two_series_with_the_same_instance_uids_both_are_kept(tmp_path):  # R12.3, R14.9
+    paths = slices.write(tmp_path / "a", slices.stack([0, 2, 4]))
+    paths += slices.write(tmp_path / "b", slices.stack([0, 2, 4], SeriesInstanceUID="1.2.99", SeriesNumber=9))
+    with pytest.raises(GeometryError, match="2 stacks of 2 series"):
+        load(paths)
+    assert len(load_all(paths)) == 2
+
+
+def test_another_file_with_the_uid_of_an_instance_is_left_out_and_told(tmp_path):  # R12.6, R14.9
+    paths = slices.write(tmp_path / "a", slices.stack([0, 2]))
+    same, other = tmp_path / "same.dcm", tmp_path / "other.dcm"
+    same.write_bytes(paths[0].read_bytes())
+    other.write_bytes(paths[0].read_bytes()[:-2] + b"\1\1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load([*paths, same])
+    with pytest.warns(ResultWarning, match=r"other\.dcm: has the SOPInstanceUID of .*0000\.dcm, but is another file"):
+        assert load([*paths, same, other]).sizes["z"] == 2
+    assert load_all([*paths, same, other]).report.severity.tolist() == ["warning", "note"]
+
+
 def test_an_empty_choice_is_an_error_and_a_table_needs_only_its_paths(tmp_path, monkeypatch):
     paths = slices.write(tmp_path, slices.stack([0, 2]))
     for nothing in ([], pd.DataFrame({"path": []}), pd.DataFrame({"path": [None]}), pd.DataFrame({"PatientID": ["1"]})):
         with pytest.raises(InvalidRequest):
             load(nothing)
-    with pytest.raises(InvalidRequest, match="folder"):
-        load(tmp_path)
     with pytest.raises(InvalidRequest, match="an object of type DataFrame in a list is no path"):  # an item of groupby
         load(("1.2.3", pd.DataFrame({"path": ["a"]}))[1:])
     monkeypatch.setenv("HOME", str(tmp_path))

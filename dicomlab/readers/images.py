@@ -59,9 +59,10 @@ def _once(planes: Sequence[Plane], found: Found) -> list[Plane]:
     """Each plane once; the same instance again is noted."""
     kept: dict[Any, Plane] = {}
     for plane in planes:
-        known = kept.setdefault((plane.name, plane.position, plane.number), plane)
+        series = plane.elements.text("SeriesInstanceUID")  # of two series both are kept, whatever their names
+        known = kept.setdefault((plane.name, plane.position, plane.number, series), plane)
         if known is not plane:
-            found.notes.append((plane.path, f"the same instance as {known.path}; left out", [plane.name]))
+            found.again(plane.path, known.path, plane.name)
     return list(kept.values())
 
 

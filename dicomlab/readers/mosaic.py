@@ -84,7 +84,7 @@ class Mosaics:
         for plane in described:
             same = known.setdefault((plane.name, plane.position, plane.number), plane)
             if same is not plane:
-                found.notes.append((plane.path, f"the same instance as {same.path}; left out", [plane.name]))
+                found.again(plane.path, same.path, plane.name)
                 continue
             try:
                 tiles[plane.row] = tiles_of(plane)

@@ -69,15 +69,14 @@ class Multiframe:
                 if any(groups.column(_POSITION, tag_of("ImagePositionPatient"))):
                     lying.append(row)
                 elif known.setdefault(instance.name, instance.path) != instance.path:
-                    left = f"the same instance as {known[instance.name]}; left out"
-                    found.notes.append((instance.path, left, [instance.name]))
+                    found.again(instance.path, known[instance.name], instance.name)
                 else:
                     found.things.append(_thing(instance, groups))
             except BadData as error:
                 found.errors[row] = BadFile(headers.paths[row], error.why, tag=error.tag)
         if lying:
             volumes = self._enhanced.find(headers, lying)
-            for name in ("things", "failed", "notes"):
+            for name in ("things", "failed", "notes", "doubts"):
                 getattr(found, name).extend(getattr(volumes, name))
             found.errors |= volumes.errors
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -44,6 +45,18 @@ class Found:
     failed: list[Failed] = field(default_factory=list)
     errors: dict[int, DicomlabError] = field(default_factory=dict)  # by row: why that file is not used
     notes: list[tuple[str, str, list[str]]] = field(default_factory=list)  # what (title or path), why, instances
+    doubts: list[tuple[str, str, list[str]]] = field(default_factory=list)  # the same, of what must not be missed
+
+    def again(self, path: str, first: str, name: str) -> None:
+        """Tell of a file that is left out because the instance of another has its SOP Instance UID."""
+        try:
+            same = filecmp.cmp(first, path, shallow=False)
+        except OSError:
+            same = False
+        if same:
+            self.notes.append((path, f"the same instance as {first}; left out", [name]))
+        else:
+            self.doubts.append((path, f"has the SOPInstanceUID of {first}, but is another file; left out", [name]))
 
 
 class Reader(Protocol):

@@ -30,8 +30,7 @@ def arrange(slices: Sequence[Slice], telling: Telling, found: Found) -> None:
         instance = one.instance
         if known.setdefault(instance.name, instance) is not instance:
             if not one.index:
-                left = f"the same instance as {known[instance.name].path}; left out"
-                found.notes.append((instance.path, left, [instance.name]))
+                found.again(instance.path, known[instance.name].path, instance.name)
             continue
         text = instance.header.text
         series[text("PatientID"), text("StudyInstanceUID"), text("SeriesInstanceUID")].append(one)

@@ -89,9 +89,3 @@ def test_a_number_of_frames_that_is_none_costs_that_file_only(tmp_path):  # R12.
     paths[0].write_bytes(data[:at] + b"\x28\x00\x08\x00IS\x02\x00x " + data[at:])
     with pytest.warns(ResultWarning, match=r"0000.dcm.*'x' is no value of VR IS, in NumberOfFrames \(0028,0008\)"):
         assert load(paths).sizes["z"] == 1
-
-
-def test_a_folder_among_the_paths_is_refused_with_what_to_do(tmp_path):
-    paths = slices.write(tmp_path / "a", slices.stack([0, 2]))
-    with pytest.raises(InvalidRequest, match=r"is a folder.*scan"):
-        load([*paths, tmp_path])
