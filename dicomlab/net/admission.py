@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from ..errors import AssociationRejected, DicomlabError
 from .deadline import Deadline
+from .forking import in_child
 from .node import Node
 
 TRANSIENT = 2  # result of an A-ASSOCIATE-RJ, PS3.8 9.3.4
@@ -73,6 +74,7 @@ class Admission:
 
 
 _admissions: dict[tuple[str, int], Admission] = {}
+in_child(_admissions.clear)
 
 
 def admission(node: Node) -> Admission:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic, sleep
 
+from .forking import owned
 from .pdu import PduType
 from .sealed import Sealed
 
@@ -94,7 +95,8 @@ class Doorway:
         self._stop = False
         self._exhausted = False  # the system gives no more connections
         self._thread: threading.Thread | None = None
-        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = owned(socket.socket(family, socket.SOCK_STREAM))
         try:
             if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
@@ -107,7 +109,7 @@ class Doorway:
             self._socket.close()
             raise
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
-        self._waker, self._woken = socket.socketpair()
+        self._waker, self._woken = map(owned, socket.socketpair())
 
     def open(self) -> None:
         """Begin to accept."""
@@ -180,5 +182,30 @@ class Doorway:
         if not self._admits(host):
             connection.close()
             return None
-        connection.setblocking(False)
+        owned(connection).setblocking(False)
         return _Visitor(connection, self._context, self._whom)
+
+
+def remedy(error: OSError, host: str, port: int) -> str:
+    """What to do where a port cannot be bound."""
+    if error.errno == errno.EADDRNOTAVAIL:
+        return (
+            "This machine has no such address, or no longer. Leave listen_host out: the address of the route to the "
+            "peer is used then. If that is another than before, tell the PACS administrator."
+        )
+    if error.errno == errno.EACCES:
+        begin, free = "The system gives low ports to the administrator alone. Choose", _free(host, 11112)
+    else:
+        begin = "Another program, perhaps another notebook, holds it. Stop that, or choose"
+        free = _free(host, port + 1)
+    which = f"listen={free}), which is free," if free else "listen=port)"
+    return f"{begin} another port with connect(..., {which} and tell the PACS administrator."
+
+
+def _free(host: str, first: int) -> int:
+    """The first port from there on that may be bound; 0 where none of twenty may."""
+    for port in range(first, min(first + 20, 1 << 16)):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.bind((host, port))
+            return port
+    return 0

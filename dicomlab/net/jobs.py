@@ -9,6 +9,7 @@ from typing import Any
 
 from ..progress import Meter
 from .deadline import Cancelled, Deadline, no_answer
+from .forking import in_child
 from .job import STOPPING, Job
 
 
@@ -49,6 +50,7 @@ class Jobs:
 
 
 _ports: dict[tuple[str, int], threading.Lock] = {}
+in_child(_ports.clear)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from .association import Association
 from .contexts import IMPLICIT, preferred, storage_classes
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
-from .doorway import Doorway
+from .doorway import Doorway, remedy
 from .incoming import Message, Sinks
 from .node import Node
 from .pdu import RELEASE_RP, PduType, Released, ReleaseRequested, Wire, abort_pdu
@@ -116,8 +116,7 @@ class Listener:
                 f"the port {node.listen} of {host} cannot be used for receiving ({error.strerror})",
                 peer=node.identity,
                 phase=service.phase,
-                advice="Another program, perhaps another notebook, holds it. Stop that, or choose another port with "
-                "connect(..., listen=port) and tell the PACS administrator.",
+                advice=remedy(error, host, node.listen),
             ) from error
         self.address = self._door.address
 

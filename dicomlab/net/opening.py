@@ -18,6 +18,7 @@ from ..errors import (
 )
 from . import negotiation
 from .deadline import Cancelled, Deadline
+from .forking import owned
 from .hooks import AssociationEvent
 from .negotiated import Negotiated
 from .negotiation import Accepted, Proposal
@@ -237,7 +238,7 @@ def _reached(host: str, port: int, seconds: float) -> socket.socket:
     """`socket.create_connection`, which leaves its socket open in the traceback of a Ctrl-C."""
     trouble: OSError | None = None
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        sock = socket.socket(family, kind, protocol)
+        sock = owned(socket.socket(family, kind, protocol))
         try:
             sock.settimeout(seconds)
             sock.connect(address)

@@ -151,3 +151,9 @@ def test_the_total_deadline_holds_while_a_call_waits() -> None:  # R1.4
     finally:
         done.set()
         other.join()
+
+
+def test_a_warning_points_at_the_line_of_the_user() -> None:
+    with dl.demo_pacs(Holdings.t31()) as pacs, pytest.warns(errors.ResultWarning, match="holds nothing") as seen:
+        pacs.retrieve("1.2.3", progress=False)
+    assert seen[0].filename == __file__
