@@ -70,7 +70,7 @@ def test_what_was_loaded_and_written_loads_equal(tmp_path, kind):  # R13.1, R13.
 TYPES = st.sampled_from(["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "float32", "float64"])
 
 
-@settings(max_examples=25, **FREE)
+@settings(max_examples=15, **FREE)
 @given(
     kind=st.sampled_from(["CT", "MR", "PET"]),
     dtype=TYPES,

@@ -6,12 +6,14 @@ from typing import Any
 
 from ..errors import InvalidRequest, did_you_mean
 from .capture import Captures
+from .documents import Documents
 from .images import CT, MR, PET
+from .multiframe import Maps, Masks
 from .source import Source
 from .writer import Writer
 
 #: Asked in this order; the first that writes a thing gets it.
-WRITERS: list[Writer] = [CT, MR, PET, Captures()]
+WRITERS: list[Writer] = [Masks(), Maps(), CT, MR, PET, Captures(), Documents()]
 _SHORT = {"SC": "SECONDARY CAPTURE", "SEG": "SEGMENTATION", "PM": "PARAMETRIC MAP", "PT": "PET", "PDF": "DOCUMENT"}
 
 
