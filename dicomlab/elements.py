@@ -50,15 +50,28 @@ def tag_of(keyword: str) -> int:
     >>> hex(tag_of("PatientID"))
     '0x100020'
     """
-    from pydicom.datadict import keyword_dict, tag_for_keyword
+    from pydicom.datadict import tag_for_keyword
 
     tag = tag_for_keyword(keyword)
     if tag is None:
-        near = did_you_mean(keyword, list(keyword_dict))
+        near = similar(keyword)
         raise InvalidRequest(
             f"DICOM has no attribute {keyword!r}{near}", advice="" if near else "Names are written as PatientName is."
         )
     return int(tag)
+
+
+def similar(word: str) -> str:
+    """ " did you mean 'X'?" for the nearest PS3.6 keyword, or "".
+
+    Examples
+    --------
+    >>> similar("patientname")
+    ", did you mean 'PatientName'?"
+    """
+    from pydicom.datadict import keyword_dict
+
+    return did_you_mean(word, list(keyword_dict))
 
 
 _NOTHING: dict[int, tuple[str, bytes]] = {}  # in place of elements that are not parsed yet

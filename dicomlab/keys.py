@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any, Final
 
 from . import phi
-from .elements import tag_of
+from .elements import similar, tag_of
 from .encoding import vr_of
 from .errors import InvalidRequest
 
@@ -86,9 +86,8 @@ def key_of(name: str | int) -> Key:
     for step in str(name).split("."):
         match = _STEP.match(step.strip())
         if match is None:
-            raise InvalidRequest(
-                f"{name!r} is no key", advice=_LIKE
-            )
+            near = similar(step.strip().replace("_", "").replace(" ", ""))
+            raise InvalidRequest(f"{name!r} is no key{near}", advice="" if near else _LIKE)
         word, item = match.groups()
         if word.startswith("("):
             tag = int(word[1:5] + word[-5:-1], 16)

@@ -68,9 +68,11 @@ class Options:
         if name == "phi" and value is phi.masking():
             before = phi.switch(value)
             if before and not value:
-                things = "1 table or volume was" if before == 1 else f"{before} tables and volumes were"
+                one = before == 1
+                things = "1 table or volume was" if one else f"{before} tables and volumes were"
                 warnings.warn(
-                    f"{things} made before phi was switched off, and still hold names. Make them again.",
+                    f"{things} made before phi was switched off, and still {'holds' if one else 'hold'} names. "
+                    f"Make {'it' if one else 'them'} again.",
                     ResultWarning,
                     stacklevel=2,
                 )

@@ -70,6 +70,12 @@ def _each(what: Any) -> Iterator[Outgoing]:
         yield from _of_table(what.to_frame().T)
     elif isinstance(what, str | os.PathLike):
         yield from _of_place(what)
+    elif getattr(getattr(what, "dtype", None), "kind", "O") not in "OU":
+        raise InvalidRequest(
+            "an array of values is no DICOM file, and cannot be sent",
+            advice="Give the instances that it was loaded from, a table with the column path, paths, or pydicom data "
+            "sets.",
+        )
     elif isinstance(what, Iterable) and not isinstance(what, Mapping | bytes):
         for one in what:
             yield from _each(one)

@@ -36,7 +36,12 @@ class Files:
             path = os.path.expanduser(os.fspath(place))
             status = os.stat(path)
         except FileNotFoundError:
-            raise InvalidRequest(f"there is no file or folder {os.fspath(place)!r}") from None
+            given = os.fspath(place)
+            wild = "*" in str(given) or "?" in str(given)
+            raise InvalidRequest(
+                f"there is no file or folder {given!r}",
+                advice="Name the folder: scan takes no wild cards, and leaves out what is no DICOM." if wild else "",
+            ) from None
         except (OSError, ValueError, TypeError) as error:
             raise InvalidRequest(f"{place!r} cannot be read ({error})") from None
         if stat.S_ISDIR(status.st_mode):

@@ -140,6 +140,8 @@ def _paths(instances: Any) -> list[str]:
     elif isinstance(instances, pd.DataFrame | pd.Series) and "path" in getattr(instances, "columns", instances.index):
         column = instances["path"]
         found = column.tolist() if isinstance(column, pd.Series) else [column]
+    elif isinstance(instances, pd.DataFrame) and "path" in instances.index.names:
+        found = instances.index.get_level_values("path").tolist()
     elif isinstance(instances, pd.DataFrame):
         raise InvalidRequest("the table has no column path", advice=_TAKES)
     elif isinstance(instances, Iterable) and not isinstance(instances, bytes | Mapping) and not _one_thing(instances):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Number
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from . import phi
@@ -136,6 +137,13 @@ def _addresses(what: Any) -> Iterable[Address]:
         return [_of_row(known, "the mapping")]
     if isinstance(what, str):
         return [Address(StudyInstanceUID=_uid(what, "StudyInstanceUID"))]
+    if isinstance(what, tuple) and hasattr(what, "_asdict"):  # a row of itertuples
+        return _addresses(what._asdict())
+    if isinstance(what, pd.Series | np.ndarray) and pd.api.types.is_bool_dtype(what):
+        raise InvalidRequest(
+            "a column of True and False names nothing",
+            advice='Take the rows by it: series[series.Modality == "CT"].',
+        )
     if isinstance(what, pd.Series) and what.name in IDENTIFYING:
         _not_empty(what)
         return _of_frame(what.to_frame())
@@ -170,6 +178,9 @@ def _no_column(names: Iterable[Any]) -> InvalidRequest:
 
 def _of_frame(frame: pd.DataFrame) -> list[Address]:
     _not_empty(frame)
+    indexed = [word for word in frame.index.names if word in IDENTIFYING and word not in frame.columns]
+    if indexed:  # set_index and groupby put a UID there, and the row still means what it did
+        frame = frame.reset_index(level=indexed)
     words = [word for word in IDENTIFYING if word in frame.columns]
     if not words:
         raise _no_column(frame.columns)
@@ -199,7 +210,8 @@ def _of_row(values: Mapping[str, Any], where: str) -> Address:
         if absent:
             raise InvalidRequest(
                 f"{lowest} alone does not say what is meant in {where}",
-                advice=f"Add the column {' and '.join(absent)}.",
+                advice=f"Add the column {' and '.join(absent)}; a merge of two tables that both have it renames it "
+                f"to {absent[0]}_x, unless it is merged on.",
             )
     found: dict[str, str] = {}
     for word in words:

@@ -125,6 +125,7 @@ def test_a_time_range_over_midnight_is_two_queries() -> None:  # R3.5
         ({}, "nothing was requested"),
         ({"PatientNmae": "X"}, "did you mean 'PatientName'"),
         ({"PatientName[0": "X"}, "is no key"),
+        ({"patient_name": "X"}, "is no key, did you mean 'PatientName'?"),
         ({"StudyDate": "2024*"}, "no wild cards"),
         ({"StudyTime": "12??"}, "no wild cards"),
         ({"StudyInstanceUID": "1.2.*"}, "no wild cards"),

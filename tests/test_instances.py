@@ -38,6 +38,16 @@ def test_a_scan_of_t31_gives_31_instances_2_patients_6_studies_13_series():  # S
     assert frame.TransferSyntaxUID.eq("1.2.840.10008.1.2.1").all()
 
 
+def test_a_pattern_is_answered_by_the_name_of_its_folder(tmp_path: Path) -> None:  # R0.4
+    with pytest.raises(InvalidRequest, match="Name the folder: scan takes no wild cards"):
+        scan(tmp_path / "*.dcm")
+
+
+def test_paths_in_the_index_are_loaded_as_those_in_a_column() -> None:  # DESIGN 1: a row is its own address
+    rows = scan(pydicom.data.get_testdata_file("CT_small.dcm"))
+    assert load(rows.set_index("path")).equals(load(rows))
+
+
 def test_a_scan_of_the_dicomdir_gives_the_same_rows():  # SPEC 14
     folders, directory = scan(*FOLDERS), scan(T31 / "DICOMDIR")
     assert folders.equals(directory)

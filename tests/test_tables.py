@@ -166,6 +166,15 @@ def test_a_row_is_its_own_address() -> None:  # R3.21
     assert addresses(SERIES.assign(SOPInstanceUID=["1.5", "1.6"]))[0].level is QueryLevel.IMAGE
 
 
+def test_a_uid_in_the_index_is_no_less_of_an_address() -> None:  # R3.21: else a series would become its whole study
+    series = addresses(SERIES)
+    assert addresses(SERIES.set_index("SeriesInstanceUID")) == series
+    assert addresses(SERIES.set_index(["StudyInstanceUID", "SeriesInstanceUID"])) == series
+    assert addresses(SERIES.set_index("SeriesInstanceUID", drop=False)) == series
+    assert addresses(SERIES.groupby("SeriesInstanceUID").first()) == series
+    assert addresses(next(SERIES.itertuples())) == series[:1]
+
+
 def test_uids_alone_are_studies() -> None:
     study = [Address(StudyInstanceUID="1.2")]
     for what in (
@@ -203,6 +212,9 @@ def test_with_a_study_the_patient_is_not_needed() -> None:  # DESIGN 1
         (None, "names nothing"),
         (pd.DataFrame({"Modality": ["CT"]}), "StudyInstanceUID"),
         ({}, "columns are none"),
+        (SERIES.SeriesInstanceUID == "1.2.1", "Take the rows by it"),
+        ((SERIES.SeriesInstanceUID == "1.2.1").to_numpy(), "Take the rows by it"),
+        (SERIES.merge(SERIES, on="SeriesInstanceUID"), "StudyInstanceUID_x"),
         (SERIES[["SeriesInstanceUID"]], "Add the column StudyInstanceUID"),
         (SERIES.SeriesInstanceUID, "Add the column StudyInstanceUID"),
         (

@@ -356,6 +356,6 @@ def _say(node: Node, frame: pd.DataFrame, ledger: Ledger, wait: float) -> None:
             f"{len(failed):,} of {len(frame):,} instances are not committed, the first {failed.commitment.iloc[0]}"
         )
     if wait and frame.attrs["pending"]:
-        said.append(f"no answer came within {wait:g} s: commitments(wait=seconds) listens again")
+        said.append("no answer has come yet: commitments(wait=seconds) listens again")
     if said:
         remark(f"{node.identity}: {'; '.join(dict.fromkeys(said))}", stacklevel=4)

@@ -175,6 +175,8 @@ def estimate(run: Retrieval) -> pd.DataFrame:
         "why": run.holdings.why,
         "cache": str(run.cache.root),
     }
+    if not run.holdings.instances and run.holdings.known:
+        say([_nothing(run)], run.node.identity)
     return frame
 
 
@@ -226,12 +228,19 @@ def _remarks(run: Retrieval, missing: list[str]) -> list[str]:
         remarks += [f"{item.SOPInstanceUID} was not kept: {item.why}" for item in run.receiver.refused]
         remarks += run.receiver.remarks
     if not run.holdings.instances and run.holdings.known:
-        remarks.append("the archive holds nothing of what was asked for")
+        remarks.append(_nothing(run))
     if not run.holdings.known:
         remarks.append(f"it is not known what the archive holds ({run.holdings.why}); what came may not be all")
     if run.cause is not None and not missing:
         remarks.append(f"all instances are here, yet it ended badly: {run.cause or type(run.cause).__name__}")
     return remarks + run.remarks
+
+
+def _nothing(run: Retrieval) -> str:
+    text = "the archive holds nothing of what was asked for"
+    if all(address == Address(StudyInstanceUID=address.StudyInstanceUID) for address in run.addresses):
+        text += "; a UID alone is taken for a Study Instance UID, and a series needs a row of a table"
+    return text
 
 
 def _trouble(run: Retrieval, frame: pd.DataFrame, missing: list[str]) -> DicomlabError | None:

@@ -325,7 +325,7 @@ class Peer:
             Seconds without progress, for this call.
         **keys
             Keywords of PS3.6. A value matches (``*`` and ``?`` are wild cards, ``"20240101-20240331"`` a range, a list
-            any of its values); ``None`` or ``""`` only asks for the attribute.
+            any of its values; a name is family first, ``"DOE^JANE"``); ``None`` or ``""`` only asks for the attribute.
 
         Returns
         -------
@@ -657,6 +657,9 @@ class Peer:
     def commitments(self, *, wait: float = 0.0, timeout: float | None = None) -> pd.DataFrame:
         """What `commit` has asked of this peer, in this session and before, and what it has answered by now.
 
+        An archive can answer only while somebody listens, and many try once: where "no answer yet" stays, call
+        `commit` again and let it wait.
+
         Parameters
         ----------
         wait
@@ -852,6 +855,8 @@ def connect(
     if isinstance(timeout, Timeouts):
         changes["timeouts"] = timeout
     elif timeout is not None:
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+            raise InvalidRequest(f"timeout={timeout!r}", advice="Give seconds above 0, such as timeout=60.")
         times = found.timeouts
         changes["timeouts"] = Timeouts(
             connect=min(times.connect, timeout), association=min(times.association, timeout), progress=timeout

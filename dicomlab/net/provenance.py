@@ -11,6 +11,7 @@ from ..elements import Elements
 from ..errors import BadData
 from ..identifier import describe_keys
 from ..keys import Key, Wanted
+from ..level import QueryLevel
 from ..matching import fits, misfits
 from ..records import Records
 from ..remarks import noted, remark
@@ -136,12 +137,15 @@ def as_table(
         for name in unknown:
             remark(
                 f"{node.identity} gave no {name} back, so that it may have ignored this key: rows that do not fit "
-                "may be among these",
+                f"may be among these{_INSTEAD.get((plan.level, name), '')}",
                 stacklevel=4,
             )
     return frame
 
 
+_INSTEAD: dict[tuple[QueryLevel | None, str], str] = {
+    (QueryLevel.STUDY, "Modality"): "; of studies ask ModalitiesInStudy"
+}
 _MORE = {True: "limit= gives more", False: "narrow the question to get the rest"}
 
 

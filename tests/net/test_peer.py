@@ -56,6 +56,12 @@ def test_a_cache_that_may_not_be_written_is_refused_at_connect(tmp_path: Path) -
         dl.connect("ARCHIVE@127.0.0.1:4242", cache=tmp_path / "cache")
 
 
+@pytest.mark.parametrize("timeout", ["30", 0, -1, True, float("nan")])
+def test_a_timeout_that_is_no_time_is_refused(timeout: Any) -> None:  # R0.4
+    with pytest.raises(dl.errors.InvalidRequest, match=r"Give seconds above 0, such as timeout=60\."):
+        dl.connect("A@localhost:104", timeout=timeout)
+
+
 def test_connect_makes_no_folder(tmp_path: Path) -> None:  # DESIGN 1: it opens nothing yet
     dl.connect("ARCHIVE@127.0.0.1:4242", cache=tmp_path / "deep" / "cache")
     assert list(tmp_path.iterdir()) == []

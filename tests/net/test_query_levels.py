@@ -68,6 +68,14 @@ def test_a_key_that_no_study_answers_leaves_none_out_and_is_said() -> None:  # R
     assert len(series) == 2 and series.attrs["unverified"] == ["AccessionNumber"]
 
 
+def test_who_asks_studies_by_modality_hears_what_studies_have() -> None:  # R3.10
+    def answer(identifier: Dataset) -> Answers:
+        yield 0xFF00, match(StudyInstanceUID="1.2")
+
+    with archive(answer) as address, pytest.warns(errors.ResultWarning, match="of studies ask ModalitiesInStudy"):
+        dl.connect(address, timeout=10).find("STUDY", Modality="CT")
+
+
 @pytest.mark.parametrize("model", ["study", "patient"])
 def test_modalities_and_numbers_are_found_in_each_model(model: str) -> None:  # R3.10a, R3.15
     """dcmqrscp says neither; a query below PATIENT in Patient Root needs the PatientID too."""

@@ -79,6 +79,18 @@ def test_rows_that_name_nothing_are_refused_before_anything_is_sent(pacs: dl.Pee
     assert not asked(pacs, "A-ASSOCIATE")
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_series_uid_alone_hears_what_it_was_taken_for(pacs: dl.Peer, dry_run: bool) -> None:  # R5.22
+    uid = pacs.find("SERIES", Modality="CT").SeriesInstanceUID[0]
+    with pytest.warns(dl.errors.ResultWarning, match="a UID alone is taken for a Study Instance UID"):
+        assert len(pacs.retrieve(uid, dry_run=dry_run)) == 0
+
+
+def test_rows_by_series_uid_are_those_series_and_not_their_studies(pacs: dl.Peer) -> None:  # R3.21
+    ct = pacs.find("SERIES", Modality="CT").head(1).set_index("SeriesInstanceUID")
+    assert pacs.retrieve(ct, dry_run=True).SeriesInstanceUID.tolist() == ct.index.tolist()
+
+
 def test_only_what_is_missing_is_asked_for_again(pacs: dl.Peer) -> None:  # R5.13
     first = pacs.retrieve(ST, progress=False)
     Path(first.path[3]).unlink()

@@ -90,7 +90,7 @@ def test_a_series_of_paths_is_taken_and_an_empty_choice_refused(pacs, series):
             pacs.store(nothing)
     with pytest.raises(InvalidRequest, match="no column path"):
         pacs.store(pacs.find("STUDY", PatientName=""))
-    for wrong in (None, 3, {"path": "x"}, b"x"):
+    for wrong in (None, 3, {"path": "x"}, b"x", dl.load(table), dl.load(table).to_numpy()):
         with pytest.raises(InvalidRequest, match="cannot be sent"):
             pacs.store(wrong)
 
