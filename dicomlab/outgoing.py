@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from . import phi
@@ -15,6 +18,7 @@ from .headertable import Headers
 from .part10 import DEFLATED, EXPLICIT, IMPLICIT, read_bytes
 from .places import Place
 from .scanning import gather
+from .whole import NATIVE, UNDEFINED, check_native, encapsulated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +27,9 @@ MAPPED = 64 << 20  # bytes of a file from which it is not read into memory
 LONGEST_UID = 64  # characters, PS3.5 9.1
 _CLASS, _INSTANCE, _SYNTAX = 0x00080016, 0x00080018, 0x00020010
 _NAMES = frozenset((_CLASS, _INSTANCE))
+#: With what the length of native pixel data follows from.
+_SIZED = _NAMES | {0x00280002, 0x00280004, 0x00280008, 0x00280010, 0x00280011, 0x00280100}
+_DICOMDIR = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 _UIDS = ("SOPClassUID", "SOPInstanceUID", "TransferSyntaxUID")
 
 
@@ -55,7 +62,21 @@ def outgoing(what: Any) -> list[Outgoing]:
     found = list(_each(what))
     if not found:
         raise InvalidRequest("nothing is selected", advice="Give at least one instance.")
+    for row in found:
+        row.trouble = row.trouble or _unspeakable(row)
     return found
+
+
+def _unspeakable(row: Outgoing) -> str:
+    """Why an instance cannot even be proposed; for what breaks the rules there a peer refuses all others with it."""
+    for word, uid in (("SOP Class", row.sop_class), ("transfer syntax", row.transfer_syntax)):
+        if not uid:
+            return f"it has no {word} UID"
+        if len(uid) > LONGEST_UID:
+            return f"its {word} UID has {len(uid)} characters, {LONGEST_UID} are allowed"
+        if not re.fullmatch("[0-9.]+", uid):
+            return f"its {word} {uid!r} is no UID"
+    return ""
 
 
 def _each(what: Any) -> Iterator[Outgoing]:
@@ -77,8 +98,12 @@ def _each(what: Any) -> Iterator[Outgoing]:
             "sets.",
         )
     elif isinstance(what, Iterable) and not isinstance(what, Mapping | bytes):
-        for one in what:
-            yield from _each(one)
+        for paths, several in groupby(what, lambda one: isinstance(one, str | os.PathLike)):
+            if paths:
+                yield from _of_places(list(several))
+            else:
+                for one in several:
+                    yield from _each(one)
     else:
         raise InvalidRequest(
             f"{type(what).__name__} {what!r} cannot be sent",
@@ -110,6 +135,19 @@ def _of_table(frame: pd.DataFrame) -> Iterator[Outgoing]:
         else:
             row.trouble = "its row has no path"
     yield from rows
+
+
+def _of_places(places: list[Place]) -> Iterator[Outgoing]:
+    """Several files are looked at together; what is no instance of itself is a place of its own."""
+    paths = [os.path.expanduser(os.fspath(phi.real(place))) for place in places]
+    headers = read(paths, _NAMES)
+    for number, path in enumerate(paths):
+        row = Outgoing(path)
+        _take(row, headers, number)
+        if row.trouble or row.sop_class in ("", _DICOMDIR):
+            yield from _of_place(path)
+        else:
+            yield row
 
 
 def _of_place(place: Place) -> Iterator[Outgoing]:
@@ -149,8 +187,26 @@ def _in_memory(dataset: Any) -> Outgoing:
     if not row.transfer_syntax:
         row.trouble = "its pixel data is compressed, and file_meta.TransferSyntaxUID does not say how"
     else:
-        row.trouble = _wrong((row.sop_class, row.sop_instance), (said[0], said[1]))
+        row.trouble = _wrong((row.sop_class, row.sop_instance), (said[0], said[1])) or _short(dataset, row)
     return row
+
+
+def _short(dataset: Any, row: Outgoing) -> str:
+    """Why the pixel data of a data set in memory is not its image; "" where it is."""
+    from pydicom.pixels.utils import get_expected_length
+
+    pixels = dataset.get("PixelData")
+    if not isinstance(pixels, bytes):
+        return ""
+    if row.transfer_syntax not in NATIVE:
+        if pixels[:4] == b"\xfe\xff\x00\xe0":
+            return ""
+        return "its pixel data is not compressed, and file_meta.TransferSyntaxUID says that it is"
+    try:
+        expected = int(get_expected_length(dataset))
+    except Exception:  # pydicom raises anything where an attribute is absent: then nothing can be expected
+        return ""
+    return f"its pixel data has {len(pixels):,} bytes, its image needs {expected:,}" if len(pixels) < expected else ""
 
 
 def _syntax(dataset: Any) -> str:
@@ -193,7 +249,13 @@ class Reader:
         """
         try:
             file = self._file(row.path)
-            meta, elements = read_bytes(file, _NAMES)
+            meta, elements = read_bytes(file, _SIZED)
+            if elements.pixels is not None:
+                _, offset, length = elements.pixels
+                if meta.transfer_syntax in NATIVE:
+                    check_native(elements, length)
+                elif length == UNDEFINED:
+                    encapsulated(file, offset)
         except OSError as error:
             raise BadFile(row.path, f"cannot be read: {error.strerror or error}") from None
         except BadData as error:
@@ -213,9 +275,13 @@ class Reader:
         return data
 
     def _file(self, path: str) -> memoryview:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        flags = ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK")  # the last: a pipe is refused, and not waited for
+        handle = os.open(path, sum((getattr(os, name, 0) for name in flags), os.O_RDONLY))
         try:
-            size = os.fstat(handle).st_size
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode):
+                raise BadData("no regular file")
+            size = about.st_size
             if size >= MAPPED:
                 return memoryview(mmap.mmap(handle, 0, access=mmap.ACCESS_READ))
             if size > len(self._memory):

@@ -50,16 +50,19 @@ def transcode(dataset: Dataset, syntax: str, target: str) -> bytes:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of values that break their VR; they are sent as they are
+        warnings.filterwarnings("error", "Failed to (de|en)code")  # it would put question marks for letters
         changed = _without_groups(dataset)
-        if syntax == BIG_ENDIAN:
-            _swap(changed)
         coded = "PixelData" in changed and syntax != target and not {syntax, target} <= set(PLAIN)
         swapped = "PixelData" in changed and BIG_ENDIAN in (syntax, target)
-        before = _pixels(changed, EXPLICIT if syntax in PLAIN else syntax) if coded or swapped else None
+        if target not in PLAIN and ("FloatPixelData" in changed or "DoubleFloatPixelData" in changed):
+            raise BadData(f"its pixels are real numbers, which {UID(target).name} does not take")
+        before = _pixels(changed, syntax) if coded or swapped else None
+        if syntax == BIG_ENDIAN:
+            _turned(changed, target)
         if coded:
             changed = _recoded(changed, syntax, target)
         if target == BIG_ENDIAN:
-            _swap(changed)
+            _turned(changed, target)
         data = _written(changed, target)
         if before is not None:
             _check_same(before, data, target)
@@ -83,16 +86,32 @@ def _recoded(dataset: Dataset, syntax: str, target: str) -> Dataset:
     try:
         if syntax not in PLAIN:
             dataset.decompress(as_rgb=False, generate_instance_uid=False)
+            if dataset.PhotometricInterpretation in ("YBR_FULL_422", "YBR_PARTIAL_422"):
+                dataset.PhotometricInterpretation = (
+                    "YBR_FULL"  # decoders give each pixel its colour (PS3.3 C.7.6.3.1.2)
+                )
         if target not in PLAIN:
-            dataset.compress(UID(target), generate_instance_uid=False)
+            dataset.compress(UID(target), encoding_plugin=_encoder(target), generate_instance_uid=False)
     except Exception as error:  # codecs raise anything
         raise _no_codec(error, syntax, target) from None
     return dataset
 
 
+def _words(error: Exception) -> str:
+    """What pydicom says, in one line and without the traceback that it may put in its message."""
+    return " ".join(str(error).partition("Traceback (most")[0].rpartition(" got exception: ")[2].split())
+
+
+def _encoder(target: str) -> str:
+    """The first that is installed, but GDCM: what it cannot encode ends the process."""
+    from pydicom.pixels import get_encoder
+
+    return next((name for name in get_encoder(UID(target)).available_plugins if name != "gdcm"), "")
+
+
 def _no_codec(error: Exception, syntax: str, target: str) -> BadData | MissingCodec:
-    why = " ".join(str(error).split())
-    if isinstance(error, RuntimeError | NotImplementedError) and ("plugin" in why or "missing" in why):
+    why = _words(error)
+    if isinstance(error, RuntimeError | NotImplementedError) and "missing" in why:
         return MissingCodec(
             f"{UID(syntax).name} cannot be changed to {UID(target).name}: {why}",
             advice="pip install pylibjpeg[all] pyjpegls",
@@ -109,7 +128,7 @@ def _written(dataset: Dataset, target: str) -> bytes:
     try:
         write_dataset(out, dataset)
     except Exception as error:  # pydicom raises anything on values that it cannot write
-        raise BadData(f"it cannot be written as {UID(target).name}: {' '.join(str(error).split())}") from None
+        raise BadData(f"it cannot be written as {UID(target).name}: {_words(error)}") from None
     data = out.getvalue()
     if target != DEFLATED:
         return data
@@ -118,8 +137,21 @@ def _written(dataset: Dataset, target: str) -> bytes:
     return packed + b"\0" * (len(packed) % 2)
 
 
+def _turned(dataset: Dataset, target: str) -> None:
+    """`_swap`, of a data set whose values all have a VR."""
+    from pydicom.filewriter import correct_ambiguous_vr
+
+    try:
+        _swap(correct_ambiguous_vr(dataset, True))
+    except Exception as error:  # pydicom raises anything on values that break their VR
+        raise BadData(f"it cannot be written as {UID(target).name}: {_words(error)}") from None
+
+
 def _swap(dataset: Dataset) -> None:
-    """The other byte order for values that pydicom keeps as bytes, in sequences too (PS3.5 7.3)."""
+    """The other byte order for values that pydicom keeps as bytes, in sequences too (PS3.5 7.3).
+
+    Pixels of 32 and 64 bits are turned whole, as GDCM and pydicom write and read them.
+    """
     for element in list(dataset):
         if element.VR == "SQ":
             items = [copy.copy(item) for item in element.value]
@@ -128,7 +160,8 @@ def _swap(dataset: Dataset) -> None:
                 _swap(item)
             dataset[element.tag] = type(element)(element.tag, "SQ", items)
         elif element.VR in _SWAPPED and isinstance(element.value, bytes):
-            kind = np.dtype(_SWAPPED[element.VR])
+            bits = dataset.get("BitsAllocated", 0) if element.tag == 0x7FE00010 else 0
+            kind = np.dtype(f"u{bits // 8}" if bits in (32, 64) else _SWAPPED[element.VR])
             whole = len(element.value) // kind.itemsize * kind.itemsize
             swapped = np.frombuffer(element.value[:whole], kind).byteswap().tobytes() + element.value[whole:]
             dataset[element.tag] = type(element)(element.tag, element.VR, swapped)
@@ -148,21 +181,17 @@ def _pixels(dataset: Dataset, syntax: str) -> Any:
 
 
 def _check_same(before: Any, data: bytes, target: str) -> None:
-    after = _pixels(read_data_set(data, target), EXPLICIT if target == BIG_ENDIAN else target)
+    after = _pixels(_parsed(data, target), target)
     if before.shape != after.shape or not np.array_equal(before, after):
         raise BadData(f"its pixels would not be the same as {UID(target).name}; it was not sent")
 
 
-def read_data_set(data: bytes, syntax: str) -> Dataset:
-    """The data set in those bytes, by pydicom; of a big-endian one in little endian."""
+def _parsed(data: bytes, syntax: str) -> Dataset:
     from pydicom.filereader import read_dataset
 
     if syntax == DEFLATED:
         data = zlib.decompress(data, -zlib.MAX_WBITS)
-    found = read_dataset(BytesIO(data), syntax == IMPLICIT, syntax != BIG_ENDIAN)
-    if syntax == BIG_ENDIAN:
-        _swap(found)
-    return found
+    return read_dataset(BytesIO(data), syntax == IMPLICIT, syntax != BIG_ENDIAN)
 
 
 def read_file(path: str) -> Dataset:
@@ -180,4 +209,4 @@ def read_file(path: str) -> Dataset:
             warnings.simplefilter("ignore")
             return dcmread(path, force=True)
     except Exception as error:
-        raise BadFile(path, f"cannot be read: {' '.join(str(error).split())}") from None
+        raise BadFile(path, f"cannot be read: {_words(error)}") from None

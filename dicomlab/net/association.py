@@ -57,6 +57,7 @@ class Association:
         self.wire, self.node, self.accepted, self.deadline = wire, node, accepted, deadline
         self.facts = facts  # of one that we asked for
         self._message_id = 0
+        self.asked_for = ""  # SOP Instance UID of the request that was sent last, as hooks left it
         self._asked_on = 0  # context id of the request that is answered now
         self._incoming = Incoming(wire, accepted.contexts)
         self._received: MessageEvent | None = None  # read, and not yet dealt with
@@ -102,6 +103,7 @@ class Association:
         self.handled()
         self._message_id = self._message_id % 0xFFFF + 1
         self._asked_on = context_id
+        self.asked_for = fields.get("sop_instance", "")
         command = dimse.request(
             command_field,
             sop_class,
@@ -122,6 +124,7 @@ class Association:
             event = self._event(context_id, dimse.decode(command), data, "sent")
             hooks.before(event)
             command, data = event.command.encoded(), event.data
+            self.asked_for = event.command.sop_instance
         room = (self.accepted.maximum_length or UNLIMITED) - 6
         room -= room % 2 if room > 1 else 0  # fragments of even length (PS3.8 9.3.1)
         self.wire.send(*_fragments(context_id, 1, command, room), *_fragments(context_id, 0, data or b"", room))
@@ -275,9 +278,7 @@ class Association:
             self.tell("association aborted", error)
 
 
-def _fragments(
-    context_id: int, control: int, data: bytes | memoryview, room: int
-) -> Iterator[bytes | memoryview]:
+def _fragments(context_id: int, control: int, data: bytes | memoryview, room: int) -> Iterator[bytes | memoryview]:
     """PDUs of at most `room` bytes of data each; the last is marked (PS3.8 annex E).
 
     The bytes of large ones follow their header apart, so that they are not copied.

@@ -220,6 +220,10 @@ def _request(
     except StatusError:
         known.forget(one.uid)
         raise
+    except (Cancelled, KeyboardInterrupt):
+        if not sent:
+            known.forget(one.uid)
+        raise
     except DicomlabError:
         if not sent:
             known.forget(one.uid)

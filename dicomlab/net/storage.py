@@ -10,6 +10,7 @@ from pydicom.config import IGNORE
 from pydicom.uid import UID
 
 from ..errors import BadData, BadFile, ConnectError, DicomlabError, MissingCodec, NoAcceptedContext
+from ..markup import printable
 from ..outgoing import Outgoing, Reader
 from ..progress import Progress
 from ..status import Category, Status
@@ -166,7 +167,7 @@ class Sending:
             raise
         finally:
             one.seconds = monotonic() - began
-        one.comment, one.tried = one.status.comment, True
+        one.comment, one.tried = "; ".join(filter(None, (one.status.comment, one.comment))), True
         self.deadline.progressed()  # of a small one that left in one call nothing else is seen
         self._progress.advance(1, len(data))
 
@@ -207,9 +208,13 @@ class Sending:
         status: Status | None = None
         for message in association.responses(message_id, CommandField.C_STORE_RQ, "C-STORE"):
             status = message.status
-            if message.command.sop_instance not in ("", item.sop_instance):
-                raise association.broken(f"a C-STORE response names the instance {message.command.sop_instance}")
+            if message.command.sop_instance not in ("", association.asked_for):
+                raise association.broken(
+                    f"a C-STORE response names the instance {printable(message.command.sop_instance)}"
+                )
         assert status is not None
+        if association.asked_for != item.sop_instance:
+            one.comment = f"a hook had it sent as {printable(association.asked_for)}"
         return status
 
     def _refuse(self, several: Sequence[Sent], error: NoAcceptedContext) -> None:

@@ -80,7 +80,8 @@ class Transactions:
 
     def get(self, uid: str) -> Transaction | None:
         """That transaction; None where it is not known or its file is damaged."""
-        return _read(self._path(uid))
+        found = _read(self._path(uid))
+        return found if found is not None and found.uid == uid else None
 
     def forget(self, uid: str) -> None:
         """It was never asked for."""

@@ -125,6 +125,54 @@ def test_what_breaks_the_rules_fails_alone_and_nothing_is_invented(pacs, tmp_pat
     assert pd.isna(sent.status[0])
 
 
+@pytest.mark.parametrize(("sop_class", "words"), [("1." + "2" * 300, "302 characters"), ("CT/x", "is no UID")])
+def test_a_file_whose_class_cannot_be_proposed_takes_no_other_with_it(pacs, series, tmp_path, sop_class, words):  # R6.9
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        bad = pydicom.dcmread(series[0])
+        bad.SOPClassUID = bad.file_meta.MediaStorageSOPClassUID = sop_class
+        bad.save_as(tmp_path / "bad.dcm")
+    with pytest.warns(ResultWarning, match=words):
+        sent = pacs.store([tmp_path / "bad.dcm", *series])
+    assert sent.stored.tolist() == [False] + [True] * 5
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "image_dfl.dcm"])
+def test_a_file_that_is_cut_is_never_stored(pacs, tmp_path, name):  # R6.9
+    path = tmp_path / "cut.dcm"
+    whole = Path(get_testdata_file(name)).read_bytes()
+    for size in (len(whole) - 140, len(whole) // 2):
+        path.write_bytes(whole[:size])
+        with pytest.raises(IncompleteStore, match=r"cut\.dcm: "):
+            pacs.store(path)
+
+
+def test_pixel_data_that_is_not_the_image_is_not_sent(pacs, tmp_path):  # R6.9
+    short = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    short.PixelData = bytes(100)
+    with pytest.raises(IncompleteStore, match="has 100 bytes, its image needs 32,768"):
+        pacs.store(short)
+    short.save_as(tmp_path / "short.dcm")
+    with pytest.raises(IncompleteStore, match="has 100 bytes, but the image described needs 32768"):
+        pacs.store(tmp_path / "short.dcm")
+    plain = pydicom.dcmread(get_testdata_file("JPEG2000.dcm"))
+    plain.PixelData = bytes(2 * plain.Rows * plain.Columns)  # a new image, and the old transfer syntax
+    with pytest.raises(IncompleteStore, match=r"is not compressed, and file_meta\.TransferSyntaxUID says that it is"):
+        pacs.store(plain)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(pacs, series, tmp_path):  # R6.9
+    import os
+
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no pipes with a name on this system")
+    os.mkfifo(tmp_path / "pipe")
+    table = dl.scan(series).astype({"path": object})
+    table.loc[0, "path"] = str(tmp_path / "pipe")
+    with pytest.warns(ResultWarning, match="no regular file"):
+        assert pacs.store(table).stored.tolist() == [False, True, True, True, True]
+
+
 def test_file_meta_that_names_another_instance_fails(pacs, series):  # R6.9
     dataset = pydicom.dcmread(series[0])
     dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.99"
@@ -289,6 +337,18 @@ def test_hooks_see_each_message_and_may_stop_it(pacs, series):  # R6.8, R1.14
     pacs.store(series)
     assert [uid for uid, _ in seen] == [f"1.2.3.{number}" for number in range(5)] or len(seen) == 5
     assert all(size > 200 for _, size in seen)
+
+
+def test_a_hook_may_send_an_instance_under_another_uid(pacs, series):  # R1.14, R6.8
+    def renamed(event: object) -> None:
+        dataset, command = event.dataset(), event.command_set()
+        dataset.SOPInstanceUID = command.AffectedSOPInstanceUID = f"{command.AffectedSOPInstanceUID}.9"
+        event.change(command_set=command, dataset=dataset)
+
+    pacs.hooks.add("before C-STORE-RQ", renamed)
+    sent = pacs.store(series)
+    assert sent.stored.all() and sent.comment[0] == f"a hook had it sent as {sent.SOPInstanceUID[0]}.9"
+    assert len(pacs.find("IMAGE", SOPInstanceUID=f"{sent.SOPInstanceUID[0]}.9")) == 1
 
 
 def test_command_and_file_meta_elements_are_never_in_the_data_set(series):  # R6.10
@@ -506,3 +566,17 @@ def test_memory_of_one_instance_is_used_for_all(series):
     first = [bytes(reader.data_set(item)) for item in outgoing(series)]
     for data, path in zip(first, series, strict=True):
         assert data == path.read_bytes()[-len(data) :] and pydicom.dcmread(path).SOPInstanceUID.encode() in data
+
+
+def test_the_headers_of_many_files_are_read_together(series, monkeypatch):  # P3: no scan for each of them
+    from dicomlab import outgoing
+
+    def scanned(places: object) -> None:
+        raise AssertionError(f"a scan of {places}")
+
+    folder = Path(get_testdata_file("DICOMDIR")).parent
+    monkeypatch.setattr(outgoing, "gather", scanned)
+    assert [row.path for row in outgoing.outgoing(series)] == [str(path) for path in series]
+    monkeypatch.undo()
+    mixed = outgoing.outgoing([series[0], folder / "DICOMDIR", series[1], series[2].parent])
+    assert len(mixed) == 1 + 31 + 1 + 5 and [mixed[at].path for at in (0, 32)] == [str(path) for path in series[:2]]

@@ -1,0 +1,111 @@
+"""Another transfer syntax: the same pixels and the same words, or an error (R6.4)."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import UID, RLELossless
+
+from dicomlab.errors import BadData
+from dicomlab.part10 import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
+from dicomlab.transcoding import JPEG_2000, JPEG_LS, LOSSLESS, transcode
+
+NAMES = (
+    "CT_small.dcm", "rtdose.dcm", "rtdose_expb.dcm", "SC_rgb_small_odd.dcm", "SC_rgb_small_odd_big_endian.dcm",
+    "examples_ybr_color.dcm", "examples_palette.dcm", "examples_overlay.dcm", "liver_1frame.dcm",
+    "liver_expb_1frame.dcm", "MR_small_bigendian.dcm", "SC_rgb_rle_2frame.dcm", "SC_ybr_full_422_uncompressed.dcm",
+    "image_dfl.dcm", "GDCMJ2K_TextGBR.dcm",
+)  # fmt: skip
+
+
+def parsed(data: bytes, syntax: str) -> Dataset:
+    """By pydicom, which is told nothing but the syntax."""
+    if syntax == DEFLATED:
+        data = zlib.decompress(data, -zlib.MAX_WBITS)
+    found = read_dataset(BytesIO(data), syntax == IMPLICIT, syntax != BIG_ENDIAN)
+    found.file_meta = FileMetaDataset()
+    found.file_meta.TransferSyntaxUID = UID(syntax)
+    return found
+
+
+@pytest.mark.parametrize("target", LOSSLESS, ids=lambda uid: UID(uid).name)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_picture_is_the_same_or_it_is_refused(name, target):  # R6.4
+    path = get_testdata_file(name, download=False)
+    if path is None:
+        pytest.skip("not in this pydicom")
+    there = pydicom.dcmread(path)
+    try:
+        data = transcode(there, str(there.file_meta.TransferSyntaxUID), target)
+    except BadData:
+        assert target in (JPEG_2000, RLELossless, JPEG_LS)  # what the codecs do not take; the plain ones take all
+        return
+    back = parsed(data, target)
+    np.testing.assert_array_equal(back.pixel_array, there.pixel_array)
+    if name == "examples_overlay.dcm" and target != BIG_ENDIAN:  # of which pydicom turns no overlay
+        np.testing.assert_array_equal(back.overlay_array(0x6000), there.overlay_array(0x6000))
+
+
+def test_words_of_16_bits_are_turned_wherever_they_are():  # PS3.5 7.3: overlays and look-up tables
+    there = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    there.add_new(0x60003000, "OW", bytes(range(64)))
+    table = Dataset()
+    table.LUTDescriptor, table.LUTData = [16, 0, 16], bytes(range(32))
+    table["LUTData"].VR = "OW"
+    there.ModalityLUTSequence = [table]
+    implicit = transcode(there, EXPLICIT, IMPLICIT)
+    big = parsed(transcode(parsed(implicit, IMPLICIT), IMPLICIT, BIG_ENDIAN), BIG_ENDIAN)
+    assert np.frombuffer(big[0x60003000].value, ">u2").tolist() == np.frombuffer(bytes(range(64)), "<u2").tolist()
+    words = big.ModalityLUTSequence[0]["LUTData"]
+    found = words.value if words.VR == "US" else np.frombuffer(words.value, ">u2").tolist()
+    assert list(found) == np.frombuffer(bytes(range(32)), "<u2").tolist()
+    again = parsed(transcode(big, BIG_ENDIAN, EXPLICIT), EXPLICIT)
+    assert again[0x60003000].value == bytes(range(64))
+
+
+def test_real_numbers_are_kept_and_never_compressed():
+    there = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    values = np.linspace(-1, 1, there.Rows * there.Columns).astype("<f4")
+    del there.PixelData
+    there.add_new(0x7FE00008, "OF", values.tobytes())
+    there.BitsAllocated = 32
+    back = parsed(transcode(there, EXPLICIT, BIG_ENDIAN), BIG_ENDIAN)
+    assert np.array_equal(np.frombuffer(back[0x7FE00008].value, ">f4"), values)
+    with pytest.raises(BadData, match="real numbers"):
+        transcode(there, EXPLICIT, JPEG_2000)
+
+
+@pytest.mark.parametrize("charset", ["ISO_IR 100", None, "ISO_IR 13"])
+def test_letters_that_the_character_set_has_not_are_an_error_and_no_question_marks(charset):
+    there = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    there.SpecificCharacterSet, there.PatientName = charset, "\u5c71\u7530^\u592a\u90ce"
+    with pytest.raises(BadData, match=r"Failed to encode") as caught:
+        transcode(there, EXPLICIT, EXPLICIT)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_sent_as_they_are_or_not_at_all():
+    there = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    there.SpecificCharacterSet, there.PatientName = "ISO_IR 192", "name^one"
+    broken = transcode(there, EXPLICIT, EXPLICIT).replace(b"name^one", b"na\xffe^one")
+    assert b"na\xffe^one" in transcode(parsed(broken, EXPLICIT), EXPLICIT, EXPLICIT)
+    with pytest.raises(BadData, match="Failed to decode"):
+        transcode(parsed(broken, EXPLICIT), EXPLICIT, IMPLICIT)
+
+
+def test_what_is_given_is_not_changed():
+    there = pydicom.dcmread(get_testdata_file("rtdose_expb.dcm"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = there.to_json()
+        for target in (EXPLICIT, IMPLICIT, BIG_ENDIAN):
+            transcode(there, BIG_ENDIAN, target)
+        assert there.to_json() == before
