@@ -59,4 +59,4 @@ def say(remarks: Sequence[str], peer: str) -> None:
     said = list(dict.fromkeys(remarks))
     if said:
         more = f"; and {len(said) - 5} more, in attrs['remarks']" if len(said) > 5 else ""
-        remark(f"{peer}: {'; '.join(said[:5])}{more}", stacklevel=9)
+        remark(f"{peer}: {'; '.join(said[:5])}{more}", stacklevel=10)
