@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dicomlab.demo import demo_pacs
@@ -13,9 +15,14 @@ def notebook(open_notebook, pacs_of_module):
 
 
 @pytest.fixture(scope="module")
-def pacs_of_module():
+def archive():
     with demo_pacs() as peer:
-        yield f"import dicomlab as dl\npacs = dl.connect('DEMO@127.0.0.1:{peer.node.port}')"
+        yield peer
+
+
+@pytest.fixture(scope="module")
+def pacs_of_module(archive):
+    yield f"import dicomlab as dl\npacs = dl.connect('DEMO@127.0.0.1:{archive.node.port}')"
 
 
 def rows(notebook, level):
@@ -50,6 +57,39 @@ def test_a_series_is_found_chosen_retrieved_and_seen(notebook):  # R15.1, R15.3,
     page.locator(".jp-OutputArea").get_by_role("button", name="Clear", exact=True).click()
     page.locator(".jp-OutputArea").get_by_role("button", name="Query", exact=True).click()
     page.get_by_text("nothing was requested").wait_for()
+
+
+def test_stop_ends_a_query_and_a_retrieval_and_keeps_what_came(notebook, archive):  # R15.4
+    page, server = notebook.page, archive._owner.server
+    usual = server.manners
+    area = page.locator(".jp-OutputArea")
+    stop = area.locator("button:enabled", has_text="Stop")  # that of a job that has ended is grey
+    try:
+        server.manners = replace(usual, pace=0.5, pause=0.25)
+        area.get_by_role("button", name="Clear", exact=True).click()
+        notebook.until("browser.form.keywords", {})
+        page.get_by_label("Patient ID").fill("*")
+        area.get_by_role("button", name="Query", exact=True).click()
+        stop.click()
+        page.get_by_text("cancelled after").wait_for()
+        notebook.until("browser._jobs['query'].done", True)
+        assert notebook.value("len(browser.studies.table) == len(browser._jobs['query'].partial) < 11")
+
+        server.manners = replace(usual, pause=0.25)
+        page.get_by_label("Patient ID").fill("DEMO-001")
+        area.get_by_role("button", name="Query", exact=True).click()
+        page.get_by_text("2 studies of 1 patient.").wait_for()
+        rows(notebook, "Studies").filter(has_text="2023-01-10").click()  # 32 images; the others are here
+        notebook.until("browser.selected.NumberOfStudyRelatedInstances.tolist()", [32])
+        area.get_by_role("button", name="Retrieve", exact=True).click()
+        notebook.until("browser._jobs['retrieval'].progress.done >= 2", True)
+        stop.click()
+        notebook.until("browser._jobs['retrieval'].state", "stopped")
+        page.get_by_text("stopped after").wait_for()
+        notebook.until("browser.instances is browser._jobs['retrieval'].partial", True)
+        assert notebook.value("2 <= len(browser.instances) < 32")
+    finally:
+        server.manners = usual
 
 
 def test_a_saved_notebook_names_nobody(notebook):  # R15.10
