@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import phi
@@ -38,7 +38,7 @@ _READ = WANTED | {
 
 
 def open_folder(
-    *places: Place | Cache | Iterable[Place], progress: Callable[[int, int], object] | None = None
+    *places: Place | Cache | Iterable[Place], progress: Any = None
 ) -> Folder:
     """Folders, files, DICOMDIRs or a cache, to be asked like a peer.
 
@@ -47,7 +47,7 @@ def open_folder(
     places
         As for `scan`; or a `Cache`.
     progress
-        Called with the numbers of files done and found.
+        As `scan` takes it.
 
     Raises
     ------

@@ -42,19 +42,20 @@ class Silent:
 class Bar:
     """A tqdm bar, from half a second on."""
 
-    def __init__(self, what: str, total: int | None) -> None:
+    def __init__(self, what: str, total: int | None, unit: str = "instances") -> None:
         import sys
 
         from tqdm import tqdm  # the text bar: works in notebooks, terminals and logs without ipywidgets
 
         shown = sys.stderr is not None and ("ipykernel" in sys.modules or sys.stderr.isatty())
-        self._bar = tqdm(total=total, desc=what, unit=" instances", delay=0.5, leave=False, disable=not shown)
+        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", delay=0.5, leave=False, disable=not shown)
         self._bytes = 0
 
     def advance(self, count: int, size: int) -> None:
         """Move the bar on."""
         self._bytes += size
-        self._bar.set_postfix_str(f"{self._bytes / 1e6:,.0f} MB", refresh=False)
+        if self._bytes:
+            self._bar.set_postfix_str(f"{self._bytes / 1e6:,.0f} MB", refresh=False)
         self._bar.update(count)
 
     def close(self) -> None:
@@ -220,7 +221,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def reporter(progress: Any, what: str, total: int | None) -> Progress:
+def reporter(progress: Any, what: str, total: int | None, unit: str = "instances") -> Progress:
     """The Progress for a ``progress=`` argument: None, True, False, a function of (done, total), or a Meter."""
     if isinstance(progress, Meter):
         progress.begin(what, total)
@@ -228,7 +229,7 @@ def reporter(progress: Any, what: str, total: int | None) -> Progress:
     if progress is False or (progress is None and not options.progress):
         return Silent()
     if progress is None or progress is True:
-        return Bar(what, total)
+        return Bar(what, total, unit)
     if callable(progress):
         return Told(progress, total)
     raise InvalidRequest(

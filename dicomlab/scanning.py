@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +17,17 @@ from .headers import Headers, read
 from .instances import WANTED, check_whole, instances
 from .ordering import in_order, twice
 from .places import Files, Place, each
+from .progress import Silent, reporter
 
 if TYPE_CHECKING:
     import pandas as pd
 
+STEP: Final = 256  # files after which a bar is moved
 _TWICE: Final = "has the same SOPInstanceUID as "
 _DIRECTORY: Final = b"1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 
 
-def scan(*places: Place | Iterable[Place], progress: Callable[[int, int], object] | None = None) -> pd.DataFrame:
+def scan(*places: Place | Iterable[Place], progress: Any = None) -> pd.DataFrame:
     """The instances in folders, files, DICOMDIRs and zip archives.
 
     Parameters
@@ -34,7 +36,8 @@ def scan(*places: Place | Iterable[Place], progress: Callable[[int, int], object
         Folders (with all below them), files, DICOMDIR files, zip archives, or lists of them. An archive is unpacked
         into a folder for temporary files that only this user can read, and that goes when Python ends.
     progress
-        Called with the numbers of files done and found; an exception raised in it ends the scan.
+        Default a bar where ``options.progress`` is on; True, False, or a function of the numbers of files done and
+        found: an exception raised in it ends the scan.
 
     Returns
     -------
@@ -117,7 +120,7 @@ class Found:
 
 def gather(
     places: Iterable[Place | Iterable[Place]],
-    progress: Callable[[int, int], object] | None = None,
+    progress: Any = False,
     wanted: frozenset[int] = WANTED,
 ) -> Found:
     """The headers of the instances in some places; see `scan`."""
@@ -126,8 +129,11 @@ def gather(
         files.add(place)
     for path in files.paths if phi.masking() else ():
         phi.path(path)  # from now on known to be hidden in messages
-    told = None if progress is None else (lambda done: progress(done, len(files.paths)))
-    headers = read(files.paths, wanted, told=told).described()
+    told, close = _teller(progress, len(files.paths))
+    try:
+        headers = read(files.paths, wanted, told=told).described()
+    finally:
+        close()
     check_whole(headers)
     skipped = 0
     for row, error in sorted(headers.errors.items()):
@@ -146,6 +152,24 @@ def gather(
     for path, first in twice(headers, order):
         files.problem(path, f"{_TWICE}{phi.path(first)!r}", "note")
     return Found(headers, order, skipped, files.problems, len(files.paths))
+
+
+def _teller(progress: Any, total: int) -> tuple[Callable[[int], object] | None, Callable[[], None]]:
+    """What is told how many files are done, and what is called at the end; a bar is moved now and then only."""
+    if callable(progress):
+        return (lambda done: progress(done, total)), lambda: None
+    bar = reporter(progress, "scan", total, "files")
+    if isinstance(bar, Silent):
+        return None, bar.close
+    shown = 0
+
+    def told(done: int) -> None:
+        nonlocal shown
+        if done - shown >= STEP or done == total:
+            bar.advance(done - shown, 0)
+            shown = done
+
+    return told, bar.close
 
 
 def _counted(problems: list[dict[str, str]]) -> list[str]:

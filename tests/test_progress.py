@@ -13,6 +13,7 @@ import dicomlab.remarks
 from dicomlab.errors import ResultWarning
 from dicomlab.progress import WINDOW, Meter, duration, reporter
 from dicomlab.remarks import noted, remark
+from dicomlab.scanning import STEP, gather
 
 
 class Clock:
@@ -111,3 +112,20 @@ def test_a_remark_is_a_warning_unless_it_is_noted() -> None:
 @pytest.mark.parametrize("module", [dicomlab.progress, dicomlab.remarks])
 def test_the_examples_run(module: object) -> None:
     assert doctest.testmod(module).failed == 0
+
+
+def test_the_bar_of_a_scan_is_moved_now_and_then_and_reaches_the_end(tmp_path, monkeypatch):  # R14.1
+    moves = []
+
+    class Counting:
+        def advance(self, count, size):
+            moves.append(count)
+
+        def close(self):
+            moves.append(0)
+
+    monkeypatch.setattr("dicomlab.scanning.reporter", lambda *_: Counting())
+    for number in range(2 * STEP + 10):
+        (tmp_path / f"{number}.txt").write_text("no image")
+    gather([tmp_path], None)
+    assert sum(moves) == 2 * STEP + 10 and len(moves) == 4 and moves[-1] == 0
