@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import nbformat
 import pytest
 from pydicom.dataset import Dataset
+from support import ROOT
 
 import dicomlab as dl
 from dicomlab.demo.holdings import of_dataset
@@ -85,4 +87,27 @@ def test_a_radiographer_asks_chooses_and_sees_the_earlier_studies(open_notebook:
 
     kept = json.dumps(notebook.value("__import__('ipywidgets').Widget.get_manager_state()"))
     assert not [text for text in ("PLANTED", "DEMO-001", "Planted", "document.title='broken'") if text in kept]
+    assert not notebook.refused and not notebook.errors
+
+
+@pytest.mark.timeout(300)
+def test_the_notebook_of_the_worklist_runs_and_goes_on_with_the_mouse(open_notebook: Any) -> None:
+    stored = nbformat.read(ROOT / "notebooks/02_worklist.ipynb", as_version=4)
+    cells = [cell.source for cell in stored.cells if cell.cell_type == "code"]
+    notebook = open_notebook(*cells, height=1400)  # no cell fails, or that is an error
+    page = notebook.page
+    chosen = "picker.priors.selected.StudyDate.dt.year.tolist()"
+    assert notebook.value(chosen) == [2023]
+    row = page.locator(".dicomlab-picker tbody tr", has_text="2024-02-15")  # the other of the two earlier studies
+    row.click()
+    notebook.until(chosen, [2024])
+    last = notebook.add("newer = dl.load(pacs.retrieve(picker.priors.selected))\nlooked = dl.view(newer)\nlooked")
+    notebook.wait(last, 60)
+    pane = notebook.cell(last).locator(".dlv-pane:visible").first
+    pane.wait_for(timeout=20_000)
+    before = notebook.value("looked.index")
+    pane.focus()
+    page.keyboard.press("ArrowUp")
+    notebook.until("looked.index != " + str(before), True)
+    assert notebook.value("newer.sizes['z']") == 48
     assert not notebook.refused and not notebook.errors
