@@ -24,6 +24,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from . import phi
 from .errors import GeometryError, InvalidRequest, MissingCodec
 from .geometry import SAME_DIRECTION, Floats, step_of
 from .pixels import smallest
@@ -92,9 +93,9 @@ class Exports:
             raise InvalidRequest(f"{path!r} is no path of a file", advice='Name one, such as "ct.nii.gz".')
         place = Path(path).expanduser()
         if not place.name.lower().endswith((".nii", ".nii.gz")):
-            raise InvalidRequest(f"{place.name} is no name of a NIfTI file", advice="Let it end in .nii or .nii.gz.")
+            raise InvalidRequest(f"{phi.path(place.name)} names no NIfTI file", advice="Let it end in .nii or .nii.gz.")
         if not place.parent.is_dir():
-            raise InvalidRequest(f"there is no folder {str(place.parent)!r}", advice="Make it first.")
+            raise InvalidRequest(f"there is no folder {phi.path(str(place.parent))!r}", advice="Make it first.")
         _library("nibabel", "nifti").save(self.to_nibabel(), place)
         return place
 

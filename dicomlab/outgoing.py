@@ -162,7 +162,7 @@ def _of_place(place: Place) -> Iterator[Outgoing]:
     yield from (Outgoing(one["path"], trouble=one["why"]) for one in bad)
     if not rows and not bad:
         raise InvalidRequest(
-            f"there is no DICOM instance in {path!r}", advice="Name the folder, file or DICOMDIR of some."
+            f"there is no DICOM instance in {phi.path(path)!r}", advice="Name the folder, file or DICOMDIR of some."
         )
 
 

@@ -39,15 +39,15 @@ class Files:
             given = os.fspath(place)
             wild = "*" in str(given) or "?" in str(given)
             raise InvalidRequest(
-                f"there is no file or folder {given!r}",
+                f"there is no file or folder {phi.path(given)!r}",
                 advice="Name the folder: scan takes no wild cards, and leaves out what is no DICOM." if wild else "",
             ) from None
         except (OSError, ValueError, TypeError) as error:
-            raise InvalidRequest(f"{place!r} cannot be read ({error})") from None
+            raise InvalidRequest(f"{_shown(place)} cannot be read ({_why(error)})") from None
         if stat.S_ISDIR(status.st_mode):
             self._folder(path, os.path.realpath(path))
         elif not stat.S_ISREG(status.st_mode):
-            raise InvalidRequest(f"{path!r} is neither a file nor a folder")
+            raise InvalidRequest(f"{phi.path(path)!r} is neither a file nor a folder")
         elif is_directory_file(path):
             self._directory(path)
         elif is_zip(path):
@@ -82,7 +82,7 @@ class Files:
                 device = os.stat(folder).st_dev
             except OSError as error:
                 if folder == top:
-                    raise InvalidRequest(f"the folder {folder!r} cannot be read ({error.strerror})") from None
+                    raise InvalidRequest(f"the folder {phi.path(folder)!r} cannot be read ({error.strerror})") from None
                 self.problem(folder, f"the folder cannot be read ({error.strerror})")
                 continue
             below = []
@@ -124,6 +124,16 @@ class Files:
         for name in names:
             status = os.stat(name)
             self._file(name, status.st_dev, status.st_ino, named=True)
+
+
+def _shown(place: object) -> str:
+    """A place in a message; its name is hidden as any path is."""
+    return repr(phi.path(place) if isinstance(place, str) else place)
+
+
+def _why(error: Exception) -> str:
+    """What is wrong, without the path that an OSError repeats."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def is_place(path: str) -> bool:

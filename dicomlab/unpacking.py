@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
+from . import phi
 from .errors import BadFile, CacheError
 from .part10 import FREE, INFLATED, RATIO
 
@@ -106,7 +107,7 @@ def _remove(folder: str, process: int) -> None:
 
 def _no_room(path: str, error: OSError) -> CacheError:
     return CacheError(
-        f"{path} cannot be unpacked: {error.strerror or error}",
+        f"{phi.path(path)} cannot be unpacked: {error.strerror or error}",
         advice=f"Make room in {tempfile.gettempdir()}, or set TMPDIR to another folder before Python starts.",
     )
 

@@ -154,7 +154,7 @@ def _place(to: Any) -> str | None:
         if not path:
             raise InvalidRequest("the name of the folder is empty")
         if os.path.isfile(path) and os.path.basename(path) != DIRECTORY:
-            raise InvalidRequest(f"{path!r} is a file", advice="Name a folder; files in it are named by their UID.")
+            raise InvalidRequest(f"{phi.path(path)!r} is a file", advice="Name a folder; its files are named by UID.")
         return path
     if isinstance(to, Store):
         return None

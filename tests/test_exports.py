@@ -99,7 +99,7 @@ def test_a_nifti_file_has_it_too(volume, tmp_path):
         path = volume.dicom.to_nifti(tmp_path / name)
         assert apart(by_nibabel(nibabel.load(path)), by_us(volume)) < 1e-4
         assert nibabel.load(path).get_data_dtype() == volume.dtype
-    with pytest.raises(InvalidRequest, match=r"a\.img is no name of a NIfTI file"):
+    with pytest.raises(InvalidRequest, match=r"a\.img names no NIfTI file"):
         volume.dicom.to_nifti(tmp_path / "a.img")
     with pytest.raises(InvalidRequest, match="there is no folder"):
         volume.dicom.to_nifti(tmp_path / "none" / "a.nii")

@@ -17,7 +17,7 @@ from pydicom.data import get_testdata_file
 
 import dicomlab as dl
 from dicomlab import phi
-from dicomlab.errors import BadFile, InvalidRequest, ResultWarning, StatusError
+from dicomlab.errors import BadFile, DicomlabError, InvalidRequest, ResultWarning, StatusError
 from dicomlab.status import Status
 
 NAMES = ("ZIMBELSTERN", "Zimbelstern", "Q7-4711", "19471103", "1947-11-03", "Krummhorn", "Schalmei")
@@ -144,6 +144,24 @@ def test_errors_warnings_and_status_words_hold_no_name(planted):
     with pytest.raises(InvalidRequest) as refused:
         dl.open_folder(table.path.tolist()).find("STUDY", StudyDate="ZIMBELSTERN^Anna")
     clean(refused.value)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        dl.scan,
+        dl.load,
+        dl.read_table,
+        lambda path: dl.open_folder([path]),
+        lambda path: dl.load(get_testdata_file("CT_small.dcm")).dicom.to_nifti(path),
+        lambda path: dl.load(get_testdata_file("CT_small.dcm")).dicom.to_nifti(path + "/ct.nii"),
+        lambda path: dl.scan(path + "\0"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_not_told_by_its_name(call, tmp_path):  # R0.6
+    with dl.options.set(phi=False), pytest.raises(DicomlabError) as raised:
+        call(str(tmp_path / "DOE_JANE"))
+    assert "hidden-" in str(raised.value) and "DOE" not in str(raised.value) + repr(raised.value.args)
 
 
 def test_a_report_and_its_names_hold_no_name(planted):
