@@ -40,15 +40,20 @@ class Silent:
 
 
 class Bar:
-    """A tqdm bar, from half a second on."""
+    """A tqdm bar, from half a second on: gone at the end in a terminal, and left as one plain line in a notebook."""
 
     def __init__(self, what: str, total: int | None, unit: str = "instances") -> None:
         import sys
 
         from tqdm import tqdm  # the text bar: works in notebooks, terminals and logs without ipywidgets
 
-        shown = sys.stderr is not None and ("ipykernel" in sys.modules or sys.stderr.isatty())
-        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", delay=0.5, leave=False, disable=not shown)
+        notebook = "ipykernel" in sys.modules
+        # JupyterLab paints what goes to stderr red, and a bar that was taken away stays there as an empty red strip.
+        file = sys.stdout if notebook else sys.stderr
+        shown = file is not None and (notebook or file.isatty())
+        self._bar = tqdm(
+            total=total, desc=what, unit=f" {unit}", delay=0.5, leave=notebook, disable=not shown, file=file
+        )
         self._bytes = 0
 
     def advance(self, count: int, size: int) -> None:
@@ -59,7 +64,7 @@ class Bar:
         self._bar.update(count)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """The bar is at its end."""
         self._bar.close()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import doctest
+import sys
 import threading
+import time
 import warnings
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 import dicomlab.progress
 import dicomlab.remarks
 from dicomlab.errors import ResultWarning
-from dicomlab.progress import WINDOW, Meter, duration, reporter
+from dicomlab.progress import WINDOW, Bar, Meter, duration, reporter
 from dicomlab.remarks import noted, remark
 from dicomlab.scanning import STEP, gather
 
@@ -112,6 +114,29 @@ def test_a_remark_is_a_warning_unless_it_is_noted() -> None:
 @pytest.mark.parametrize("module", [dicomlab.progress, dicomlab.remarks])
 def test_the_examples_run(module: object) -> None:
     assert doctest.testmod(module).failed == 0
+
+
+def test_a_bar_in_a_notebook_leaves_a_line_and_no_red_strip(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # R5.10: JupyterLab paints red what goes to stderr, blanks too
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    bar = Bar("retrieve", 2)
+    bar.advance(1, 1_000_000)
+    time.sleep(0.6)
+    bar.advance(1, 1_000_000)
+    bar.close()
+    out, err = capsys.readouterr()
+    assert err == "" and "2/2" in out.split("\r")[-1]
+
+
+def test_a_short_call_in_a_notebook_shows_no_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # R5.10
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    bar = Bar("retrieve", 2)
+    bar.advance(2, 1_000_000)
+    bar.close()
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_bar_of_a_scan_is_moved_now_and_then_and_reaches_the_end(tmp_path, monkeypatch):  # R14.1
