@@ -256,3 +256,9 @@ def test_a_later_answer_may_mend_an_earlier_one():
 def test_a_time_to_wait_that_is_none_is_refused(wait):
     with dl.connect("ARCHIVE@127.0.0.1:9", allow="commit") as peer, pytest.raises(InvalidRequest, match="wait="):
         peer.commit(FILES, wait=wait)
+
+
+def test_a_uid_that_only_looks_like_a_known_one_is_unknown(tmp_path):  # R7.7
+    known = Transactions(tmp_path)
+    known.keep(Transaction("1.2.3", "ARCHIVE@host:104", {"1.9": "1.8"}, 0.0))
+    assert known.get("1.2.3") is not None and known.get("1.2.x3") is None
