@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .cache import Cache
     from .demo import demo_pacs
     from .folder import open_folder
+    from .modification import modify
     from .net.addressbook import nodes
     from .net.node import Node
     from .net.peer import Peer, connect, diagnose
@@ -48,6 +49,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
     "errors",
     "load",
     "load_all",
+    "modify",
     "nodes",
     "open_folder",
     "options",
@@ -73,6 +75,7 @@ _HOMES = {
     "diagnose": ".net.peer",
     "load": ".series",
     "load_all": ".series",
+    "modify": ".modification",
     "nodes": ".net.addressbook",
     "open_folder": ".folder",
     "pick": ".widgets.picker",

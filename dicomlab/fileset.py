@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,8 +22,8 @@ DIRECTORY = "DICOMDIR"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-def file_of(dataset: Dataset, syntax: str = EXPLICIT) -> bytes:
-    """The bytes of a file (PS3.10 7.1) of an uncompressed data set, in a transfer syntax that loses nothing.
+def file_of(dataset: Dataset, syntax: str = EXPLICIT, was: str = EXPLICIT) -> bytes:
+    """The bytes of a file (PS3.10 7.1) of a data set that `was` in one transfer syntax, in one that loses nothing.
 
     Raises
     ------
@@ -34,15 +35,32 @@ def file_of(dataset: Dataset, syntax: str = EXPLICIT) -> bytes:
     from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_file_meta_info
 
-    data = transcode(dataset, EXPLICIT, syntax)
+    data = transcode(dataset, was, syntax)
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
     start = DicomBytesIO()
     write_file_meta_info(start, dataset.file_meta)
     return bytes(128) + b"DICM" + start.getvalue() + data
 
 
+def file_name(uid: str) -> str:
+    """The name of the file of an instance.
+
+    Raises
+    ------
+    InvalidRequest
+        It is no UID, and might lead anywhere.
+    """
+    if not re.fullmatch("[0-9.]{1,64}", uid):
+        raise InvalidRequest(f"SOPInstanceUID {uid!r:.80} is no UID", advice="Leave this instance out.")
+    return f"{uid}.dcm"
+
+
 def to_folder(
-    datasets: Sequence[Dataset], folder: str, syntax: str, told: Callable[[int], object] = lambda size: None
+    datasets: Sequence[Dataset],
+    folder: str,
+    syntax: str,
+    told: Callable[[int], object] = lambda size: None,
+    was: str = EXPLICIT,
 ) -> list[str]:
     """Write each data set to `<SOPInstanceUID>.dcm` in a folder: all of them, or none.
 
@@ -56,8 +74,8 @@ def to_folder(
     try:
         os.makedirs(folder, exist_ok=True)
         for dataset in datasets:
-            path = os.path.join(folder, f"{dataset.SOPInstanceUID}.dcm")
-            data = file_of(dataset, syntax)
+            path = os.path.join(folder, file_name(str(dataset.SOPInstanceUID)))
+            data = file_of(dataset, syntax, was)
             drafts.append(f"{path}.{os.getpid()}.part")
             _write(drafts[-1], data)
             told(len(data))

@@ -47,12 +47,7 @@ def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
         One is no keyword of PS3.6, or not the caller's to say.
     """
     for keyword in attributes:
-        tag = tag_for_keyword(keyword)
-        if tag is None or tag < 0x00080000:
-            from pydicom.datadict import keyword_dict
-
-            near = did_you_mean(keyword, list(keyword_dict))
-            raise InvalidRequest(f"{keyword!r} is no keyword of PS3.6{near}", advice="Attributes are named by keyword.")
+        keyword_known(keyword)
         if keyword in FIXED - _OPEN:
             whose = "like=" if keyword in (*PATIENT, *STUDY) else "the array and like="
             raise InvalidRequest(
@@ -60,6 +55,22 @@ def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
                 advice="Leave it out; to change what files say of a patient use dl.modify.",
             )
     return dict(attributes)
+
+
+def keyword_known(keyword: str) -> None:
+    """Refuse what is no keyword of a data set.
+
+    Raises
+    ------
+    InvalidRequest
+        It is none; the message has the nearest.
+    """
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag < 0x00080000:
+        from pydicom.datadict import keyword_dict
+
+        near = did_you_mean(keyword, list(keyword_dict))
+        raise InvalidRequest(f"{keyword!r} is no keyword of PS3.6{near}", advice="Attributes are named by keyword.")
 
 
 def element(keyword: str, value: Any) -> DataElement:
