@@ -101,17 +101,19 @@ def _on_a_new(server: DemoServer, title: str, address: tuple[str, int] | None, e
     requestor = Requestor(server.ae_title)
     requestor.connection_timeout = requestor.acse_timeout = requestor.dimse_timeout = 5
     tls = server.tls_out
-    association = requestor.associate(
-        address[0],
-        int(address[1]),
-        contexts=[build_context(COMMITMENT, [EXPLICIT, IMPLICIT])],
-        ae_title=title,
-        ext_neg=[build_role(COMMITMENT, scp_role=True)],
-        tls_args=None if tls is None else (tls, address[0]),
-    )
-    if association.is_established:
-        status, _ = association.send_n_event_report(event, _kind(event), COMMITMENT, WELL_KNOWN)
-        server.events.append(int(status.Status) if status and "Status" in status else None)
-        association.release()
-    else:
+    try:
+        association = requestor.associate(
+            address[0],
+            int(address[1]),
+            contexts=[build_context(COMMITMENT, [EXPLICIT, IMPLICIT])],
+            ae_title=title,
+            ext_neg=[build_role(COMMITMENT, scp_role=True)],
+            tls_args=None if tls is None else (tls, address[0]),
+        )
+        if association.is_established:
+            status, _ = association.send_n_event_report(event, _kind(event), COMMITMENT, WELL_KNOWN)
+            server.events.append(int(status.Status) if status and "Status" in status else None)
+            association.release()
+            association.join(5)
+    finally:
         requestor.close()

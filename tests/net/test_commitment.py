@@ -17,6 +17,7 @@ from support import free_port
 
 import dicomlab as dl
 from dicomlab.demo.manners import Manners
+from dicomlab.demo.move import Requestor
 from dicomlab.errors import ConnectError, InvalidRequest, NoAcceptedContext, ResultWarning, StatusError
 from dicomlab.net import commitment
 from dicomlab.net.transactions import Transaction, Transactions, answer
@@ -177,8 +178,15 @@ def test_an_association_lost_after_the_request_leaves_it_pending(state):  # R7.6
 
 def report(port: int, uid: str, *, kind: int = 1, sop_class: str = PUSH, title: str = "ARCHIVE") -> int | None:
     """Send an event from outside; the status it is answered with."""
-    ae = AE(title)
+    ae = Requestor(title)
     ae.add_requested_context(PUSH)
+    try:
+        return _reported(ae, port, uid, kind, sop_class)
+    finally:
+        ae.close()
+
+
+def _reported(ae: Requestor, port: int, uid: str, kind: int, sop_class: str) -> int | None:
     association = ae.associate("127.0.0.1", port, ae_title="DICOMLAB", ext_neg=[build_role(PUSH, scp_role=True)])
     if not association.is_established:
         return None
@@ -189,6 +197,7 @@ def report(port: int, uid: str, *, kind: int = 1, sop_class: str = PUSH, title: 
     event.ReferencedSOPSequence = [item]
     status, _ = association.send_n_event_report(event, kind, sop_class, WELL_KNOWN)
     association.release()
+    association.join(5)
     return status.Status
 
 
