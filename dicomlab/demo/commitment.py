@@ -95,9 +95,16 @@ def _on_the_same(call: Call, event: Dataset) -> None:
 
 
 def _on_a_new(server: DemoServer, title: str, address: tuple[str, int] | None, event: Dataset) -> None:
+    """Tell it on an association of our own; again, for half a minute, while nobody listens there."""
     time.sleep(server.manners.commitment_delay)
-    if address is None or not server.running:
-        return
+    until = time.monotonic() + 30
+    while address is not None and server.running and not _told(server, title, address, event):
+        if time.monotonic() > until:
+            return
+        time.sleep(0.5)
+
+
+def _told(server: DemoServer, title: str, address: tuple[str, int], event: Dataset) -> bool:
     requestor = Requestor(server.ae_title)
     requestor.connection_timeout = requestor.acse_timeout = requestor.dimse_timeout = 5
     tls = server.tls_out
@@ -110,10 +117,12 @@ def _on_a_new(server: DemoServer, title: str, address: tuple[str, int] | None, e
             ext_neg=[build_role(COMMITMENT, scp_role=True)],
             tls_args=None if tls is None else (tls, address[0]),
         )
-        if association.is_established:
-            status, _ = association.send_n_event_report(event, _kind(event), COMMITMENT, WELL_KNOWN)
-            server.events.append(int(status.Status) if status and "Status" in status else None)
-            association.release()
-            association.join(5)
+        if not association.is_established:
+            return False
+        status, _ = association.send_n_event_report(event, _kind(event), COMMITMENT, WELL_KNOWN)
+        server.events.append(int(status.Status) if status and "Status" in status else None)
+        association.release()
+        association.join(5)
+        return True
     finally:
         requestor.close()

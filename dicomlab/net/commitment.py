@@ -35,6 +35,7 @@ WELL_KNOWN = "1.2.840.10008.1.20.1.1"  # the one instance of it
 REQUEST, ALL, SOME_FAILED = 1, 1, 2  # Action Type ID; Event Type IDs
 BATCH = 2_000  # instances of one transaction: an answer that names all of them is no larger than we take
 STILL = 2.0  # seconds in which the answer may come on the association of the request
+NOT_YET = "no answer has come yet: commitments(wait=seconds) listens again"
 PROCESSING_FAILURE, NO_SUCH_EVENT = 0x0110, 0x0113
 #: Failure Reason (0008,1197), PS3.4 J.3.3.
 REASONS = {
@@ -159,7 +160,10 @@ def collect(node: Node, deadline: Deadline, *, wait: float, transactions: Transa
             _await(listener, ledger, deadline, wait)
     every = known.of(node.identity)
     names = [(uid, sop_class) for one in every for uid, sop_class in one.asked.items()]
-    return _table(node, None, names, known, every, ledger, deadline)
+    frame = _table(node, None, names, known, every, ledger, deadline)
+    if wait and frame.attrs["pending"]:
+        remark(f"{node.identity}: {NOT_YET}", stacklevel=3)
+    return frame
 
 
 def _no_port(node: Node) -> InvalidRequest:
@@ -360,6 +364,6 @@ def _say(node: Node, frame: pd.DataFrame, ledger: Ledger, wait: float) -> None:
             f"{len(failed):,} of {len(frame):,} instances are not committed, the first {failed.commitment.iloc[0]}"
         )
     if wait and frame.attrs["pending"]:
-        said.append("no answer has come yet: commitments(wait=seconds) listens again")
+        said.append(NOT_YET)
     if said:
         remark(f"{node.identity}: {'; '.join(dict.fromkeys(said))}", stacklevel=4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -96,6 +97,20 @@ def test_a_request_without_waiting_comes_back_at_once_and_stays_pending():  # R7
     with dl.demo_pacs(manners=Manners(commitment="never")) as pacs:
         found = pacs.commit(pacs.store(FILES), wait=0)
         assert found.attrs["pending"] == found.attrs["transactions"] and found.committed.isna().all()
+
+
+def test_an_answer_that_found_our_port_shut_comes_while_we_listen_again():  # R7.3, R7.4
+    with dl.demo_pacs() as pacs:
+        pacs.commit(pacs.store(FILES), wait=0)
+        time.sleep(1)
+        assert pacs.commitments(wait=20).committed.tolist() == [True, True]
+
+
+def test_listening_again_in_vain_is_said():  # R7.4
+    with dl.demo_pacs(manners=Manners(commitment="never")) as pacs:
+        pacs.commit(pacs.store(FILES), wait=0)
+        with pytest.warns(ResultWarning, match="no answer has come yet"):
+            assert pacs.commitments(wait=0.3).committed.isna().all()
 
 
 def test_an_answer_that_comes_twice_is_taken_twice_and_changes_nothing():  # R7.4
@@ -237,7 +252,8 @@ def test_an_event_that_cannot_be_kept_is_answered_so(state, monkeypatch):  # R7.
     with dl.connect(node) as peer:
         thread = threading.Timer(0.3, lambda: statuses.append(report(port, "1.2.3.100")))
         thread.start()
-        found = peer.commitments(wait=2)
+        with pytest.warns(ResultWarning, match="no answer has come yet"):
+            found = peer.commitments(wait=2)
         thread.join()
     assert statuses == [0x0110] and found.committed.isna().all() and "No space left" in found.attrs["remarks"][0]
 
