@@ -130,7 +130,7 @@ def _judge(
         "ESCAPE": any(one != place / "here" for one in place.iterdir()),
         "THREAD": bool(found["died"]),
         "DAMAGED": damaged,
-        "GHOST": strangers or (given > due and not unknown),
+        "GHOST": strangers or (given > due and not unknown and (fault in DUE or silent)),
         "LOST": (given < due and not (unknown and not silent))
         or (kind == ERROR and silent)
         or (operation in ("get", "move") and not silent and len(acknowledged & _names(scripted)) > len(whole)),

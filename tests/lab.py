@@ -225,7 +225,7 @@ class Notebook:
         assert found["status"] == "ok", plain("\n".join(found["traceback"]))
         return json.loads(ast.literal_eval(found["data"]["text/plain"]))
 
-    def until(self, expression: str, wanted: Any, seconds: float = 10) -> None:
+    def until(self, expression: str, wanted: Any, seconds: float = 30) -> None:
         """Until the expression has that value in the kernel.
 
         Raises
@@ -237,6 +237,21 @@ class Notebook:
         while (found := self.value(expression)) != wanted and time.monotonic() < end:
             self.page.wait_for_timeout(50)
         assert found == wanted, f"{expression} is {found!r}, not {wanted!r}"
+
+    def saved_with_widgets(self, seconds: float = 20) -> str:
+        """The text of the file, saved with the state of its widgets, which the page takes its time to put there."""
+        end = time.monotonic() + seconds
+        while True:
+            self.page.evaluate(
+                "window.jupyterapp.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState')"
+            )
+            self.page.wait_for_timeout(500)
+            self.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+            self.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+            text = self.path.read_text()
+            if "widgets" in json.loads(text)["metadata"]:
+                return text
+            assert time.monotonic() < end, "the state of the widgets was not saved"
 
     @contextmanager
     def messages(self) -> Iterator[list[str]]:

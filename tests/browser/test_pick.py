@@ -130,12 +130,7 @@ def test_what_is_typed_into_the_form_is_asked(notebook):
 
 
 def test_a_notebook_that_is_saved_with_its_widgets_names_nobody(notebook):  # R15.10
-    page = notebook.page
-    page.evaluate("window.jupyterapp.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState')")
-    page.wait_for_timeout(500)
-    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
-    saved = notebook.path.read_text()
+    saved = notebook.saved_with_widgets()
     states = json.loads(saved)["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
     assert {"AnyModel"} <= {state["model_name"] for state in states.values()}
     assert "Picker of 12 series" in saved
