@@ -87,7 +87,8 @@ def busy(machine: Mapping[str, Any]) -> str:
 
 _ABOUT = """# Benchmarks
 
-`make benchmarks` writes this table; `make benchmarks ROWS="P1 P6" ROUNDS=5` measures some rows longer. Peers that
+`make benchmarks` writes this table; [performance.md](performance.md) says where the time goes.
+`make benchmarks ROWS="P1 P6" ROUNDS=5` measures some rows longer. Peers that
 are not installed are left out with the reason (`make peers`, `pip install -e '.[bench]'`). The data, 1 GB, is made
 once, in the cache folder or in the one that the environment variable `DICOMLAB_BENCHMARKS` names.
 
