@@ -41,3 +41,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def made(tmp_path_factory: pytest.TempPathFactory) -> certificates.Certificates:
     """Certificates for TLS, of two CAs."""
     return certificates.made(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(autouse=True)
+def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This is no notebook, whatever a test before has imported."""
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)

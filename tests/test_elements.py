@@ -22,6 +22,7 @@ from support import shared
 from dicomlab.charset import codecs_of, decode
 from dicomlab.elements import Elements, parse, parse_file
 from dicomlab.errors import BadData, BadFile, InvalidRequest
+from dicomlab.markup import pictured
 
 DATA = Path(pydicom.__file__).parent / "data"
 FILES = sorted(
@@ -62,7 +63,7 @@ def plain(value: Any) -> Any:
         return None
     if isinstance(value, (float, int)):
         return float(value) if isinstance(value, float) else int(value)
-    return value if isinstance(value, bytes) else str(value).rstrip(" ")
+    return value if isinstance(value, bytes) else pictured(str(value).rstrip(" "))
 
 
 def ours(elements: Elements) -> dict[int, Any]:

@@ -104,7 +104,6 @@ def test_what_is_no_dicom_is_counted_and_damaged_files_are_named_with_one_warnin
     [
         (b"", "the file is empty"),
         ("Größe: 3\nx\ty\r\n".encode(), "a text file, no DICOM"),
-        (b"PK\3\4" + bytes(40), "a zip archive, no DICOM"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "a PNG image, no DICOM"),
         (bytes(range(40)), "no DICOM: neither a preamble nor a data set"),
     ],

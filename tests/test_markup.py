@@ -25,7 +25,7 @@ from dicomlab.net.negotiated import Negotiated
 from dicomlab.net.negotiation import Accepted, Context, Proposal
 from dicomlab.status import Status
 from dicomlab.widgets.figure import FOOTER
-from dicomlab.widgets.pages import page, plain
+from dicomlab.widgets.pages import page
 
 MODULES = sorted((ROOT / "dicomlab").rglob("*.py"))
 each_payload = pytest.mark.parametrize("payload", PAYLOADS, ids=range(len(PAYLOADS)))
@@ -150,9 +150,8 @@ def show(*tables: pd.DataFrame) -> None:
     for table in tables:
         check_page(table._repr_html_())
         check_text(table.to_string())
-        show_page = page(table, list(table.columns))
-        check_page(show_page.to_html(escape=False))
-        check_text(plain(table, list(table.columns)).to_string())
+        cells = page(table, list(table.columns))
+        check_page(" ".join(text for column in cells.values() for text in column))
 
 
 @each_payload

@@ -261,6 +261,7 @@ def test_files_pixels_uids_times_and_numbers_stay_as_they_are(planted):
     pd.testing.assert_frame_equal(table[same], open_table[same], check_like=True)
 
 
+@pytest.mark.filterwarnings("ignore:.*made before")  # by the tests before
 def test_rows_with_hidden_paths_can_be_sent_and_shown_with_pictures(planted):
     table = dl.scan(planted)
     with dl.options.set(phi=True), dl.demo_pacs() as pacs, dl.options.set(phi=False):

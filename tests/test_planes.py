@@ -84,6 +84,6 @@ def test_numbers_are_read_as_written_and_refused_where_they_are_none(tmp_path): 
         read, rows, _ = images([path])
         planes, bad = describe(read, rows)
         if number == "none":
-            assert not planes and "00200013" in str(bad[0])
+            assert not planes and "InstanceNumber (0020,0013)" in str(bad[0])
         else:
             assert [plane.number for plane in planes] == [number]

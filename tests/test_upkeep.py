@@ -74,6 +74,7 @@ def test_an_empty_cache_has_an_empty_table(cache: Cache) -> None:
         cache.remove(cache.contents())
 
 
+@pytest.mark.filterwarnings("ignore:.*made before")  # by the tests before
 def test_a_table_with_names_hidden_names_no_patient_and_removes_what_it_means(cache: Cache) -> None:  # R0.6
     fill(cache)
     with dl.options.set(phi=False):

@@ -39,3 +39,14 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory, move_port: int, store3: Re
     with real_peers.orthanc(tmp_path_factory.mktemp("orthanc"), move_port, store3.port) as peer:
         real_peers.fill(peer, *real_peers.T31)
         yield peer
+
+
+@pytest.fixture(scope="session")
+def writable(tmp_path_factory: pytest.TempPathFactory, store3: RealPeer) -> Iterator[dict[str, RealPeer]]:
+    """dcmqrscp and Orthanc of their own for tests that store, so that T31 stays what it is; by fixture name."""
+    back = free_port()
+    with (
+        real_peers.dcmqrscp(tmp_path_factory.mktemp("writable-qr"), back, store3.port) as qr,
+        real_peers.orthanc(tmp_path_factory.mktemp("writable-orthanc"), back, store3.port) as orthanc,
+    ):
+        yield {"qr": qr, "orthanc": orthanc}

@@ -12,17 +12,27 @@ from dicomlab.errors import NoAcceptedContext, ResultWarning
 FILES = [get_testdata_file(name) for name in ("CT_small.dcm", "MR_small.dcm")]
 
 
+@pytest.fixture
+def orthanc(writable):
+    return writable["orthanc"]
+
+
+@pytest.fixture
+def qr(writable):
+    return writable["qr"]
+
+
 @pytest.fixture(autouse=True)
 def state(tmp_path, monkeypatch):
     monkeypatch.setenv("DICOMLAB_STATE", str(tmp_path))
 
 
-def test_orthanc_commits_what_it_has_and_names_what_it_has_not(orthanc, move_port):  # R7.1, R7.2, R7.5
-    with dl.connect(orthanc.address, allow=("store", "commit"), listen=move_port) as peer:
+def test_orthanc_commits_what_it_has_and_names_what_it_has_not(orthanc):  # R7.1, R7.2, R7.5
+    with dl.connect(orthanc.address, allow=("store", "commit"), listen=orthanc.move_port) as peer:
         sent = peer.store(FILES)
         found = peer.commit(sent, wait=30)
         assert found.committed.tolist() == [True, True], found.attrs
-        strange = pd.concat([sent, sent[:1].assign(SOPInstanceUID="1.2.3.4.5")], ignore_index=True)
+        strange = pd.concat([sent, sent[:1].assign(SOPInstanceUID="1.2.3.987.5")], ignore_index=True)
         with pytest.warns(ResultWarning, match="1 of 3 instances are not committed"):
             found = peer.commit(strange, wait=30)
     assert found.committed.tolist() == [True, True, False] and found.failure_reason[2] == 0x0112

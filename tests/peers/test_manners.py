@@ -41,9 +41,7 @@ def pair(request: pytest.FixtureRequest, move_port: int, store3: Any) -> Iterato
     real = request.getfixturevalue(request.param)
     manners = Manners.dcmqrscp() if request.param == "qr" else Manners.orthanc()
     destinations = {"DICOMLAB": ("127.0.0.1", move_port), "STORE3": ("127.0.0.1", store3.port)}
-    with DemoServer(
-        Holdings.t31(), ae_title=real.ae_title, manners=manners, destinations=destinations
-    ) as played:
+    with DemoServer(Holdings.t31(), ae_title=real.ae_title, manners=manners, destinations=destinations) as played:
         yield Pair(real, played, move_port)
 
 

@@ -19,7 +19,8 @@ def count(peer, *keys):
 
 
 @pytest.mark.parametrize(
-    ("name", "lower_case"), [("qr", 0), ("orthanc", 4)]  # case of PN is the peer's choice, PS3.4 C.2.2.2.1
+    ("name", "lower_case"),
+    [("qr", 0), ("orthanc", 4)],  # case of PN is the peer's choice, PS3.4 C.2.2.2.1
 )
 def test_a_real_peer_holds_t31_and_matches_as_observed(name, lower_case, request):
     peer = request.getfixturevalue(name)

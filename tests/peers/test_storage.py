@@ -27,6 +27,16 @@ def connect(peer: RealPeer, **more: object) -> dl.Peer:
     return dl.connect(peer.address, allow="store", timeout=20.0, **more)
 
 
+@pytest.fixture
+def orthanc(writable):
+    return writable["orthanc"]
+
+
+@pytest.fixture
+def qr(writable):
+    return writable["qr"]
+
+
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Those files, each with an instance of its own: some share one."""

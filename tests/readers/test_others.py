@@ -117,6 +117,6 @@ def test_plans_maps_annotations_and_palettes_are_given_as_they_are():
         assert type(instance) is Instance and instance.dataset.SOPInstanceUID == instance.sop_instance
 
 
-def test_a_dicomdir_is_no_instance():
-    with pytest.raises(InvalidRequest, match=r"a DICOMDIR.*scan\(DICOMDIR\)"):
+def test_a_dicomdir_is_what_it_names():  # R12.1
+    with pytest.raises(GeometryError, match=r"24 stacks of 13 series, not one volume"):
         load(shared("data/dicomdir_pydicom/dicomdirtests/DICOMDIR"))
