@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from .folder import open_folder
     from .modification import modify
     from .net.addressbook import nodes
+    from .net.connecting import connect, diagnose
     from .net.node import Node
-    from .net.peer import Peer, connect, diagnose
+    from .net.peer import Peer
     from .net.tls import TLS
     from .net.useridentity import UserIdentity
     from .readtable import read_table
@@ -70,9 +71,9 @@ _HOMES = {
     "TLS": ".net.tls",
     "UserIdentity": ".net.useridentity",
     "browse": ".widgets.browser",
-    "connect": ".net.peer",
+    "connect": ".net.connecting",
     "demo_pacs": ".demo",
-    "diagnose": ".net.peer",
+    "diagnose": ".net.connecting",
     "load": ".series",
     "load_all": ".series",
     "modify": ".modification",

@@ -83,7 +83,7 @@ def demo_pacs(
     ...     len(pacs.find("PATIENT", PatientID=""))
     6
     """
-    from ..net.peer import connect
+    from ..net.connecting import connect
     from .certificates import SelfSigned
     from .holdings import Holdings
     from .owner import Owner, free_port

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 from pynetdicom import build_role
-from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
-from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 
-from . import wire
+from .answering import report, respond
 from .manners import EXPLICIT, IMPLICIT
 from .move import Requestor
 from .negotiation import COMMITMENT
@@ -33,20 +30,14 @@ def serve(call: Call) -> None:
         status = NO_SUCH_ACTION
     elif asked is None or "TransactionUID" not in asked or not asked.get("ReferencedSOPSequence"):
         status = INVALID_ARGUMENT
-    response = N_ACTION()
-    response.MessageIDBeingRespondedTo = message.MessageID
-    response.AffectedSOPClassUID = message.RequestedSOPClassUID
-    response.AffectedSOPInstanceUID = message.RequestedSOPInstanceUID
-    response.ActionTypeID = message.ActionTypeID
-    response.Status = status
-    wire.send(call.assoc, response, call.context_id)
+    respond(call, status)
     if status or asked is None or manners.commitment == "never":
         return
     event = answer(call.server, asked)
     for _ in range(manners.commitment_events):
         if manners.commitment == "same":
             time.sleep(manners.commitment_delay)
-            _on_the_same(call, event)
+            report(call, COMMITMENT, WELL_KNOWN, _kind(event), event)
         else:
             address = call.server.destinations.get(call.calling)
             thread = threading.Thread(
@@ -82,16 +73,6 @@ def answer(server: DemoServer, asked: Dataset) -> Dataset:
 
 def _kind(event: Dataset) -> int:
     return 2 if "FailedSOPSequence" in event else 1
-
-
-def _on_the_same(call: Call, event: Dataset) -> None:
-    report = N_EVENT_REPORT()
-    report.MessageID = 1
-    report.AffectedSOPClassUID, report.AffectedSOPInstanceUID = COMMITMENT, WELL_KNOWN
-    report.EventTypeID = _kind(event)
-    report.EventInformation = BytesIO(b"\0\0")
-    wire.send(call.assoc, report, call.context_id, encode(event, call.transfer_syntax == IMPLICIT, True))
-    wire.receive(call.assoc)
 
 
 def _on_a_new(server: DemoServer, title: str, address: tuple[str, int] | None, event: Dataset) -> None:

@@ -25,10 +25,10 @@ import pydicom
 from pydicom import Dataset
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE, N_ACTION
+from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
 from pynetdicom.transport import ThreadedAssociationServer
 
-from . import commitment, find, get, move, negotiation, storage, verification, wire
+from . import find, get, move, negotiation, normalized, storage, verification, wire
 from .holdings import Holdings, Instance
 from .manners import IMPLICIT, Manners
 
@@ -38,8 +38,10 @@ SERVICES = {
     C_GET: ("C-GET", get.serve),
     C_MOVE: ("C-MOVE", move.serve),
     C_STORE: ("C-STORE", storage.serve),
-    N_ACTION: ("N-ACTION", commitment.serve),
+    **{kind: (name, normalized.serve) for kind, name in normalized.REQUESTS.items()},
 }
+
+IDENTIFIERS = ("Identifier", "ActionInformation", "AttributeList", "ModificationList")
 
 logging.getLogger("pynetdicom").addHandler(logging.NullHandler())
 # Identifiers hold names, and logs hold none unless asked (R0.6): who wants them sets these back.
@@ -61,8 +63,10 @@ class Request:
     identifier: Dataset | None = field(default=None, repr=False)  # None where there is none, or where it cannot be read
     transfer_syntax: str = ""
     destination: str = ""  # of a C-MOVE
-    sop_instance: str = ""  # of a C-STORE
+    sop_instance: str = ""  # of a C-STORE, and of DIMSE-N
     originator: tuple[str, int] | None = None  # of a C-STORE
+    action: int | None = None  # of an N-ACTION
+    attributes: tuple[int, ...] = ()  # tags that an N-GET asks for
     contexts: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of an A-ASSOCIATE: class and syntaxes proposed
     time: float = field(default_factory=time.time)
 
@@ -270,7 +274,7 @@ class DemoServer:
         sop_class = getattr(message, "AffectedSOPClassUID", None) or getattr(message, "RequestedSOPClassUID", "")
         agreed = getattr(assoc, "demo_agreed", {}).get(sop_class, b"")
         call.relational = agreed[:1] == b"\1"
-        raw = getattr(message, "Identifier", None) or getattr(message, "ActionInformation", None)
+        raw = next(filter(None, (getattr(message, name, None) for name in IDENTIFIERS)), None)
         if raw is not None:
             call.identifier = _read(raw, call.transfer_syntax)
         origin = getattr(message, "MoveOriginatorApplicationEntityTitle", None)
@@ -284,8 +288,14 @@ class DemoServer:
                 call.identifier,
                 call.transfer_syntax,
                 call.destination,
-                str(getattr(message, "AffectedSOPInstanceUID", None) or ""),
+                str(
+                    getattr(message, "AffectedSOPInstanceUID", None)
+                    or getattr(message, "RequestedSOPInstanceUID", None)
+                    or ""
+                ),
                 (str(origin).strip(), int(message.MoveOriginatorMessageID or 0)) if origin else None,
+                getattr(message, "ActionTypeID", None),
+                tuple(map(int, getattr(message, "AttributeIdentifierList", None) or ())),
             )
         )
         assoc._is_paused = True

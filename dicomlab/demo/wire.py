@@ -30,7 +30,7 @@ def send(assoc: Association, primitive: Any, context_id: int, data: bytes | None
     if data is not None:
         from io import BytesIO
 
-        holders = ("DataSet", "EventInformation", "Identifier")
+        holders = ("DataSet", "EventInformation", "AttributeList", "ActionReply", "Identifier")
         setattr(primitive, next(one for one in holders if hasattr(primitive, one)), BytesIO(b"\0\0"))
     message.primitive_to_message(primitive)
     from pynetdicom.dsutils import encode

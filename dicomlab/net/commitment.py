@@ -13,18 +13,17 @@ from pydicom.uid import generate_uid
 
 from ..elements import Elements, parse
 from ..errors import BadData, CacheError, DicomlabError, DimseTimeout, Interrupted, InvalidRequest, StatusError
-from ..identifier import encode
 from ..outgoing import outgoing
 from ..remarks import remark
-from ..status import Category
 from .association import Association, associate
 from .contexts import EXPLICIT, IMPLICIT, Context
 from .deadline import Cancelled, Deadline
-from .dimse import RESPONSE, CommandField
+from .dimse import CommandField
 from .incoming import Message
 from .jobs import turn
 from .listener import Listener
 from .node import Node
+from .normalized import Normalized
 from .transactions import Transaction, Transactions, answer
 
 if TYPE_CHECKING:
@@ -82,6 +81,10 @@ class Ledger:
         except CacheError as error:
             self.remarks.append(error.message)
         return PROCESSING_FAILURE
+
+    def take(self, association: Association, message: Message) -> int:
+        """The same where nothing but an N-EVENT-REPORT can come."""
+        return self.serve(association, message) or 0x0000
 
     def _enter(self, said: Elements) -> int:
         uid = said.text("TransactionUID")
@@ -211,18 +214,14 @@ def _request(
     sent = False
     try:
         with associate(node, [Context(PUSH_MODEL, (EXPLICIT, IMPLICIT))], deadline, phase="N-ACTION") as association:
-            _, syntax = association.context(PUSH_MODEL)
-            data = encode(_identifier(one), implicit=syntax == IMPLICIT)
+            request, data = Normalized(association, "COMMITMENT", on_event=ledger.take), _identifier(one)
             sent = True  # from now on it may have been taken
-            message_id = association.send(
-                CommandField.N_ACTION_RQ, PUSH_MODEL, data, sop_instance=WELL_KNOWN, action=REQUEST
-            )
-            if not _accepted(association, ledger, message_id):
-                sent = False
+            request.action(PUSH_MODEL, WELL_KNOWN, REQUEST, data)
             if not ledger.done.is_set():
                 _linger(association, ledger, min(wait, STILL))
-    except StatusError:
+    except StatusError as error:
         known.forget(one.uid)
+        error.advice = "Nothing is asked for; the archive's log says why."
         raise
     except (Cancelled, KeyboardInterrupt):
         if not sent:
@@ -247,33 +246,6 @@ def _identifier(one: Transaction) -> Dataset:
     return made
 
 
-def _accepted(association: Association, ledger: Ledger, message_id: int) -> bool:
-    """Read up to the answer to the N-ACTION; the event may come before it."""
-    while True:
-        message = association.read()
-        command = message.command
-        if command.command_field == CommandField.N_EVENT_REPORT_RQ:
-            association.answer(message, ledger.serve(association, message) or 0x0000)
-            continue
-        if command.command_field != CommandField.N_ACTION_RQ | RESPONSE or command.responded_to != message_id:
-            raise association.broken(
-                f"a message of command field 0x{command.command_field:04X} came, no N-ACTION response"
-            )
-        status = command.status("N-ACTION")
-        if status is None:
-            raise association.broken("a response came without a status (0000,0900)")
-        if status.category not in (Category.SUCCESS, Category.WARNING):
-            raise StatusError(
-                f"the request for storage commitment was refused: {status}",
-                peer=association.node.identity,
-                phase="N-ACTION",
-                elapsed=association.deadline.elapsed,
-                status=status,
-                advice="Nothing is asked for; the archive's log says why.",
-            )
-        return True
-
-
 def _linger(association: Association, ledger: Ledger, seconds: float) -> None:
     """The answer may come on this association while it stands (R7.2)."""
     until = time.monotonic() + seconds
@@ -286,7 +258,7 @@ def _linger(association: Association, ledger: Ledger, seconds: float) -> None:
             with contextlib.suppress(DimseTimeout):
                 message = association.read()
                 association.wire.deadline = kept
-                association.answer(message, ledger.serve(association, message) or 0x0000)
+                association.answer(message, ledger.take(association, message))
     finally:
         association.wire.deadline = kept
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -23,12 +24,28 @@ class CommandField(IntEnum):
     C_MOVE_RQ = 0x0021
     C_ECHO_RQ = 0x0030
     N_EVENT_REPORT_RQ = 0x0100
+    N_GET_RQ = 0x0110
+    N_SET_RQ = 0x0120
     N_ACTION_RQ = 0x0130
+    N_CREATE_RQ = 0x0140
+    N_DELETE_RQ = 0x0150
     C_CANCEL_RQ = 0x0FFF
 
 
 RESPONSE = 0x8000
-_OF_AN_INSTANCE = {CommandField.N_ACTION_RQ}  # that name the class and instance that is asked, not one that is affected
+# That name the class and instance that is asked, not one that is affected.
+_OF_AN_INSTANCE = {
+    CommandField.N_GET_RQ,
+    CommandField.N_SET_RQ,
+    CommandField.N_ACTION_RQ,
+    CommandField.N_DELETE_RQ,
+}
+_WITH_PRIORITY = {
+    CommandField.C_STORE_RQ,
+    CommandField.C_FIND_RQ,
+    CommandField.C_GET_RQ,
+    CommandField.C_MOVE_RQ,
+}
 _SERVICES = {
     0x0001: "C-STORE",
     0x0010: "C-GET",
@@ -166,11 +183,12 @@ def request(
     sop_instance: str = "",
     originator: tuple[str, int] | None = None,
     action: int | None = None,
+    attributes: Sequence[int] = (),
 ) -> bytes:
-    """The command set of a C-ECHO, C-STORE, C-FIND, C-GET, C-MOVE or N-ACTION request (PS3.7 9.3, 10.3).
+    """The command set of a request (PS3.7 9.3, 10.3), of all but C-CANCEL and N-EVENT-REPORT.
 
     `originator` is the AE title that asked for the C-MOVE of which a C-STORE is part, and its message id; `action` the
-    Action Type ID of an N-ACTION.
+    Action Type ID of an N-ACTION; `attributes` the tags that an N-GET asks for.
     """
     asked = command_field in _OF_AN_INSTANCE
     elements = {
@@ -179,7 +197,7 @@ def request(
         0x0110: number(message_id),
         0x0800: number(0x0001 if data else NO_DATA_SET),
     }
-    if data and not asked:
+    if data and command_field in _WITH_PRIORITY:
         elements[0x0700] = number(priority)
     if destination:
         elements[0x0600] = _title(destination)
@@ -187,6 +205,8 @@ def request(
         elements[0x1001 if asked else 0x1000] = sop_instance.encode()
     if action is not None:
         elements[0x1008] = number(action)
+    if attributes:
+        elements[0x1005] = b"".join(struct.pack("<HH", tag >> 16, tag & 0xFFFF) for tag in attributes)
     if originator is not None:
         elements[0x1030], elements[0x1031] = _title(originator[0]), number(originator[1])
     return encode(elements)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import phi
 from ..cache import Cache
-from ..errors import CacheError, ConnectError, InvalidRequest
+from ..errors import InvalidRequest
 from ..level import QueryLevel
 from ..markup import Html, rows
 from ..options import options
@@ -21,17 +21,15 @@ from ..progress import Meter
 from ..tables import addresses
 from . import diagnosis, query, verification
 from .addressbook import Nodes, nodes
-from .admission import admission
-from .deadline import Cancelled, Deadline, let_go
+from .call import Call
+from .deadline import Deadline
 from .hooks import Hooks
 from .job import Job
 from .jobs import Jobs
 from .logfile import LIMIT
 from .negotiated import Negotiated
-from .node import Node, Timeouts
+from .node import Node
 from .retrieve import check, retrieve
-from .tls import TLS
-from .useridentity import UserIdentity
 from .whereabouts import whereabouts
 
 if TYPE_CHECKING:
@@ -142,6 +140,8 @@ class Peer:
         >>> connect("ARCHIVE@localhost:11112").at("RESEARCH@localhost:104")
         Peer RESEARCH@localhost:104 as DICOMLAB (read-only)
         """
+        from .connecting import connect  # which makes peers
+
         return connect(node, cache=self.cache)
 
     def nodes(self) -> Nodes:
@@ -282,7 +282,7 @@ class Peer:
         """
         seconds = diagnosis.check_timeout(timeout)
         self._check_open()
-        call = _Call(self, Deadline(diagnosis.STEPS * seconds, diagnosis.STEPS * seconds))
+        call = Call(self, Deadline(diagnosis.STEPS * seconds, diagnosis.STEPS * seconds))
         call.clock.hooks = self.hooks.of_call(call.clock)
         with call:
             return diagnosis.examine(self.node, call.clock, timeout=seconds, move=move, progress=progress)
@@ -507,7 +507,7 @@ class Peer:
         chosen = addresses(what)
         node, named = whereabouts(self.node, what, force=force or dry_run)
 
-        def work(call: _Call, shown: Any) -> pd.DataFrame:
+        def work(call: Call, shown: Any) -> pd.DataFrame:
             return retrieve(
                 node,
                 self.cache,
@@ -523,7 +523,7 @@ class Peer:
                 named=named,
             )
 
-        def run(call: _Call, shown: Any) -> pd.DataFrame:
+        def run(call: Call, shown: Any) -> pd.DataFrame:
             with nullcontext() if dry_run else self.cache.in_use():
                 return call.run(node, lambda: work(call, shown))
 
@@ -603,7 +603,7 @@ class Peer:
         how = delivery.manner(originator, priority, prefer)
         delivery.check(errors)
 
-        def run(call: _Call, shown: Any) -> pd.DataFrame:
+        def run(call: Call, shown: Any) -> pd.DataFrame:
             return call.run(
                 self.node,
                 lambda: delivery.store(self.node, what, call.clock, how=how, progress=shown, errors=errors),
@@ -679,7 +679,7 @@ class Peer:
         """A question in the background, whose progress is the number of matches."""
         also = asked["on_match"]
 
-        def run(call: _Call, meter: Meter) -> pd.DataFrame:
+        def run(call: Call, meter: Meter) -> pd.DataFrame:
             def count(match: dict[str, Any]) -> None:
                 meter.advance(1, 0)
                 if also is not None:
@@ -695,7 +695,7 @@ class Peer:
 
         return self._job(f"{what} of {self.node.identity}", run, timeout, None)
 
-    def _job(self, title: str, run: Callable[[_Call, Meter], Any], timeout: float | None, progress: Any) -> Job:
+    def _job(self, title: str, run: Callable[[Call, Meter], Any], timeout: float | None, progress: Any) -> Job:
         """A call in the background; `run` is given its clock and the meter that it moves."""
         self._check_open()
         if self.node.tls is not None:
@@ -718,48 +718,14 @@ class Peer:
                 advice=f"Make another: dicomlab.{again}.",
             )
 
-    def _call(self, timeout: float | None) -> _Call:
+    def _call(self, timeout: float | None) -> Call:
         self._check_open()
         times = self.node.timeouts
         if timeout is not None:
             times = replace(times, progress=timeout)
         clock = Deadline(times.progress, times.total)
         clock.hooks = self.hooks.of_call(clock)
-        return _Call(self, clock)
-
-
-class _Call:
-    """One call that runs, so that `Peer.cancel` finds it."""
-
-    def __init__(self, peer: Peer, clock: Deadline) -> None:
-        self._peer, self.clock = peer, clock
-        self.waits: Callable[[str], object] = str  # is told why the call waits before it can begin
-
-    def run(self, node: Node, work: Callable[[], Any]) -> Any:
-        """Do that; where the node has no association for it, once another call of this process has ended."""
-        with self:
-            return admission(node).patiently(work, self.clock, self.waits)
-
-    def __enter__(self) -> _Call:
-        self._peer._running.add(self.clock)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._peer._running.discard(self.clock)
-        self._peer._negotiated = self.clock.negotiated or self._peer._negotiated
-        failed = None if self.clock.hooks is None else self.clock.hooks.error
-        if failed is not None and failed is not error and not isinstance(error, KeyboardInterrupt):
-            raise failed  # of a hook: in another thread, or what became of it on the way
-        if isinstance(error, KeyboardInterrupt):
-            let_go(error)
-        if isinstance(error, Cancelled):  # where there is no result to give back
-            raise ConnectError(
-                "stopped by cancel() or close() before it was answered",
-                peer=self._peer.node.identity,
-                elapsed=self.clock.elapsed,
-            ) from None
+        return Call(self, clock)
 
 
 def _limit(limit: int | None) -> int:
@@ -774,126 +740,3 @@ def _seconds(wait: float) -> float:
     if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait < 1e7:
         raise InvalidRequest(f"wait={wait!r}", advice="Give seconds, 0 or more.")
     return float(wait)
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be made or written, without making anything."""
-    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
-    why = "is no folder" if not there.is_dir() else "" if os.access(there, os.W_OK | os.X_OK) else "cannot be written"
-    if why:
-        raise CacheError(f"{there} {why}, and so {folder} is no cache", advice="Give another folder as cache=.")
-
-
-def connect(
-    node: str | Node,
-    *,
-    calling: str | None = None,
-    allow: str | Sequence[str] = (),
-    listen: int | None = None,
-    cache: str | Path | Cache | None = None,
-    timeout: float | Timeouts | None = None,
-    tls: TLS | dict[str, Any] | bool | None = None,
-    listen_tls: TLS | dict[str, Any] | bool | None = None,
-    user: UserIdentity | dict[str, Any] | str | None = None,
-    owner: Owner | None = None,
-) -> Peer:
-    """A peer to ask; opens nothing yet.
-
-    Parameters
-    ----------
-    node
-        A name in nodes.toml, ``"AET@host:port"``, or a Node.
-    calling
-        Our AE title, as agreed with the PACS administrator; default "DICOMLAB".
-    allow
-        Writing services that may be used on this node: "store", "commit", ...; a node is read-only otherwise.
-    listen
-        Port on this machine that the archive sends to when C-MOVE is used.
-    cache
-        Folder of received instances; default the user's cache folder. One that is named here and cannot be written is
-        refused at once, the default at the first retrieve: to ask questions needs none.
-    timeout
-        Seconds without progress after which a call gives up; or Timeouts.
-    tls
-        True (as the system trusts), a `TLS`, or a dict of its fields; False for none although the node has it.
-    listen_tls
-        The same for what C-MOVE sends to us; default what `tls` says, and False for none.
-    user
-        User identity for archives that ask for one: a user name, a `UserIdentity`, or a dict of its fields.
-    owner
-        Something with ``stop()`` that ends with the peer.
-
-    Raises
-    ------
-    InvalidRequest
-        It is no node, or a setting of it cannot be.
-    CacheError
-        The folder named as ``cache`` cannot be written.
-
-    Examples
-    --------
-    >>> connect("ARCHIVE@localhost:11112")
-    Peer ARCHIVE@localhost:11112 as DICOMLAB (read-only)
-    """
-    found = Node.of(node)
-    changes: dict[str, Any] = {}
-    if tls is not None:
-        changes["tls"] = TLS.of(tls)
-    if user is not None:
-        changes["user"] = user
-    if listen_tls is not None:
-        changes["listen_tls"] = listen_tls
-    if calling is not None:
-        changes["calling"] = calling
-        if found.move_ae == found.calling:
-            changes["move_ae"] = ""
-    services = (allow,) if isinstance(allow, str) else tuple(allow)
-    if services:
-        changes["allow"] = found.allow | set(services)
-    if listen is not None:
-        changes["listen"] = listen
-    if isinstance(timeout, Timeouts):
-        changes["timeouts"] = timeout
-    elif timeout is not None:
-        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-            raise InvalidRequest(f"timeout={timeout!r}", advice="Give seconds above 0, such as timeout=60.")
-        times = found.timeouts
-        changes["timeouts"] = Timeouts(
-            connect=min(times.connect, timeout), association=min(times.association, timeout), progress=timeout
-        )
-    store = cache if isinstance(cache, Cache) else Cache(cache)
-    if isinstance(cache, str | Path):
-        _check_folder(store.root)
-    return Peer(replace(found, **changes), store, owner)
-
-
-def diagnose(
-    node: str | Node | Peer, *, timeout: float = 5.0, move: Any = False, progress: Any = None, **settings: Any
-) -> pd.DataFrame:
-    """Look step by step what works with a node, and what to tell its administrator; see `Peer.diagnose`.
-
-    Parameters
-    ----------
-    node
-        A name in nodes.toml, ``"AET@host:port"``, a Node or a Peer.
-    timeout, move, progress
-        As `Peer.diagnose` takes them.
-    **settings
-        As `connect` takes them: ``calling``, ``listen``, ``tls``, ...
-
-    Returns
-    -------
-    pandas.DataFrame
-
-    Examples
-    --------
-    >>> import dicomlab as dl
-    >>> table = dl.diagnose("ARCHIVE@localhost:1")
-    >>> print(*table.check[table.result == "failed"], *table.do[table.result == "failed"], sep=": ")
-    TCP: Check the port, and that the archive is running.
-    """
-    if not isinstance(node, Peer):
-        return connect(node, **settings).diagnose(timeout=timeout, move=move, progress=progress)
-    if settings:
-        raise InvalidRequest(f"a peer has its {', '.join(settings)} already", advice="Give them to connect(...).")
-    return node.diagnose(timeout=timeout, move=move, progress=progress)

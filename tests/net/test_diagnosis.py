@@ -19,7 +19,7 @@ from certificates import Certificates
 from support import free_port
 
 import dicomlab as dl
-import dicomlab.net.peer
+import dicomlab.net.connecting
 from dicomlab import errors
 from dicomlab.demo import DemoServer, Holdings, Manners
 from dicomlab.net.node import Node
@@ -401,7 +401,7 @@ def test_a_peer_has_its_settings_already(server: DemoServer) -> None:
 
 
 def test_the_examples_run() -> None:
-    found = doctest.DocTestFinder().find(dicomlab.net.peer.diagnose, globs={})
+    found = doctest.DocTestFinder().find(dicomlab.net.connecting.diagnose, globs={})
     found += doctest.DocTestFinder().find(dl.Peer.diagnose, globs={})
     assert sum(len(test.examples) for test in found) >= 4
     assert all(doctest.DocTestRunner().run(test).failed == 0 for test in found)

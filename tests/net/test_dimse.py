@@ -8,6 +8,7 @@ from io import BytesIO
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pynetdicom import dimse_messages, dimse_primitives
 from pynetdicom.dimse_messages import C_CANCEL_RQ, C_FIND_RQ, C_GET_RQ, C_MOVE_RQ
 from pynetdicom.dimse_primitives import C_CANCEL, C_FIND, C_GET, C_MOVE
 from pynetdicom.dsutils import encode as encode_data_set
@@ -74,6 +75,28 @@ def test_a_request_has_the_bytes_that_pynetdicom_gives_it(field, message, primit
         asked.MoveDestination = destination
     ours = dimse.request(field, STUDY_FIND, 7, data=True, destination=destination if move else "")
     assert ours == pynetdicom_bytes(message(), asked)
+
+
+@pytest.mark.parametrize("service", ["N-GET", "N-SET", "N-ACTION", "N-CREATE", "N-DELETE"])
+def test_a_request_of_dimse_n_has_the_bytes_that_pynetdicom_gives_it(service):  # R8.1, R9.1, R10.2
+    name = service.replace("-", "_")
+    asked = getattr(dimse_primitives, name)()
+    asked.MessageID = 7
+    creates, fields = service == "N-CREATE", {}
+    which = "Affected" if creates else "Requested"
+    setattr(asked, f"{which}SOPClassUID", "1.2.3")
+    setattr(asked, f"{which}SOPInstanceUID", "1.2.3.45")
+    holder = {"N-SET": "ModificationList", "N-ACTION": "ActionInformation", "N-CREATE": "AttributeList"}.get(service)
+    if holder:
+        setattr(asked, holder, BytesIO(b"\x08\x00\x60\x00\x02\x00\x00\x00CT"))
+    if service == "N-ACTION":
+        asked.ActionTypeID = fields["action"] = 2
+    if service == "N-GET":
+        asked.AttributeIdentifierList = fields["attributes"] = [0x21100010, 0x00081199]
+    ours = dimse.request(
+        CommandField[f"{name}_RQ"], "1.2.3", 7, data=holder is not None, sop_instance="1.2.3.45", **fields
+    )
+    assert ours == pynetdicom_bytes(getattr(dimse_messages, f"{name}_RQ")(), asked)
 
 
 def test_a_cancel_has_the_bytes_that_pynetdicom_gives_it():  # R1.17
