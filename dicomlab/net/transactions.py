@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from ..errors import CacheError
-
-_LETTERS = frozenset("0123456789.")
+from .remembered import Remembered
 
 
 @dataclass(frozen=True)
@@ -36,69 +30,10 @@ class Transaction:
         return self.answered is None
 
 
-class Transactions:
-    """A folder with a file for each transaction; UIDs only, no names.
+class Transactions(Remembered[Transaction]):
+    """A folder with a file for each transaction; UIDs only, no names."""
 
-    Parameters
-    ----------
-    folder
-        Default: environment variable ``DICOMLAB_STATE``, else the user's folder for such.
-    """
-
-    def __init__(self, folder: Path | None = None) -> None:
-        if folder is None:
-            from platformdirs import user_state_path
-
-            chosen = os.environ.get("DICOMLAB_STATE")
-            folder = Path(chosen).expanduser() if chosen else user_state_path("dicomlab", appauthor=False)
-        self.folder = folder / "commitment"
-
-    def keep(self, transaction: Transaction) -> None:
-        """Write it, whole or not at all.
-
-        Raises
-        ------
-        CacheError
-            It cannot be written.
-        """
-        path = self._path(transaction.uid)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-                json.dump(asdict(transaction), file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink()
-            raise CacheError(
-                f"a storage commitment cannot be remembered in {self.folder} ({error.strerror})",
-                advice="Make room there, or name another folder in the environment variable DICOMLAB_STATE.",
-            ) from error
-
-    def get(self, uid: str) -> Transaction | None:
-        """That transaction; None where it is not known or its file is damaged."""
-        found = _read(self._path(uid))
-        return found if found is not None and found.uid == uid else None
-
-    def forget(self, uid: str) -> None:
-        """It was never asked for."""
-        with suppress(OSError):
-            self._path(uid).unlink()
-
-    def of(self, node: str) -> list[Transaction]:
-        """Those of a peer, oldest first."""
-        found = [one for path in self._paths() if (one := _read(path)) is not None and one.node == node]
-        return sorted(found, key=lambda one: one.at)
-
-    def _paths(self) -> Iterator[Path]:
-        if self.folder.is_dir():
-            yield from self.folder.glob("*.json")
-
-    def _path(self, uid: str) -> Path:
-        return self.folder / f"{''.join(one for one in uid[:64] if one in _LETTERS).strip('.') or 'none'}.json"
+    kind, name, what = Transaction, "commitment", "a storage commitment"
 
 
 def answer(
@@ -120,11 +55,3 @@ def answer(
         retrieve_ae_title=retrieve_ae_title or before.retrieve_ae_title,
         media=media or before.media,
     )
-
-
-def _read(path: Path) -> Transaction | None:
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        return Transaction(**said)
-    except (OSError, ValueError, TypeError):
-        return None
