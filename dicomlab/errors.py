@@ -260,9 +260,9 @@ class BadFile(BadData):
 
     def __init__(self, path: Any, why: str, *, tag: str = "", offset: int | None = None, **context: Any) -> None:
         super().__init__(why, tag=tag, offset=offset, **context)
-        self.path = str(path)
+        self.path: str = phi.path(str(path))  # an error is printed, logged and pickled with all that it holds
         self.others: list[BadFile] = []
-        self.args = (_said(f"{phi.path(self.path)}: {self.message}"),)
+        self.args = (_said(f"{self.path}: {self.message}"),)
         self.message = self.args[0]
 
 

@@ -13,6 +13,7 @@ from . import phi, whole
 from .elements import Elements, parse_file, tag_of
 from .errors import BadData, BadFile
 from .headers import Headers
+from .headertable import CLASS, INSTANCE
 from .lockstep import Mask
 from .places import Place
 
@@ -72,6 +73,7 @@ WANTED: frozenset[int] = frozenset(
 )
 
 _US = int.from_bytes(b"US", "little")
+_NAMED_TWICE = (("instance", "SOPInstanceUID", INSTANCE), ("SOP class", "SOPClassUID", CLASS))  # and in the file meta
 
 
 def describe(path: Place, wanted: frozenset[int] = WANTED) -> Elements:
@@ -131,6 +133,37 @@ def _plainly_whole(headers: Headers) -> Mask:
         plain &= known
     frames = headers.cells(tag_of("NumberOfFrames"))[2]
     return np.asarray(plain & (frames < 0) & (expected <= 8.0 * headers.pixel_length), bool)
+
+
+def contradictions(headers: Headers) -> dict[int, str]:
+    """Rows whose file meta names another instance or SOP class than their data set, which is believed; and the words.
+
+    References
+    ----------
+    PS3.10 7.1
+    """
+    found: dict[int, str] = {}
+    for word, keyword, of_meta in _NAMED_TWICE:
+        tags = of_meta, tag_of(keyword)
+        for row in np.flatnonzero(_differ(headers, *tags)).tolist():
+            one, other = (headers.value(tag, row)[0].decode("latin-1").strip(" \0") for tag in tags)
+            if one and other and one != other and row not in headers.errors:
+                one, other = (phi.named(keyword, uid) for uid in (one, other))
+                found.setdefault(row, f"its file meta names another {word}, {one!r}, than its data set, {other!r}")
+    return dict(sorted(found.items()))
+
+
+def _differ(headers: Headers, one: int, other: int) -> Mask:
+    """Where two attributes are both there and have other bytes."""
+    data, starts, lengths, _ = headers.cells(one)
+    _, others, widths, _ = headers.cells(other)
+    differ = (lengths > 0) & (widths > 0)
+    alike = differ & (lengths == widths)
+    for width in np.unique(lengths[alike]).tolist():
+        rows = np.flatnonzero(alike & (lengths == width))
+        texts = np.ndarray((len(data) - width + 1,), f"S{width}", data, 0, (1,))  # from every offset
+        differ[rows] = texts[starts[rows]] != texts[others[rows]]
+    return differ
 
 
 def instances(paths: Sequence[Place], records: Sequence[Elements] | None = None) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from . import phi
 from .errors import ResultWarning
 from .headers import Headers, read
-from .instances import WANTED, check_whole, instances
+from .instances import WANTED, check_whole, contradictions, instances
 from .ordering import in_order, twice
 from .places import Files, Place, each
 from .progress import Silent, reporter
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 STEP: Final = 256  # files after which a bar is moved
 _TWICE: Final = "has the same SOPInstanceUID as "
+_NOTES: Final = {_TWICE: "twice", "its file meta names another ": "contradicts"}  # by their first words
 _DIRECTORY: Final = b"1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 
 
@@ -45,8 +46,10 @@ def scan(*places: Place | Iterable[Place], progress: Any = None) -> pd.DataFrame
         The instances table, sorted by study, series, position and number. ``attrs["skipped"]`` counts the files
         that are no DICOM; ``attrs["problems"]`` has the others with something wrong, each with its path, why, and a
         severity: "error" where the file cannot be used, "warning" where it was not opened, "note" where it is in the
-        table all the same (a duplicate of another, a value that cannot be read). One `ResultWarning` says how many
-        there are, or that no instance was found at all. `load_all` has those that are not in the table in its report.
+        table all the same (a duplicate of another, a value that cannot be read, a file meta that names another
+        instance than the data set, which is believed). One `ResultWarning` says how many there are of each but the
+        last, for whole archives are anonymised so, or that no instance was found at all. `load_all` has those that are
+        not in the table in its report.
 
     Raises
     ------
@@ -148,6 +151,8 @@ def gather(
         headers = headers.take(
             [row for row, value in enumerate(classes) if row not in headers.errors and value not in directories]
         )
+    for row, why in contradictions(headers).items():
+        files.problem(headers.paths[row], why, "note")
     order = in_order(headers)
     for path, first in twice(headers, order):
         files.problem(path, f"{_TWICE}{phi.path(first)!r}", "note")
@@ -176,21 +181,24 @@ def _counted(problems: list[dict[str, str]]) -> list[str]:
     """A sentence for each kind of problem, with the first of it; and where all are."""
     kinds: dict[str, list[dict[str, str]]] = {}
     for one in problems:
-        twice = one["severity"] == "note" and one["why"].startswith(_TWICE)
-        kinds.setdefault("twice" if twice else one["severity"], []).append(one)
+        kind = one["severity"]
+        if kind == "note":
+            kind = next((known for begin, known in _NOTES.items() if one["why"].startswith(begin)), kind)
+        kinds.setdefault(kind, []).append(one)
     words = {
         "error": ("file cannot be used", "files cannot be used"),
         "warning": ("file or link was not opened", "files or links were not opened"),
         "twice": ("file is a duplicate", "files are duplicates"),
         "note": ("value cannot be read", "values cannot be read"),
     }
-    said = []
+    said, told = [], 0
     for kind, (single, several) in words.items():
         if found := kinds.get(kind):
+            told += len(found)
             count = f"1 {single}" if len(found) == 1 else f"{len(found):,} {several}"
             which = "" if len(found) == 1 else "the first is "
             said.append(f"{count}: {which}{found[0]['path']!r}, {found[0]['why']}.")
-    return [*said, "All are in .attrs['problems']."] if len(problems) > 1 else said
+    return [*said, "All are in .attrs['problems']."] if told > 1 else said
 
 
 def _is_dicom(path: str) -> bool:

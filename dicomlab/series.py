@@ -15,6 +15,7 @@ import xarray as xr
 from . import headers, phi, readers
 from .errors import BadData, BadFile, DicomlabError, GeometryError, InvalidRequest, MissingCodec, ResultWarning
 from .extensions import Extension, copies, extended
+from .instances import contradictions
 from .places import is_place
 from .readers.reader import Found, Reader, Thing
 from .report import Volumes, dropped, left_out, line
@@ -206,6 +207,7 @@ def _load(
     report = [*before, *(line("error", path, _without(error.message, path), [path]) for path, error in bad)]
     report += [line("warning", *doubt) for doubt in found.doubts]
     report += [line("note", *note) for note in found.notes]
+    report += _contradictions(read)
     report += [line("error", part.title, part.error.message, part.instances) for part in found.failed]
     said = "no part of the volume, and left aside; load_all gives it"
     report += [line("warning", thing.title, said, thing.instances) for thing in aside]
@@ -234,6 +236,16 @@ def _load(
             said = f"a stack of its own: {thing.why}" if thing.image else thing.why
             report.append(line("note", name, said, thing.instances))
     return Volumes(volumes, report, seen)
+
+
+def _contradictions(read: headers.Headers) -> list[dict[str, Any]]:
+    """A line of the report for all files whose file meta names another instance: of anonymised series each does."""
+    found = contradictions(read)
+    if not found:
+        return []
+    paths, (why, *others) = [read.paths[row] for row in found], found.values()
+    files = "another file" if len(others) == 1 else f"{len(others):,} other files"
+    return [line("note", paths[0], f"{why}; so it is with {files}" if others else why, paths)]
 
 
 def _suspects(paths: Sequence[str], read: headers.Headers) -> Iterator[str]:
@@ -297,7 +309,8 @@ def _make(
             made[key] = thing, value
         except (GeometryError, BadData, InvalidRequest, MissingCodec) as error:
             bad = {part.path: part for part in (error, *error.others)} if isinstance(error, BadFile) else {}
-            rows = {row: bad[path] for row, path in enumerate(paths) if path in bad and row not in errors}
+            shown = [phi.path(path) for path in paths] if bad else []
+            rows = {row: bad[path] for row, path in enumerate(shown) if path in bad and row not in errors}
             if rows:
                 return dict(rows)
             made[key] = thing, error

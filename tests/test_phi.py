@@ -14,6 +14,7 @@ import pandas as pd
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
+from test_extensions import compressed
 
 import dicomlab as dl
 from dicomlab import phi
@@ -134,7 +135,8 @@ def test_errors_warnings_and_status_words_hold_no_name(planted):
         file.truncate(3000)
     with pytest.raises(BadFile) as caught:
         dl.load(table)
-    clean(caught.value, caught.value.args, repr(caught.value))
+    clean(caught.value, caught.value.args, repr(caught.value), vars(caught.value), pickle.dumps(caught.value))
+    assert caught.value.path == table.path[0]
     with pytest.warns(ResultWarning) as told:
         again = dl.scan(planted.parent)
     clean(*[one.message for one in told], again.attrs)
@@ -162,6 +164,18 @@ def test_a_path_that_cannot_be_used_is_not_told_by_its_name(call, tmp_path):  # 
     with dl.options.set(phi=False), pytest.raises(DicomlabError) as raised:
         call(str(tmp_path / "DOE_JANE"))
     assert "hidden-" in str(raised.value) and "DOE" not in str(raised.value) + repr(raised.value.args)
+
+
+def test_errors_of_damaged_frames_hold_no_name_either_and_cost_their_files_only(tmp_path):  # R0.6, R12.9
+    paths = compressed(tmp_path / "Zimbelstern", 4, damaged=(1, 2))
+    with pytest.raises(BadFile) as caught:
+        dl.load(paths[1:3])
+    clean(vars(caught.value), pickle.dumps(caught.value), [vars(other) for other in caught.value.others])
+    with pytest.raises(BadFile):
+        dl.load(caught.value.path)  # the pseudonym is translated
+    found = dl.load_all(paths)
+    assert [len(one.z) for one in found.values()] == [2]
+    clean(found.report.to_string())
 
 
 def test_a_report_and_its_names_hold_no_name(planted):

@@ -19,10 +19,13 @@ from support import shared
 from test_headers import image
 
 from dicomlab import headers
+from dicomlab.elements import parse_file, tag_of
 from dicomlab.errors import BadData, BadFile, ResultWarning
 from dicomlab.instances import describe, instances
+from dicomlab.outgoing import Reader, outgoing
 from dicomlab.places import Files
 from dicomlab.scanning import scan
+from dicomlab.series import load_all
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 
@@ -79,6 +82,17 @@ def one_by_one(folder):
         else:
             if elements.text("SOPClassUID") != "1.2.840.10008.1.3.10":
                 found.append((key(elements, path), path, elements))
+    for _, path, elements in found:
+        meta, _ = parse_file(path, wanted=frozenset())
+        for word, stated, keyword in (
+            ("instance", meta.sop_instance, "SOPInstanceUID"),
+            ("SOP class", meta.sop_class, "SOPClassUID"),
+        ):
+            held = elements.raw.get(tag_of(keyword), ("UI", b""))[1].decode("latin-1").strip(" \0")
+            if stated and held and stated != held:
+                why = f"its file meta names another {word}, {stated!r}, than its data set, {held!r}"
+                files.problem(path, why, "note")
+                break
     found.sort(key=lambda one: one[0])
     seen = {}
     for _, path, elements in found:
@@ -191,3 +205,38 @@ def test_one_file_is_one_row_by_whatever_name_it_is_found(tmp_path):  # R14.3
     with pytest.warns(ResultWarning, match="same SOPInstanceUID"):
         frame = scan(tmp_path, tmp_path / "below", tmp_path / "below" / "ct", tmp_path / "link", [tmp_path])
     assert len(frame) == 2
+
+
+def test_a_file_meta_that_names_another_instance_or_class_is_told_and_the_data_set_believed(tmp_path):  # R6.9, R14.1
+    for number in range(4):
+        one = pydicom.dcmread(FILES / "CT_small.dcm")
+        one.SOPInstanceUID, one.InstanceNumber = f"1.2.3.{number}", number
+        one.file_meta.MediaStorageSOPInstanceUID = "1.2.3.9" if number == 1 else f"1.2.3.{number}"
+        if number == 2:
+            one.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+        one.save_as(tmp_path / f"{number}.jpg", enforce_file_format=False)  # a suffix says nothing
+    frame = scan(tmp_path)  # and it does not warn: anonymised archives are all like that
+    assert sorted(frame.SOPInstanceUID) == ["1.2.3.0", "1.2.3.1", "1.2.3.2", "1.2.3.3"]
+    said = {Path(one["path"]).name: (one["severity"], one["why"]) for one in frame.attrs["problems"]}
+    assert said == {
+        "1.jpg": ("note", "its file meta names another instance, '1.2.3.9', than its data set, '1.2.3.1'"),
+        "2.jpg": (
+            "note",
+            "its file meta names another SOP class, '1.2.840.10008.5.1.4.1.1.7', than its data set, "
+            "'1.2.840.10008.5.1.4.1.1.2'",
+        ),
+    }
+    report = load_all(frame).report  # and a load tells it
+    (told,) = report[report.why.str.contains("file meta")].itertuples()
+    assert told.severity == "note" and "'1.2.3.9'" in told.why and "another file" in told.why
+    assert sorted(Path(path).name for path in told.instances) == ["1.jpg", "2.jpg"]
+    troubled = [Path(row.path).name for row in outgoing(frame) if troubles(row)]  # and a store sends neither
+    assert sorted(troubled) == ["1.jpg", "2.jpg"]
+
+
+def troubles(row):
+    try:
+        Reader().data_set(row)
+    except BadFile as error:
+        return "file meta names the SOP" in error.said
+    return False
