@@ -67,10 +67,10 @@ def write(
         The instances it was made from: an instances table, rows of one, paths, or a loaded volume. Of several series
         that one is the source whose images the array names or lies on.
     units
-        Of the values: "HU", of PET a term of Units (0054,1001), else a code of UCUM. None: the array's own, where its
-        values are still those of the source.
+        Of the values: "HU", of PET a term of Units (0054,1001), of a dose "Gy" or "relative", else a code of UCUM.
+        None: the array's own, where its values are still those of the source.
     kind
-        "CT", "MR", "PET", "SECONDARY CAPTURE", "SEGMENTATION", "PARAMETRIC MAP", ...; None: see above.
+        "CT", "MR", "PET", "SECONDARY CAPTURE", "SEGMENTATION", "PARAMETRIC MAP", "DOSE", ...; None: see above.
     transfer_syntax
         UID of one that loses nothing; Explicit VR Little Endian if none is given.
     extensions

@@ -7,14 +7,18 @@ from typing import Any
 from ..errors import InvalidRequest, did_you_mean
 from .capture import Captures
 from .documents import Documents
+from .doses import Doses
 from .images import CT, MR, PET
 from .multiframe import Maps, Masks
 from .source import Source
 from .writer import Writer
 
 #: Asked in this order; the first that writes a thing gets it.
-WRITERS: list[Writer] = [Masks(), Maps(), CT, MR, PET, Captures(), Documents()]
-_SHORT = {"SC": "SECONDARY CAPTURE", "SEG": "SEGMENTATION", "PM": "PARAMETRIC MAP", "PT": "PET", "PDF": "DOCUMENT"}
+WRITERS: list[Writer] = [Masks(), Maps(), Doses(), CT, MR, PET, Captures(), Documents()]
+_SHORT = {
+    "SC": "SECONDARY CAPTURE", "SEG": "SEGMENTATION", "PM": "PARAMETRIC MAP", "PT": "PET", "PDF": "DOCUMENT",
+    "RTDOSE": "DOSE", "RT DOSE": "DOSE",
+}  # fmt: skip
 
 
 def register(writer: Writer) -> None:

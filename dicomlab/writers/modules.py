@@ -27,6 +27,7 @@ FIXED = frozenset(
         "PlanarConfiguration", "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept",
         "SourceImageSequence", "ReferencedSeriesSequence", "SpecificCharacterSet", "EncapsulatedDocument",
         "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "SpacingBetweenSlices",
+        "GridFrameOffsetVector", "FrameIncrementPointer", "ReferencedRTPlanSequence",
     )
 )  # fmt: skip
 #: Those of STUDY and PATIENT that say something of the object too and may be given.

@@ -49,6 +49,11 @@ _DOCUMENT = (
      "MIMETypeOfEncapsulatedDocument"),
     ("ContentDate", "ContentTime", "AcquisitionDateTime", "ConceptNameCodeSequence", "DocumentTitle"),
 )  # fmt: skip
+_DOSE = (
+    ("DoseUnits", "DoseType", "DoseSummationType", "NumberOfFrames", "FrameIncrementPointer", "GridFrameOffsetVector",
+     "DoseGridScaling"),
+    ("OperatorsName",),
+)  # fmt: skip
 
 _PLANAR = (_PATIENT, _STUDY, _SERIES, _FRAME, _EQUIPMENT, _IMAGE, _PLANE, _PIXEL, _COMMON)
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -58,6 +63,7 @@ REQUIRED = {
     _STORAGE + "4": (*_PLANAR, _MR),
     _STORAGE + "128": (*_PLANAR, _PET),
     _STORAGE + "7": (_PATIENT, _STUDY, _SERIES, _IMAGE, _PIXEL, _COMMON, (("ConversionType",), ())),
+    _STORAGE + "481.2": (*_PLANAR, _DOSE),
     _STORAGE + "104.1": (_PATIENT, _STUDY, _SERIES, _EQUIPMENT, _COMMON, _DOCUMENT),
 }
 

@@ -104,7 +104,10 @@ def _decimal(value: float) -> float:
 
 def _up(slope: float, whole: bool) -> float:
     """A slope no smaller, that a decimal string holds; whole where the values are."""
-    if whole:
-        return float(np.ceil(slope))
+    return float(np.ceil(slope)) if whole else rounded_up(slope)
+
+
+def rounded_up(slope: float) -> float:
+    """The next number that a decimal string of 16 characters holds, above 0."""
     made = _decimal(slope)
     return made if made >= slope and made > 0 else _decimal(max(slope, 1e-30) * (1 + 1e-8))
