@@ -75,8 +75,12 @@ class Association(socketserver.StreamRequestHandler):
 
     # -- PS3.8 ---------------------------------------------------------------------------------------------------
 
+    def accepts(self, abstract: bytes) -> bool:
+        """Whether contexts of that abstract syntax are accepted."""
+        return True
+
     def negotiate(self, body: bytes) -> None:
-        """Accept every context, with Explicit VR Little Endian where it is proposed, and every role."""
+        """Accept those contexts, with Explicit VR Little Endian where it is proposed, and every role."""
         self.contexts = {}
         answer, user = b"", b""
         for kind, value in items(body[68:]):
@@ -84,8 +88,10 @@ class Association(socketserver.StreamRequestHandler):
                 names = list(items(value[4:]))
                 syntaxes = [name for sort, name in names if sort == 0x40]
                 chosen = EXPLICIT if EXPLICIT in syntaxes else syntaxes[0]
-                self.contexts[value[0]] = Context(value[0], names[0][1], chosen)
-                answer += item(0x21, bytes((value[0], 0, 0, 0)) + item(0x40, chosen))
+                result = 0 if self.accepts(names[0][1]) else 3  # abstract syntax not supported
+                if not result:
+                    self.contexts[value[0]] = Context(value[0], names[0][1], chosen)
+                answer += item(0x21, bytes((value[0], 0, result, 0)) + item(0x40, chosen))
             elif kind == 0x50:
                 said = list(items(value))
                 largest = struct.unpack(">L", dict(said)[0x51])[0] or 1 << 20

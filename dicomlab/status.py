@@ -146,8 +146,9 @@ class Status:
 
     code: int  # (0000,0900) Status, 0x0000 to 0xFFFF
     comment: str = ""  # (0000,0902) Error Comment, "" where the peer gave none
-    offending: tuple[str, ...] = ()  # (0000,0901) Offending Element, each as "(gggg,eeee)"
+    offending: tuple[str, ...] = ()  # (0000,0901) Offending Element, or (0000,1005); each as "(gggg,eeee)"
     service: str = ""  # "C-FIND", "C-GET", "C-MOVE", "C-STORE", "MPPS", "PRINT", "MEDIA", "PATIENT" or ""
+    error_id: int = 0  # (0000,0903) Error ID, the peer's own number for what went wrong; 0 where it gave none
 
     def __post_init__(self) -> None:
         if self.comment and phi.masking():
@@ -186,4 +187,6 @@ class Status:
             text += f": {printable(self.comment)}"
         if self.offending:
             text += f" [{', '.join(self.offending)}]"
+        if self.error_id:
+            text += f" (error 0x{self.error_id:04X})"
         return text

@@ -331,7 +331,7 @@ def associate(
         lost = ConnectionLost(
             "the peer asked for release in the middle of the operation",
             peer=node.identity,
-            phase=phase,
+            phase=wire.phase,
             elapsed=deadline.elapsed,
             advice="Try again; what came is kept.",
         )

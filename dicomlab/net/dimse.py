@@ -117,11 +117,11 @@ class Command:
         code = self.number(0x0900)
         if code is None:
             return None
-        tags = self.raw.get(0x0901, b"")
+        tags = self.raw.get(0x0901, b"") or self.raw.get(0x1005, b"")
         offending = tuple(
             f"({group:04X},{element:04X})" for group, element in struct.iter_unpack("<HH", tags[: len(tags) // 4 * 4])
         )
-        return Status(code, self.text(0x0902), offending, service)
+        return Status(code, self.text(0x0902), offending, service, self.number(0x0903, 0) or 0)
 
     def encoded(self) -> bytes:
         """Its bytes again, of group 0000 alone and with the group length that is due."""

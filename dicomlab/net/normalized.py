@@ -11,14 +11,21 @@ from ..elements import Elements, parse
 from ..errors import BadData, StatusError
 from ..identifier import encode
 from ..status import Category, Status
+from . import contexts
 from .association import Association
-from .contexts import IMPLICIT
-from .dimse import RESPONSE, CommandField
+from .contexts import IMPLICIT, Context
+from .dimse import MESSAGES, RESPONSE, CommandField
 from .incoming import Message
 
 #: Takes an N-EVENT-REPORT of the peer's; gives the status it is answered with.
 OnEvent = Callable[[Association, Message], int]
 NO_SUCH_EVENT = 0x0113
+EVENTS = 200  # that may come before one response: a peer that does nothing else is not waited for
+
+
+def proposed(*sop_classes: str) -> list[Context]:
+    """Contexts of those classes, with Verification beside them: some peers reject an association in which none fits."""
+    return [one for sop_class in (*sop_classes, contexts.VERIFICATION) for one in contexts.query(sop_class)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Reply:
     """What a peer answered to a DIMSE-N request."""
 
     status: Status  # a success or a warning
-    sop_instance: str  # (0000,1000) Affected SOP Instance UID, "" where it gives none
+    sop_instance: str  # (0000,1000) Affected SOP Instance UID, or that of the request where it gives none
     data: Elements | None  # the attribute list, None where there is none
 
 
@@ -43,6 +50,9 @@ class Normalized:
         The class whose context every message goes on: the Meta SOP Class where there is one; default the class asked.
     on_event
         Takes N-EVENT-REPORTs that come before a response; without it they are answered "no such event type".
+
+    Each request raises StatusError where its status is a failure by the meanings of the service, ProtocolError where
+    what comes is no response to it, and what `Association.read` raises.
     """
 
     def __init__(
@@ -81,17 +91,11 @@ class Normalized:
         action: int | None = None,
         attributes: Sequence[int] = (),
     ) -> Reply:
-        """Send one request and read up to its response.
-
-        Raises
-        ------
-        StatusError
-            It is a failure.
-        ProtocolError
-            What comes is no response to it.
-        """
+        """Send one request and read up to its response."""
         association = self.association
         context_id, syntax = association.context(self._context or sop_class)
+        name = MESSAGES[field].removesuffix("-RQ")
+        association.wire.phase = name
         message_id = association.send(
             field,
             sop_class,
@@ -101,13 +105,16 @@ class Normalized:
             action=action,
             attributes=attributes,
         )
-        name = field.name.removesuffix("_RQ").replace("_", "-")
         message = self._response(message_id, field, name)
-        status = message.command.status(self.service)
+        command = message.command
+        status = command.status(self.service)
         if status is None:
             raise association.broken("a response came without a status (0000,0900)")
         if message.context_id != context_id:
             raise association.broken(f"a response came on context {message.context_id}, {context_id} was asked on")
+        asked_for = association.asked_for
+        if asked_for and command.sop_instance not in ("", asked_for):
+            raise association.broken(f"a response names the instance {command.sop_instance}, {asked_for} was asked")
         if status.category not in (Category.SUCCESS, Category.WARNING):
             raise StatusError(
                 f"{name} was refused: {status}",
@@ -115,12 +122,13 @@ class Normalized:
                 phase=name,
                 elapsed=association.deadline.elapsed,
                 status=status,
+                advice="The log of the peer says why.",
             )
-        return Reply(status, message.command.sop_instance, self._read(message, syntax))
+        return Reply(status, command.sop_instance or asked_for, self._read(message, syntax))
 
     def _response(self, message_id: int, field: CommandField, name: str) -> Message:
         association = self.association
-        while True:
+        for _ in range(EVENTS):
             message = association.read()
             command = message.command
             if command.command_field == CommandField.N_EVENT_REPORT_RQ:
@@ -134,6 +142,7 @@ class Normalized:
             if command.responded_to != message_id:
                 raise association.broken(f"a response to message {command.responded_to} came, {message_id} was asked")
             return message
+        raise association.broken(f"{EVENTS} messages N-EVENT-REPORT came, and no {name} response")
 
     def _read(self, message: Message, syntax: str) -> Elements | None:
         if message.data is None:

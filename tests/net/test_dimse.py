@@ -135,6 +135,14 @@ def test_a_status_carries_comment_and_offending_elements():  # R0.4
     assert Command({}).status("C-FIND") is None
 
 
+def test_a_status_of_dimse_n_carries_its_attribute_list_and_error_number():  # R8.7, PS3.7 annex C
+    raw = {0x0900: dimse.number(0x0107), 0x0903: dimse.number(0xA710), 0x1005: b"\x40\x00\x52\x02\x10\x00\x10\x00"}
+    status = Command(raw).status("MPPS")
+    assert status is not None and status.error_id == 0xA710
+    assert status.offending == ("(0040,0252)", "(0010,0010)")
+    assert str(status) == "0x0107 attribute list error [(0040,0252), (0010,0010)] (error 0xA710)"
+
+
 def test_counts_that_a_peer_leaves_out_are_absent():  # R5.10
     raw = {0x1020: dimse.number(3), 0x1021: b"\x01"}
     assert Command(raw).counts() == {"remaining": 3}
