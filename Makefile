@@ -4,6 +4,8 @@
 # The others: lab, peers, benchmarks, faults, soak, clean.   PYTHON=python3.12 make demo   chooses the interpreter.
 
 PYTHON ?= python3
+# The tests wait for peers and deadlines most of the time: two at once take half as long, also on two cores.
+WORKERS ?= 2
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -20,7 +22,7 @@ test: $(VENV)/.dev
 	@failed=; \
 	echo ruff check; $(BIN)/ruff check . || failed="$$failed ruff"; \
 	echo mypy; $(BIN)/mypy || failed="$$failed mypy"; \
-	$(BIN)/python -m pytest || failed="$$failed pytest"; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "make test failed in:$$failed"; exit 1; }
 
 lab: $(VENV)/.lab

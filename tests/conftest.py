@@ -28,13 +28,23 @@ def no_widget_left() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The full form of a long run is asked for: `make soak`."""
+    """A file is one worker's, JupyterLab and its browser too; the full form of a long run is `make soak`."""
+    for item in items:
+        room = item.path.parent if item.path.parent.name == "browser" else item.path
+        item.add_marker(pytest.mark.xdist_group(str(room.relative_to(config.rootpath))))
     if "soak" in config.getoption("markexpr"):
         return
     long = [item for item in items if item.get_closest_marker("soak")]
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+@pytest.fixture(autouse=True)
+def no_table_of_before() -> None:
+    """The tables of other tests are none that were made before this one hides names."""
+    if "dicomlab.phi" in sys.modules:
+        sys.modules["dicomlab.phi"]._open.clear()
 
 
 @pytest.fixture(scope="session")

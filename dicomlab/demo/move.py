@@ -17,7 +17,7 @@ from .find import Refused
 from .get import Counts, chosen, refuse, respond, run, store
 from .holdings import Instance
 from .manners import EXPLICIT, IMPLICIT
-from .negotiation import settle
+from .negotiation import closes, settle
 
 if TYPE_CHECKING:
     from .server import Call
@@ -30,6 +30,7 @@ class Requestor(AE):
 
     def _create_socket(self, *args: Any) -> AssociationSocket:
         made = super()._create_socket(*args)
+        closes(made)
         self.sockets += (made.socket,)
         return made
 

@@ -32,17 +32,24 @@ def opened(event: evt.Event) -> None:
 
 def settle(transport: AssociationSocket) -> None:
     """Small answers go out at once, and the socket is closed in the end."""
-    connection = transport.socket
-    assert connection is not None
+    closes(transport)
+    with contextlib.suppress(OSError, AttributeError):
+        assert transport.socket is not None
+        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def close() -> None:  # pynetdicom's own leaves the socket open where the other side has reset it
+
+def closes(transport: AssociationSocket) -> None:
+    """Have its socket closed in the end: pynetdicom leaves one open that is not connected any more, or not yet."""
+
+    def close() -> None:
+        connection = transport.socket
+        if connection is None:
+            return
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
         connection.close()
 
     transport._shutdown_socket = close  # type: ignore[method-assign]
-    with contextlib.suppress(OSError, AttributeError):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def is_storage(sop_class: str, held: set[str]) -> bool:

@@ -97,6 +97,10 @@ class _Acceptor(ThreadedAssociationServer):
     block_on_close = False
     request_queue_size = 64
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        self._connections: list[socket.socket] = []
+        super().__init__(*args, **settings)
+
     def service_actions(self) -> None:
         """pynetdicom collects garbage here, every 60th poll."""
 
@@ -106,7 +110,13 @@ class _Acceptor(ThreadedAssociationServer):
         connection, address = self.socket.accept()
         if self.ssl_context is not None:
             connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        self._connections = [each for each in self._connections if each.fileno() >= 0] + [connection]
         return connection, address
+
+    def close_connections(self) -> None:
+        """Close what pynetdicom has left open, as it does where TLS breaks."""
+        for connection in self._connections:
+            connection.close()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands in the thread of the connection, then serve it."""
@@ -204,6 +214,7 @@ class DemoServer:
             ],
             server_class=_Acceptor,
         )
+        assert isinstance(self._server, _Acceptor)
         self.port = int(self._server.server_address[1])
         thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name=f"demo PACS {self.port}", daemon=True
@@ -324,7 +335,7 @@ def _read(raw: BytesIO, transfer_syntax: str) -> Dataset | None:
     return found
 
 
-def _stop(server: ThreadedAssociationServer, thread: threading.Thread) -> None:
+def _stop(server: _Acceptor, thread: threading.Thread) -> None:
     """End the associations, the thread and the listening socket."""
     with contextlib.suppress(Exception):
         server.shutdown()  # ends serve_forever and closes the socket; raises on a second call
@@ -335,6 +346,7 @@ def _stop(server: ThreadedAssociationServer, thread: threading.Thread) -> None:
             assoc.abort()
     for assoc in _living(server):
         assoc.join(1)
+    server.close_connections()
 
 
 def _living(server: ThreadedAssociationServer) -> Iterator[Association]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import socket
 import ssl
 import struct
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from certificates import Certificates
@@ -25,17 +23,6 @@ from dicomlab.net.tls import TLS
 
 STUDY = "1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.1"  # 11 instances
 TIMEOUT = 1.5
-#: pynetdicom, which is the archive here, leaves sockets of `ssl` behind where TLS breaks; we have none of that kind.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
-)
-
-
-@pytest.fixture(autouse=True)
-def swept() -> Iterator[None]:
-    """What pynetdicom left behind is found here, and not in the next test."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture
