@@ -6,9 +6,7 @@ import errno
 import os
 import re
 import shutil
-import socket
 import stat
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,6 +21,7 @@ from .draft import NEW_FILE, Draft
 from .errors import BadData, CacheError
 from .index import Row
 from .instances import WANTED
+from .leftovers import OLD, abandoned, owner
 
 PART = 1 << 18  # bytes that are gathered before they are written
 _INCOMING, QUARANTINE, ASIDE = "incoming", "quarantine", "aside"
@@ -52,10 +51,9 @@ class CacheFolder:
         CacheError
             It cannot be made, belongs to another user or cannot be written.
         """
-        host = _this_host()
-        token = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+        token = owner()
         _prepare(self.root, f"{token}-probe.part")
-        self._sweep(host)
+        self._sweep()
         self._token = token
 
     def path(self, name: str) -> Path:
@@ -165,13 +163,11 @@ class CacheFolder:
     def leases(self) -> list[float]:
         """Since when each call that runs, in any process, needs what it finds here; leases of the dead are deleted."""
         began: list[float] = []
-        host = _this_host()
         with suppress(OSError), os.scandir(self.root / _LEASES) as files:
             for file in files:
-                parts = file.name.split("-")
                 with suppress(OSError, ValueError):
                     at = float(Path(file.path).read_text("ascii") or file.stat().st_mtime)
-                    if (parts[0] == host and not _alive(int(parts[1]))) or time.time() - at > 7 * 86400:
+                    if abandoned(file.name, at) or time.time() - at > OLD:
                         os.unlink(file.path)
                     else:
                         began.append(at)
@@ -199,21 +195,13 @@ class CacheFolder:
         except FileNotFoundError:
             return set()
 
-    def _sweep(self, host: str) -> None:
+    def _sweep(self) -> None:
         """Delete temporary files whose process on this host is gone."""
         with suppress(OSError), os.scandir(self.root / _INCOMING) as files:
             for file in files:
-                parts = file.name.split("-")
-                if len(parts) != 4 or not parts[1].isdigit():
-                    continue
                 with suppress(OSError):
-                    age = time.time() - file.stat(follow_symlinks=False).st_mtime
-                    if (parts[0] == host and not _alive(int(parts[1]))) or age > 7 * 86400:
+                    if abandoned(file.name, file.stat(follow_symlinks=False).st_mtime):
                         os.unlink(file.path)
-
-
-def _this_host() -> str:
-    return blake2b(socket.gethostname().encode(errors="replace"), digest_size=4).hexdigest()
 
 
 def name_of(node: str, uid: str) -> str:
@@ -291,18 +279,6 @@ def _note(path: Path, node: str, why: str) -> None:
     handle = os.open(f"{path.with_suffix('')}.why.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(handle, "w", encoding="ascii", errors="backslashreplace") as file:
         file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {node}\n{why}\n")
-
-
-def _alive(process: int) -> bool:
-    if sys.platform == "win32":
-        return True  # signal 0 would end it; age decides
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def unread(error: OSError) -> bool:

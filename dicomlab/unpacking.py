@@ -1,6 +1,6 @@
-"""Zip archives, unpacked for as long as this process runs.
+"""Zip archives, unpacked for as long as this process runs, so that each row of a table is a file for any program.
 
-Members are hostile: each is inside and bounded, or named.
+Members are hostile: each is inside and bounded, or named. What a killed process left goes when the next one unpacks.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import BinaryIO, Final
 
 from . import phi
 from .errors import BadFile, CacheError
+from .leftovers import abandoned, owner
 from .part10 import FREE, INFLATED, RATIO
 
 MEMBERS: Final = 100_000  # R0.8
 LISTED: Final = 64 << 20  # bytes of a central directory: 670 for each member
+_PREFIX: Final = "dicomlab-"  # of the names of our temporary folders
 _MARKS: Final = (b"PK\3\4", b"PK\5\6")  # a member first, or none
 _PIECE: Final = 1 << 20
 _BY_HAND: Final = "If you trust it, unpack it yourself and name the folder."
@@ -78,8 +81,9 @@ def unpacked(path: str) -> Unpacked:
 
 
 def _unpack(path: str) -> Unpacked:
+    _sweep()
     try:
-        folder = tempfile.mkdtemp(prefix="dicomlab-")  # mode 0700
+        folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{owner()}-")  # mode 0700
     except OSError as error:
         raise _no_room(path, error) from None
     atexit.register(_remove, folder, os.getpid())
@@ -98,6 +102,19 @@ def _unpack(path: str) -> Unpacked:
             raise BadFile(path, f"the zip archive cannot be read: {error}", advice="Copy it again.") from None
         raise
     return result
+
+
+@lru_cache(maxsize=1)
+def _sweep() -> None:
+    """Delete what processes that were killed have unpacked; once."""
+    with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            if not entry.name.startswith(_PREFIX) or not entry.is_dir(follow_symlinks=False):
+                continue
+            about = entry.stat(follow_symlinks=False)
+            ours = not hasattr(os, "getuid") or about.st_uid == os.getuid()
+            if ours and abandoned(entry.name.removeprefix(_PREFIX), about.st_mtime):
+                shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _remove(folder: str, process: int) -> None:

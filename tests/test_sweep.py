@@ -15,7 +15,7 @@ from slow_scp import serving
 from support import free_port
 
 import dicomlab as dl
-from dicomlab import cachefolder, errors
+from dicomlab import errors, leftovers
 from dicomlab.cache import Cache, Outcome
 from dicomlab.cachefolder import inspect
 from dicomlab.net.node import Node
@@ -33,7 +33,7 @@ def made(folder: Path) -> Cache:
 def check(folder: Path, node: str, answered: set[str], patch: pytest.MonkeyPatch) -> None:
     """The next start finds whole files alone, all that were answered, and sweeps what was left over."""
     with patch.context() as dead, made(folder) as cache:
-        dead.setattr(cachefolder, "_alive", lambda process: False)
+        dead.setattr(leftovers, "_alive", lambda process: False)
         cache.open()
         assert not list(cache.root.glob("incoming/*"))
         finals = [path for path in cache.root.glob("?/*") if path.is_file()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import shutil
 import stat
@@ -20,7 +21,7 @@ import slices
 from support import ROOT
 
 import dicomlab as dl
-from dicomlab import unpacking
+from dicomlab import leftovers, unpacking
 from dicomlab.errors import BadFile, CacheError, GeometryError, InvalidRequest, ResultWarning
 
 DIRECTORY = Path(pydicom.__file__).parent / "data" / "test_files" / "dicomdirtests" / "DICOMDIR"
@@ -122,6 +123,37 @@ def test_an_archive_is_unpacked_once_for_this_user_alone_and_goes_with_the_proce
     assert Path(folder).parent == tmp_path and not Path(folder).exists()
     if os.name == "posix":
         assert stat.S_IMODE(int(mode, 8)) == 0o700 and stat.S_IMODE(int(of_file, 8)) == 0o600
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process is asked by a signal")
+def test_what_a_killed_process_unpacked_goes_when_the_next_one_unpacks(tmp_path):  # R14.6
+    paths = series(tmp_path)
+    packed(tmp_path / "a.zip", {path.name: path for path in paths})
+    folder = tmp_path / "temporary"
+    (folder / "dicomlab-of someone else").mkdir(parents=True)
+    (folder / f"dicomlab-0000beef-{os.getpid()}-00000000-x").mkdir()  # of another host, young
+    environment = os.environ | {"TMPDIR": str(folder)}
+    code = "import sys, dicomlab as dl; dl.scan(sys.argv[1]); print('scanned', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-W", "ignore", "-c", code, tmp_path / "a.zip"]
+
+    def unpacking():
+        process = subprocess.Popen(
+            command, cwd=ROOT, text=True, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert process.stdout.readline() == "scanned\n"
+        return process
+
+    with unpacking() as killed, unpacking() as running:
+        assert len(list(folder.iterdir())) == 4
+        killed.kill()
+        killed.wait()
+        with unpacking() as following:
+            left = [path.name for path in folder.iterdir()]
+            assert len(left) == 4 and not [name for name in left if f"-{killed.pid}-" in name]
+            assert [name for name in left if f"-{running.pid}-" in name]
+            following.communicate()
+        running.communicate()
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_another_archive_of_the_same_name_is_unpacked_anew(tmp_path):
@@ -279,3 +311,7 @@ def test_names_of_members_are_hidden_with_the_rest(tmp_path):  # R0.6
             text = table.to_csv() + str(table.attrs) + repr(volumes) + volumes.report.to_csv() + str([*map(str, said)])
             assert len(volumes) == 1 and "DOE" not in text
             assert len(dl.load_all(table)) == 1
+
+
+def test_the_examples_of_leftovers_run():
+    assert doctest.testmod(leftovers).failed == 0
