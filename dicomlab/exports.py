@@ -1,4 +1,4 @@
-"""Volumes for other libraries: NIfTI by nibabel, SimpleITK images; geometry exact, or refused.
+"""Volumes for other libraries: netCDF, NIfTI by nibabel, SimpleITK images; geometry exact, or refused.
 
 What carries what, besides an affine at right angles:
 
@@ -10,7 +10,7 @@ NIfTI          yes (sform)      refused              up to four
 SimpleITK      refused          refused              one
 ============== ================ ==================== =========================
 
-netCDF and zarr are xarray's own (``volume.to_netcdf``, ``volume.to_zarr``); coordinates and geometry go with them.
+netCDF and zarr are xarray's own; coordinates, geometry and attributes go with them.
 """
 
 from __future__ import annotations
@@ -79,6 +79,25 @@ class Exports:
             image.header["pixdim"][4] = seconds
         return image
 
+    def to_netcdf(self, path: str | os.PathLike[str]) -> Path:
+        """Write the volume as a netCDF 4 file, with coordinates, geometry and attributes (extra ``netcdf``).
+
+        ``xarray.load_dataarray(path)`` gives the same volume again. Its attributes name the patient, unless the volume
+        was made with ``dl.options.phi`` off. ``volume.to_netcdf`` of xarray itself takes whatever engine is
+        there, and SciPy's cannot write attributes of several texts, such as ImageType.
+
+        Raises
+        ------
+        InvalidRequest
+            It is no path, its name does not end in .nc, or its folder does not exist.
+        MissingCodec
+            h5netcdf is not installed.
+        """
+        place = _place(path, "netCDF", (".nc",), "ct.nc")
+        _library("h5netcdf", "netcdf")
+        self._array.to_netcdf(place, engine="h5netcdf")
+        return place
+
     def to_nifti(self, path: str | os.PathLike[str]) -> Path:
         """Write the volume as a NIfTI file, ``.nii`` or ``.nii.gz`` (extra ``nifti``); nothing names the patient in it.
 
@@ -89,13 +108,7 @@ class Exports:
         GeometryError, MissingCodec
             As for `to_nibabel`.
         """
-        if not isinstance(path, str | os.PathLike):
-            raise InvalidRequest(f"{path!r} is no path of a file", advice='Name one, such as "ct.nii.gz".')
-        place = Path(path).expanduser()
-        if not place.name.lower().endswith((".nii", ".nii.gz")):
-            raise InvalidRequest(f"{phi.path(place.name)} names no NIfTI file", advice="Let it end in .nii or .nii.gz.")
-        if not place.parent.is_dir():
-            raise InvalidRequest(f"there is no folder {phi.path(str(place.parent))!r}", advice="Make it first.")
+        place = _place(path, "NIfTI", (".nii", ".nii.gz"), "ct.nii.gz")
         _library("nibabel", "nifti").save(self.to_nibabel(), place)
         return place
 
@@ -145,11 +158,24 @@ class Exports:
             raise GeometryError(f"{form} cannot carry it: {error.message}", advice=advice) from None
 
 
+def _place(path: Any, form: str, endings: tuple[str, ...], example: str) -> Path:
+    """Where a file of that form may be written."""
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidRequest(f"{path!r} is no path of a file", advice=f'Name one, such as "{example}".')
+    place = Path(path).expanduser()
+    if not place.name.lower().endswith(endings):
+        said = f"{phi.path(place.name)} names no {form} file"
+        raise InvalidRequest(said, advice=f"Let it end in {' or '.join(endings)}.")
+    if not place.parent.is_dir():
+        raise InvalidRequest(f"there is no folder {phi.path(str(place.parent))!r}", advice="Make it first.")
+    return place
+
+
 def _library(name: str, extra: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        raise MissingCodec(f"{name} is not installed", advice=f'pip install "dicomlab[{extra}]"') from None
+        raise MissingCodec(f"{name} is not installed", advice=f'Run: pip install "dicomlab[{extra}]"') from None
 
 
 def _ordered(array: xr.DataArray) -> tuple[xr.DataArray, list[str], bool]:

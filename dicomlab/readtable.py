@@ -56,6 +56,13 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
             f"no table: its first line, {str(frame.columns[0])[:40]!r}, does not name columns separated by commas",
             advice="Save it once more by to_csv, or as CSV with commas.",
         )
+    names = [str(word) for word in frame.columns]
+    if any(word != word.strip() for word in names) and not any(map(_is_attribute, names)):  # prose has its commas too
+        raise BadFile(
+            name,
+            f"no table of ours: its first line is {','.join(names)[:60]!r}, and none of this is an attribute of DICOM",
+            advice="Read other tables with pandas.read_csv.",
+        )
     for index in [one for one in frame.columns if re.match(r"Unnamed: \d+$", str(one))]:
         if frame[index].str.fullmatch(r"\d+").all():
             frame = frame.drop(columns=index)  # the index that to_csv writes
@@ -76,6 +83,13 @@ def _refuse_other_files(name: str, start: bytes) -> None:
         raise BadFile(name, "the text is not UTF-8", advice="Save it as CSV in UTF-8.")
     if b"\0" in start or name.lower().endswith((".parquet", ".pq")):
         raise BadFile(name, "this is neither CSV nor Parquet", advice="Give what to_csv or to_parquet wrote.")
+
+
+def _is_attribute(word: str) -> bool:
+    try:
+        return bool(key_of(word))
+    except InvalidRequest:
+        return False
 
 
 def _typed(values: Any, word: str) -> Any:

@@ -19,6 +19,20 @@ from .records import Records
 from .remarks import remark
 
 IDENTIFYING = tuple(UNIQUE_KEYS.values())
+#: Attributes that only rows of a level describe: with one of them and without the level's UID more would be meant.
+_DESCRIBES = {
+    QueryLevel.STUDY: ("StudyDate", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber"),
+    QueryLevel.SERIES: (
+        "SeriesNumber", "SeriesDate", "SeriesTime", "SeriesDescription", "NumberOfSeriesRelatedInstances",
+    ),
+    QueryLevel.IMAGE: ("InstanceNumber",),
+}  # fmt: skip
+_PLURAL = {
+    QueryLevel.PATIENT: "patients",
+    QueryLevel.STUDY: "studies",
+    QueryLevel.SERIES: "series",
+    QueryLevel.IMAGE: "instances",
+}
 _UID = re.compile(r"(0|[1-9]\d*)(\.\d+)*$")  # leading zeros within are met in practice, and kept
 
 
@@ -113,7 +127,8 @@ def addresses(what: Any) -> list[Address]:
     Raises
     ------
     InvalidRequest
-        Nothing is selected, or a row does not say what it names.
+        Nothing is selected; a row does not say what it names; or it describes a series (or study, or instance) whose
+        UID is not there, so that it would name more than it shows.
 
     Examples
     --------
@@ -129,11 +144,13 @@ def _addresses(what: Any) -> Iterable[Address]:
     if isinstance(what, pd.DataFrame):
         return _of_frame(what)
     if isinstance(what, pd.Series) and set(what.index) & set(IDENTIFYING):
+        _whole(what.index)
         return [_of_row({word: what[word] for word in IDENTIFYING if word in what.index}, "the row")]
     if isinstance(what, Mapping):
         known = {word: what[word] for word in IDENTIFYING if word in what}
         if not known:
             raise _no_column(what)
+        _whole(what)
         return [_of_row(known, "the mapping")]
     if isinstance(what, str):
         return [Address(StudyInstanceUID=_uid(what, "StudyInstanceUID"))]
@@ -176,6 +193,21 @@ def _no_column(names: Iterable[Any]) -> InvalidRequest:
     )
 
 
+def _whole(words: Iterable[Any]) -> None:
+    """Refuse rows that describe a level whose UID was renamed or dropped: they would name all of what is above it."""
+    there = {str(word) for word in words}
+    named = [level for level in QueryLevel if level.unique_key in there][-1]
+    for level, telling in _DESCRIBES.items():
+        said = [word for word in telling if word in there]
+        if named in level.above and said:
+            above = ", ".join(f'"{word}"' for word in IDENTIFYING if word in there)
+            raise InvalidRequest(
+                f"the rows describe {_PLURAL[level]} by {said[0]} and have no {level.unique_key}, so that they would "
+                f"name whole {_PLURAL[named]}",
+                advice=f"Keep the column {level.unique_key} under its name, or say that all is meant: rows[[{above}]].",
+            )
+
+
 def _of_frame(frame: pd.DataFrame) -> list[Address]:
     _not_empty(frame)
     indexed = [word for word in frame.index.names if word in IDENTIFYING and word not in frame.columns]
@@ -187,6 +219,7 @@ def _of_frame(frame: pd.DataFrame) -> list[Address]:
     for word in words:
         if isinstance(frame[word], pd.DataFrame):
             raise InvalidRequest(f"the table has two columns {word}", advice="Keep one of them.")
+    _whole(frame.columns)
     columns = [frame[word].tolist() for word in words]
     seen: dict[tuple[Any, ...], Address] = {}
     for row, values in enumerate(zip(*columns, strict=True)):

@@ -124,6 +124,30 @@ def test_simpleitk_reads_the_same_places_from_the_files(tmp_path, name):
     assert apart(by_sitk(load(paths).dicom.to_sitk()), theirs) < 1e-3  # coordinates are multiples of 2**-12 mm
 
 
+def test_a_netcdf_file_gives_the_same_volume_again(volume, tmp_path):
+    pytest.importorskip("h5netcdf", reason="the extra netcdf is not installed")
+    volume = volume.assign_attrs(ImageType=["ORIGINAL", "PRIMARY"])  # what SciPy's engine cannot write
+    path = volume.dicom.to_netcdf(tmp_path / "ct.nc")
+    back = xr.load_dataarray(path)
+    assert back.identical(volume) and back.dtype == volume.dtype
+    assert np.array_equal(back.dicom.affine, volume.dicom.affine)
+    with pytest.raises(InvalidRequest, match=r"names no netCDF file\. Let it end in \.nc"):
+        volume.dicom.to_netcdf(tmp_path / "ct.nii")
+
+
+def test_without_h5netcdf_the_error_names_what_to_install(tmp_path):
+    paths = files(tmp_path / "dicom", DIRECTIONS["axial"])
+    code = (
+        "import sys; sys.modules.update(h5netcdf=None)\n"
+        f"import dicomlab as dl\nvolume = dl.load({[str(path) for path in paths]!r})\n"
+        f"try: volume.dicom.to_netcdf({str(tmp_path / 'ct.nc')!r})\n"
+        "except dl.errors.MissingCodec as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == 'h5netcdf is not installed. Run: pip install "dicomlab[netcdf]"', done.stderr
+    assert not (tmp_path / "ct.nc").exists()
+
+
 def test_netcdf_and_zarr_keep_every_voxel_at_its_place(volume, tmp_path):
     pytest.importorskip("h5netcdf", reason="the extra netcdf is not installed")
     volume.to_netcdf(tmp_path / "volume.nc", engine="h5netcdf")
@@ -206,7 +230,7 @@ def test_colour_and_masks_have_a_type_that_the_others_know(tmp_path):
 )
 def test_what_a_missing_library_says(volume, monkeypatch, method, module, line):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingCodec, match=rf"{module} is not installed\. pip install") as caught:
+    with pytest.raises(MissingCodec, match=rf"{module} is not installed\. Run: pip install") as caught:
         getattr(volume.dicom, method)()
     assert line in caught.value.advice
 

@@ -78,6 +78,8 @@ def dicom() -> bytes:
         ("cut.parquet", b"PAR1 and no more", "no table.*to_parquet"),
         ("german.csv", b"PatientID;StudyDate\n1;2\n", "does not name columns separated by commas.*with commas"),
         ("read.me", b"# A title\n\nSome text, and more\n", "no table.*to_csv"),
+        ("letter.txt", b"Dear colleague, thank you\nfor the images, and more\n", "none of this is an attribute"),
+        ("notes.txt", b"patient one was seen\npatient two was not\n", "does not name columns"),
         ("ragged.csv", b"a,b\n1,2\n1,2,3,4\n", "no table.*Save it once more"),
     ],
 )

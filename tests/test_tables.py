@@ -68,6 +68,13 @@ def test_each_vr_has_its_dtype_also_with_no_rows() -> None:  # R3.19a
     assert (row.PatientName, row.PatientID, row.StudyInstanceUID) == ("DOE^JOHN", "00123", "1.2")
 
 
+def test_a_date_and_a_time_are_a_moment_and_a_time_is_shown_by_its_clock() -> None:  # R3.19a
+    """pandas writes a timedelta as "0 days 08:30:00"; a table is a plain one, so the reader asks for the clock."""
+    frame = table([record(StudyDate="20240131", StudyTime="083000")], ["StudyDate", "StudyTime"])
+    assert (frame.StudyDate + frame.StudyTime)[0] == pd.Timestamp("2024-01-31 08:30")
+    assert str((pd.Timestamp(0) + frame.StudyTime).dt.time[0]) == "08:30:00"  # as help(Peer.find) says
+
+
 def test_absent_and_empty_are_both_na() -> None:  # R3.19a
     frame = table([raw(), raw(**dict.fromkeys(DTYPES, b""))], list(DTYPES))
     assert frame.isna().all(axis=None)
@@ -146,7 +153,7 @@ def test_ten_thousand_rows_take_a_moment() -> None:
     rows = [raw(PatientID=b"%d" % row, StudyDate=b"20240131", Rows=b"\0\2") for row in range(10_000)]
     before = time.perf_counter()
     frame = table(rows, ["PatientID", "StudyDate", "Rows"] * 1)
-    assert len(addresses(frame)) == 10_000
+    assert len(addresses(frame[["PatientID", "Rows"]])) == 10_000
     assert time.perf_counter() - before < 3
 
 
@@ -173,6 +180,29 @@ def test_a_uid_in_the_index_is_no_less_of_an_address() -> None:  # R3.21: else a
     assert addresses(SERIES.set_index("SeriesInstanceUID", drop=False)) == series
     assert addresses(SERIES.groupby("SeriesInstanceUID").first()) == series
     assert addresses(next(SERIES.itertuples())) == series[:1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (SERIES.assign(SeriesNumber=1).rename(columns={"SeriesInstanceUID": "uid"}), "Keep the column SeriesInstance"),
+        (SERIES.assign(SeriesDescription="a").drop(columns="SeriesInstanceUID"), "name whole studies"),
+        (SERIES.assign(SeriesNumber=1).drop(columns="SeriesInstanceUID").iloc[0], "name whole studies"),
+        ({"StudyInstanceUID": "1.2", "SeriesNumber": 1}, 'rows[["StudyInstanceUID"]]'),
+        (SERIES.assign(InstanceNumber=1), "Keep the column SOPInstanceUID"),
+        (pd.DataFrame({"PatientID": ["1"], "StudyDate": ["20240101"]}), "name whole patients"),
+        (pd.DataFrame({"PatientID": ["1"], "SeriesNumber": [1]}), "name whole patients"),
+    ],
+)
+def test_rows_that_would_name_more_than_they_show_are_refused(rows: Any, words: str) -> None:  # R3.4, R3.21
+    with pytest.raises(InvalidRequest) as caught:
+        addresses(rows)
+    assert words in str(caught.value)
+
+
+def test_whole_studies_are_named_by_their_own_column() -> None:  # as the refusal advises
+    assert addresses(SERIES.assign(SeriesNumber=1)[["StudyInstanceUID"]]) == [Address(StudyInstanceUID="1.2")]
+    assert len(addresses(SERIES.assign(SeriesNumber=1, StudyDate="20240101"))) == 2
 
 
 def test_uids_alone_are_studies() -> None:

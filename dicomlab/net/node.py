@@ -14,6 +14,7 @@ from .useridentity import UserIdentity
 WRITING = ("commit", "create_media", "perform", "print", "store", "update_patient")
 _ADDRESS = re.compile(r"(?P<title>[^@]+)@(?P<host>\[[^\]]+\]|[^:@\s]+):(?P<port>[^:@]+)")
 _NO_TITLE = re.compile(r"(?P<host>localhost|[\w-]+(\.[\w-]+)+|\[[\da-fA-F:]+\]|[\w-]+(?=:))(:(?P<port>\d+))?")
+_IP = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
 _NO_PORT = re.compile(r"[^@]+@(\[[^\]]+\]|[^:@\s]+):?")
 
 
@@ -165,6 +166,11 @@ class Node:
             raise InvalidRequest(
                 f"{node!r} is no node", advice='Write "AET@host:port", e.g. "ARCHIVE@pacs.hospital.org:104".'
             )
+        if "://" in node:
+            raise InvalidRequest(
+                f"{node!r} is a URL, and DICOM has none",
+                advice=f'Write "{node.strip().split("://", 1)[1]}", AET@host:port.',
+            )
         if "@" not in node:
             return _named(node)
         match = _ADDRESS.fullmatch(node.strip())
@@ -179,6 +185,11 @@ class Node:
             )
         if not match["port"].isdecimal():
             raise InvalidRequest(f"port {match['port']!r} of {node!r} is no number", advice="Ports are 1 to 65535.")
+        if _IP.fullmatch(match["title"]) and re.fullmatch(r"(?!localhost)[^.\[]+", match["host"]):
+            raise InvalidRequest(
+                f"{node!r} has an IP address where the AE title is due",
+                advice=f'Write "{match["host"]}@{match["title"]}:{match["port"]}".',
+            )
         return cls(match["title"], match["host"], int(match["port"]))
 
 

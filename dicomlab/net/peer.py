@@ -137,7 +137,8 @@ class Peer:
 
         Examples
         --------
-        >>> connect("ARCHIVE@localhost:11112").at("RESEARCH@localhost:104")
+        >>> import dicomlab as dl
+        >>> dl.connect("ARCHIVE@localhost:11112").at("RESEARCH@localhost:104")
         Peer RESEARCH@localhost:104 as DICOMLAB (read-only)
         """
         from .connecting import connect  # which makes peers
@@ -198,6 +199,7 @@ class Peer:
         """
         from .audit import TransactionLog
 
+        self._check_open()
         return TransactionLog(
             self.hooks, where, user=user, reason=reason, names=names, strict=strict, limit=limit
         )
@@ -228,6 +230,7 @@ class Peer:
         """
         from .dump import MessageDump
 
+        self._check_open()
         return MessageDump(self.hooks, where, names=names, strict=strict, limit=limit)
 
     # -- services --------------------------------------------------------------------------------------------------
@@ -330,7 +333,9 @@ class Peer:
         Returns
         -------
         pandas.DataFrame
-            One row a match, one column an attribute; provenance in ``attrs``. In the background a Job, of which
+            One row a match, one column an attribute; provenance in ``attrs``. Times of day are timedelta64, so that
+            ``StudyDate + StudyTime`` is a moment; pandas shows them as "0 days 08:30:00", and
+            ``(pd.Timestamp(0) + table.StudyTime).dt.time`` as 08:30:00. In the background a Job, of which
             ``job.result()`` gives this table.
 
         Raises
@@ -431,7 +436,8 @@ class Peer:
 
         Examples
         --------
-        >>> identifier, = connect("RIS@localhost:104").identifier(None, model="worklist", Modality="CT")
+        >>> import dicomlab as dl
+        >>> identifier, = dl.connect("RIS@localhost:104").identifier(None, model="worklist", Modality="CT")
         >>> identifier.ScheduledProcedureStepSequence[0].Modality
         'CT'
         """

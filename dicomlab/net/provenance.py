@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import phi
 from ..elements import Elements
+from ..encoding import vr_of
 from ..errors import BadData
 from ..identifier import describe_keys
 from ..keys import Key, Wanted
@@ -134,6 +135,9 @@ def as_table(
         for name in sorted({*ignored, *course.ignored}):
             left_out = len(wrong.get(name, ())) + course.ignored.get(name, 0)
             remark(f"{node.identity} ignored the key {name}: {_left_out(left_out)}", stacklevel=4)
+        if not len(frame) and not course.ended:
+            for hint in name_hints(plan.asked()):
+                remark(f"{node.identity}: {hint}", stacklevel=4)
         for name in unknown:
             remark(
                 f"{node.identity} gave no {name} back, so that it may have ignored this key: rows that do not fit "
@@ -141,6 +145,23 @@ def as_table(
                 stacklevel=4,
             )
     return frame
+
+
+def name_hints(asked: Iterable[Wanted]) -> list[str]:
+    """For each name of several words that nobody has: how DICOM writes it (PS3.5 6.2.1)."""
+    hints = []
+    for one in asked:
+        for value in one.values:
+            if vr_of(one.key.tag) != "PN" or not isinstance(value, str) or "^" in value:
+                continue
+            family, comma, given = value.partition(",")
+            if not comma:
+                given, _, family = value.strip().rpartition(" ")
+            if family.strip() and given.strip():
+                name = f"{family.strip()}^{given.strip()}"
+                example = "DOE^JANE" if phi.masking() else f'{name}" or "{name.upper()}'
+                hints.append(f'no {one.key.name} matches; names are written Family^Given, as in "{example}"')
+    return list(dict.fromkeys(hints))
 
 
 _INSTEAD: dict[tuple[QueryLevel | None, str], str] = {

@@ -66,6 +66,17 @@ def test_an_address_that_is_not_whole_is_completed_in_the_advice(address, advice
     Node.of(advice)
 
 
+@pytest.mark.parametrize(
+    ("address", "advice"),
+    [("dicom://A@host:104", '"A@host:104"'), ("10.0.0.5@ARCHIVE:104", '"ARCHIVE@10.0.0.5:104"')],
+)
+def test_an_address_written_another_way_is_turned_round_in_the_advice(address, advice):  # R1.2, R0.4
+    with pytest.raises(InvalidRequest) as caught:
+        Node.of(address)
+    assert advice in caught.value.advice
+    assert Node.of("10.0.0.5@10.0.0.5:104").ae_title == "10.0.0.5"  # it is no forbidden title
+
+
 def test_a_node_may_be_named_like_a_host():  # R1.3
     book = nodes()
     book.add("pacs.example.org", Node("ARCHIVE", "10.0.0.5", 104))

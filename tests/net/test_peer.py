@@ -20,13 +20,18 @@ CALLS: dict[str, Callable[[dl.Peer], Any]] = {
     "find": lambda peer: peer.find("STUDY", PatientID="*"),
     "each": lambda peer: list(peer.each("STUDY", PatientID="*")),
     "retrieve": lambda peer: peer.retrieve("1.2.3", progress=False),
+    "worklist": lambda peer: peer.worklist(PatientID="*"),
+    "store": lambda peer: peer.store("somewhere"),
+    "commit": lambda peer: peer.commit("somewhere"),
+    "log_to": lambda peer: peer.log_to(print),
+    "dump_to": lambda peer: peer.dump_to(print),
     "with": lambda peer: peer.__enter__(),
 }
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
 def test_a_closed_peer_says_so_and_what_to_do(call: Callable[[dl.Peer], Any]) -> None:  # R0.4, R0.7
-    peer = dl.connect("ARCHIVE@127.0.0.1:4242")
+    peer = dl.connect("ARCHIVE@127.0.0.1:4242", allow=("store", "commit"))
     peer.close()
     peer.close()
     with pytest.raises(errors.InvalidRequest, match=r'was closed.*connect\("ARCHIVE@127\.0\.0\.1:4242"\)'):

@@ -127,3 +127,20 @@ def test_combined_matching_of_date_and_time_is_never_proposed() -> None:  # R3.5
         assert series.attrs["relational"]
         sent = [item.identifier for item in pacs._owner.server.transcript if item.service == "C-FIND"]
     assert [one.StudyTime for one in sent] == ["1800-235959.999999", "000000-0600"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("Jane Doe", '"Doe^Jane" or "DOE^JANE"'), ("Doe, Jane", '"Doe^Jane"'), ("Jane Maria Doe*", '"Doe*^Jane Maria"')],
+)
+def test_a_name_as_people_write_it_is_told_how_dicom_writes_it(name: str, written: str) -> None:  # PS3.5 6.2.1
+    with dl.demo_pacs(Holdings.t31(), timeout=10) as pacs:
+        with pytest.warns(errors.ResultWarning, match="names are written Family\\^Given") as caught:
+            assert not len(pacs.find("STUDY", PatientName=name))
+        assert written in str(caught[0].message)
+        with dl.options.set(phi=False), pytest.warns(errors.ResultWarning) as caught:
+            pacs.find("STUDY", PatientName=name)
+        assert 'as in "DOE^JANE"' in str(caught[0].message) and "Maria" not in str(caught[0].message)
+        for quiet in ("Nobody", "Doe^Nobody", "Doe*"):  # a warning would be an error here
+            pacs.find("STUDY", PatientName=quiet)
+        assert not len(pacs.find("STUDY", StudyDescription="not there"))  # only names are written so
