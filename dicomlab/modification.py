@@ -7,13 +7,12 @@ import datetime as dt
 import os
 from typing import TYPE_CHECKING, Any
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID
+from pydicom.dataset import Dataset
 
 from . import phi
 from .dicomdir import is_directory_file
 from .errors import BadFile, InvalidRequest
-from .fileset import file_name, to_folder
+from .fileset import file_name, made, meta_of, to_folder
 from .instances import instances as table_of
 from .outgoing import outgoing
 from .transcoding import read_file
@@ -92,13 +91,10 @@ def modify(instances: Any, to: str | os.PathLike[str], *, reason: str = "CORRECT
         if one.trouble:
             raise BadFile(one.path, one.trouble)
         dataset = copy.deepcopy(one.dataset) if one.dataset is not None else read_file(one.path)
-        file_name(one.sop_instance)
+        name = file_name(one.sop_instance)
         _change(dataset, elements, now, reason)
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
-        meta.TransferSyntaxUID = UID(one.transfer_syntax)
-        dataset.file_meta = meta
-        paths += to_folder([dataset], folder, one.transfer_syntax, was=one.transfer_syntax)
+        dataset.file_meta = meta_of(dataset, one.transfer_syntax)
+        paths += to_folder([made(dataset, name, one.transfer_syntax, one.transfer_syntax)], folder)
     return table_of(paths)
 
 

@@ -17,6 +17,7 @@ from .cachefolder import CacheFolder
 from .errors import CacheError, InvalidRequest
 from .index import Index, Row
 from .level import QueryLevel
+from .placing import Piece, place
 from .progress import reporter
 from .remarks import remark
 
@@ -271,7 +272,7 @@ class Upkeep:
         ordered = [by_path[path] for path in found.paths]
         names = _names(ordered, layout)
         if not dry_run:
-            self._write_out(ordered, [target / name for name in names], link, progress)
+            self._write_out(ordered, target, names, link, progress)
         frame = found.frame()
         import pandas as pd
 
@@ -381,33 +382,25 @@ class Upkeep:
         frame.attrs = {"cache": str(self.root)}
         return phi.frame(frame)
 
-    def _write_out(self, rows: Sequence[Row], targets: Sequence[Path], link: bool, progress: Any) -> None:
+    def _write_out(self, rows: Sequence[Row], folder: Path, names: Sequence[str], link: bool, progress: Any) -> None:
         bar = reporter(progress, "export", len(rows))
-        top, need = targets[0], sum(row.size for row in rows)
-        there = next(place for place in top.parents if place.exists())
+        need = sum(row.size for row in rows)
+        there = next(one for one in (folder, *folder.parents) if one.exists())
         free = shutil.disk_usage(there).free
         if not link and need > free:
             raise CacheError(
                 f"{need:,} bytes are to be copied, and {there} has {free:,} free", advice="Make room, or use link=True."
             )
-        done = 0
+        pieces = [
+            Piece(name, source=str(self._folder.path(row.name)), link=link)
+            for row, name in zip(rows, names, strict=True)
+        ]
         try:
-            for row, target in zip(rows, targets, strict=True):
-                target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                if link:
-                    os.link(self._folder.path(row.name), target)
-                else:
-                    part = target.with_name(f"{target.name}.part")
-                    shutil.copyfile(self._folder.path(row.name), part)
-                    os.chmod(part, 0o600)
-                    os.replace(part, target)
-                done += 1
-                bar.advance(1, row.size)
+            place(pieces, str(folder), lambda size: bar.advance(1, size), 0o600)
         except OSError as error:
             advice = "Leave out link=True: hard links stay on one disk." if link else "Name another folder."
             raise CacheError(
-                f"{done:,} of {len(rows):,} instances were written, then the disk refused ({error.strerror})",
-                advice=advice,
+                f"no instance was written, for the disk refused ({error.strerror})", advice=advice
             ) from error
         finally:
             bar.close()

@@ -1,4 +1,4 @@
-"""Write: volumes, masks and documents to instances, each by the writer of its kind (SPEC 13)."""
+"""Write: volumes, masks and documents to instances, each by the writer of its kind; and instances as they are."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
+from pydicom.uid import UID
 
 from . import phi, writers
 from .errors import DicomlabError, InvalidRequest, ResultWarning, did_you_mean
 from .extensions import changed, copies
-from .fileset import DIRECTORY, to_file_set, to_folder
+from .fileset import file_name, made
 from .instances import instances
+from .mediaset import Entry
+from .originals import Target, are_instances, originals, target_of, write_out
 from .part10 import EXPLICIT
 from .progress import reporter
+from .scanning import scan
 from .transcoding import LOSSLESS
 from .writers.modules import checked
 from .writers.source import Source, source_of
-from .writers.writer import Made, Order
+from .writers.writer import Order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,12 +50,12 @@ def write(
     like: Any = None,
     units: str | None = None,
     kind: str | None = None,
-    transfer_syntax: str = EXPLICIT,
+    transfer_syntax: str | None = None,
     extensions: Iterable[Any] = (),
     progress: Any = None,
     **attributes: Any,
 ) -> pd.DataFrame:
-    """Write a volume as a new series, derived from other instances.
+    """Write a volume as a new series, derived from other instances; or instances as they are.
 
     Patient, study and references come from `like` alone, never from the array's ``attrs``. The place of each voxel
     comes from the coordinates. SOP Instance and Series Instance UIDs are new.
@@ -60,9 +64,11 @@ def write(
     ----------
     volume
         An array with its coordinates, as `load` gives it. Boolean masks become a segmentation, other values an image
-        of the kind of their source (CT, MR, PET), or a secondary capture.
+        of the kind of their source (CT, MR, PET), or a secondary capture. Instances (a table, rows of one, paths, data
+        sets) are written back unaltered, bit for bit; then there is no `like`.
     to
-        A folder; a file named DICOMDIR, whose file-set it is added to; or a peer, to which it is sent at once.
+        A folder; a file named DICOMDIR, whose file-set it is added to; a zip archive that is not there yet, in which
+        there is a DICOMDIR too; or a peer, to which it is sent at once. What is there stays as it is.
     like
         The instances it was made from: an instances table, rows of one, paths, or a loaded volume. Of several series
         that one is the source whose images the array names or lies on.
@@ -109,10 +115,19 @@ def write(
     ...     load(made).identical(smooth), bool((load(made).values == smooth.values).all()), made.attrs["max_error"]
     (False, True, 0.0)
     """
-    place = _place(to)
-    if transfer_syntax not in LOSSLESS:
+    target = _target(to)
+    if like is not None and not isinstance(volume, str | os.PathLike) and are_instances(volume):
         raise InvalidRequest(
-            f"write cannot make the transfer syntax {transfer_syntax!r}", advice=f"Choose of {', '.join(LOSSLESS)}."
+            "these are instances, which are written back as they are",
+            advice="Leave out like=; to write something that is derived from them, load them first.",
+        )
+    if like is None and are_instances(volume):
+        _unaltered(units, kind, transfer_syntax, extensions, attributes)
+        return to.store(volume) if target is None else _put(originals(volume), target, progress)
+    syntax = EXPLICIT if transfer_syntax is None else transfer_syntax
+    if syntax not in LOSSLESS:
+        raise InvalidRequest(
+            f"write cannot make the transfer syntax {syntax!r}", advice=f"Choose of {', '.join(LOSSLESS)}."
         )
     functions = copies(extensions)
     choices = {name: value for name, value in attributes.items() if not name[:1].isupper()}
@@ -128,12 +143,15 @@ def write(
                 advice=f"It takes {', '.join(known)}, and attributes by keyword.",
             )
     own = units if units is not None else own_units(what, source)
-    made = writer.make(Order(what, source, own, given, choices))
-    failures = changed(made.datasets, functions)
-    for text in (*made.remarks, *failures):
+    done = writer.make(Order(what, source, own, given, choices))
+    failures = changed(done.datasets, functions)
+    for text in (*done.remarks, *failures):
         warnings.warn(text, ResultWarning, stacklevel=2)
-    table = _written(made, place, to, transfer_syntax, progress)
-    table.attrs |= {"step": made.step, "max_error": made.error}
+    entries = [Entry(one, made(one, file_name(str(one.SOPInstanceUID)), syntax)) for one in done.datasets]
+    for one in done.datasets:
+        one.file_meta.TransferSyntaxUID = UID(syntax)
+    table = _sent(entries, to) if target is None else _put(entries, target, progress)
+    table.attrs |= {"step": done.step, "max_error": done.error}
     return table
 
 
@@ -147,40 +165,45 @@ def _computed(volume: Any) -> Any:
     return volume
 
 
-def _place(to: Any) -> str | None:
-    """The path of a folder or DICOMDIR, None for a peer."""
+def _target(to: Any) -> Target | None:
+    """Where files go; None for a peer."""
     if isinstance(to, str | os.PathLike):
-        path = os.path.expanduser(os.fspath(phi.real(to)))
-        if not path:
-            raise InvalidRequest("the name of the folder is empty")
-        if os.path.isfile(path) and os.path.basename(path) != DIRECTORY:
-            raise InvalidRequest(f"{phi.path(path)!r} is a file", advice="Name a folder; its files are named by UID.")
-        return path
+        return target_of(to)
     if isinstance(to, Store):
         return None
-    raise InvalidRequest(f"write cannot write to {type(to).__name__}", advice="Name a folder, a DICOMDIR or a peer.")
+    raise InvalidRequest(
+        f"write cannot write to {type(to).__name__}", advice="Name a folder, a DICOMDIR, a zip archive or a peer."
+    )
 
 
-def _written(made: Made, place: str | None, to: Any, syntax: str, progress: Any) -> pd.DataFrame:
-    if place is None:
-        return _sent(made, to, syntax)
-    if os.path.basename(place) == DIRECTORY:
-        return instances(to_file_set(made.datasets, os.path.dirname(place) or "."))
-    bar = reporter(progress, "write", len(made.datasets))
+def _unaltered(*changes: Any) -> None:
+    if any(changes):
+        raise InvalidRequest(
+            "instances are written back as they are, without changes",
+            advice="dl.modify changes attributes; to write something that is derived from instances, load them and "
+            "give like=.",
+        )
+
+
+def _put(entries: list[Entry], target: Target, progress: Any) -> pd.DataFrame:
+    bar = reporter(progress, "write", len(entries))
     try:
-        return instances(to_folder(made.datasets, place, syntax, lambda size: bar.advance(1, size)))
+        paths, remarks = write_out(entries, target, lambda size: bar.advance(1, size))
     finally:
         bar.close()
+    for text in remarks:
+        warnings.warn(text, ResultWarning, stacklevel=3)
+    return scan(*paths) if target.form == "zip" else instances(paths)
 
 
-def _sent(made: Made, peer: Store, syntax: str) -> pd.DataFrame:
+def _sent(entries: list[Entry], peer: Store) -> pd.DataFrame:
     """Store to a peer; what it does not take stays as files."""
     import pandas as pd
 
     folder = tempfile.mkdtemp(prefix="dicomlab-written-")
     keep = False
     try:
-        table = instances(to_folder(made.datasets, folder, syntax))
+        table = _put(entries, Target(folder, "folder"), False)
         try:
             sent = peer.store(table, errors="report")
         except DicomlabError as error:

@@ -107,4 +107,4 @@ def dumped(path: str | Path) -> str:
     program = require_peer("dcmdump")
     said = subprocess.run([program, "+L", "-q", str(path)], capture_output=True, timeout=60)
     assert said.returncode == 0 and not said.stderr, said.stderr
-    return said.stdout.decode()
+    return said.stdout.decode(errors="replace")

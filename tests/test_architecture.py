@@ -25,7 +25,7 @@ FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readta
 FILES |= {"contours", "outgoing", "upkeep", "regular", "resample", "transcoding"}
 FILES |= {"arranging", "functionalgroups", "lookup", "realworld", "imageheader", "repeats", "sides", "stacks", "volume"}
 FILES |= {"suv", "suvdecay", "suvenhanced", "suvfacts", "unpacking"}
-FILES |= {"fileset", "modification", "writers", "writing"}
+FILES |= {"fileset", "mediaset", "modification", "originals", "placing", "writers", "writing"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},
     "files": {"words", "files"},

@@ -445,16 +445,16 @@ def test_files_are_whole_or_absent_and_never_overwritten(tmp_path, monkeypatch):
         Path(path).read_bytes() == data for path, data in before.items()
     )
     assert len(os.listdir(tmp_path / "out")) == 8
-    from dicomlab import fileset
+    from dicomlab import placing
 
     count = iter(range(10))
 
-    def full(path, data):
+    def full(path, data, mode):
         if next(count) == 2:
             raise OSError(28, "No space left on device", path)
         Path(path).write_bytes(data)
 
-    monkeypatch.setattr(fileset, "_write", full)
+    monkeypatch.setattr(placing, "_write", full)
     with pytest.raises(InvalidRequest, match="No space left"):
         dl.write(volume, tmp_path / "out", like=source)
     assert len(os.listdir(tmp_path / "out")) == 8

@@ -9,11 +9,11 @@ from typing import Any
 from pydicom import config
 from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 
 from ..errors import InvalidRequest, did_you_mean
-from ..filemeta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from ..fileset import meta_of
 from .source import PATIENT, STUDY, Source, text
 
 MAKER = "dicomlab"
@@ -169,13 +169,7 @@ def finish(dataset: Dataset, attributes: Mapping[str, Any]) -> None:
         dataset.add(element(keyword, value))
     if any(not one.isascii() for one in _texts(dataset)):
         dataset.SpecificCharacterSet = "ISO_IR 192"
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    dataset.file_meta = meta
+    dataset.file_meta = meta_of(dataset)
 
 
 def _texts(dataset: Dataset) -> Iterator[str]:
