@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .. import phi
 from ..errors import DicomlabError, IncompleteStore, Interrupted, InvalidRequest
-from ..outgoing import Outgoing, outgoing
+from ..outgoing import outgoing
 from ..progress import reporter
+from ..sendable import Outgoing
 from ..transcoding import LOSSLESS
 from .deadline import Cancelled, Deadline
 from .node import Node, ae_title
-from .storage import NOT_SENT, Manner, Sending, Sent
+from .sender import Manner, Sent
+from .storage import NOT_SENT, Sending
 from .tally import say
 
 if TYPE_CHECKING:

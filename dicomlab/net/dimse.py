@@ -6,11 +6,13 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 
 from ..errors import BadData
 from ..status import Status
 
 _ELEMENT = struct.Struct("<HHL")
+_LENGTH = struct.Struct("<HHLL")  # the element that gives the length of the group
 _US = struct.Struct("<H")
 NO_DATA_SET = 0x0101
 
@@ -33,6 +35,7 @@ class CommandField(IntEnum):
 
 
 RESPONSE = 0x8000
+_WORDED = {0x0901, 0x0902, 0x0903, 0x1005}  # what says more of a status than its code
 # That name the class and instance that is asked, not one that is affected.
 _OF_AN_INSTANCE = {
     CommandField.N_GET_RQ,
@@ -117,6 +120,8 @@ class Command:
         code = self.number(0x0900)
         if code is None:
             return None
+        if not _WORDED & self.raw.keys():
+            return _bare_status(code, service)
         tags = self.raw.get(0x0901, b"") or self.raw.get(0x1005, b"")
         offending = tuple(
             f"({group:04X},{element:04X})" for group, element in struct.iter_unpack("<HH", tags[: len(tags) // 4 * 4])
@@ -132,6 +137,12 @@ class Command:
         names = {0x1020: "remaining", 0x1021: "completed", 0x1022: "failed", 0x1023: "warning"}
         found = {name: self.number(element) for element, name in names.items()}
         return {name: value for name, value in found.items() if value is not None}
+
+
+@lru_cache(maxsize=256)
+def _bare_status(code: int, service: str) -> Status:
+    """A status without words of the peer's: most are the same."""
+    return Status(code, service=service)
 
 
 def decode(data: bytes) -> Command:
@@ -160,11 +171,14 @@ def decode(data: bytes) -> Command:
 
 def encode(elements: dict[int, bytes]) -> bytes:
     """Those elements of group 0000 in order, with the group length before them; odd values are padded."""
-    body = b""
-    for element, value in sorted(elements.items()):
-        padded = value + b"\0" * (len(value) & 1)
-        body += _ELEMENT.pack(0, element, len(padded)) + padded
-    return _ELEMENT.pack(0, 0, 4) + struct.pack("<L", len(body)) + body
+    parts: list[bytes] = []
+    for element in sorted(elements):
+        value = elements[element]
+        if len(value) & 1:
+            value += b"\0"
+        parts += _ELEMENT.pack(0, element, len(value)), value
+    body = b"".join(parts)
+    return _LENGTH.pack(0, 0, 4, len(body)) + body
 
 
 def number(value: int) -> bytes:

@@ -472,14 +472,14 @@ def test_many_small_instances_may_take_longer_than_the_time_without_progress(ser
 
 
 def test_what_our_side_takes_to_change_an_instance_is_no_silence_of_the_peer(series, monkeypatch):  # R1.5
-    from dicomlab.net import storage
+    from dicomlab.net import sender
 
     def slow(*arguments: object) -> bytes:
         threading.Event().wait(1.2)
         return transcode(*arguments)
 
-    transcode = storage.transcode
-    monkeypatch.setattr(storage, "transcode", slow)
+    transcode = sender.transcode
+    monkeypatch.setattr(sender, "transcode", slow)
     with store_that(serve_all) as address, dl.connect(address, allow="store", timeout=1.0) as peer:
         assert peer.store([pydicom.dcmread(path) for path in series[:2]]).stored.all()
 
@@ -559,8 +559,52 @@ def test_a_store_may_run_in_the_background(pacs, series):  # R5.23, R6.11
     assert job.result().stored.all()
 
 
+def test_the_next_instance_is_read_while_the_answer_is_awaited(series, monkeypatch):  # P3
+    from dicomlab.sendable import Reader
+
+    read = [threading.Event() for _ in series]
+    whole = Reader.data_set
+
+    def noted(reader: Reader, row: object) -> memoryview:
+        data = whole(reader, row)
+        next(event for event in read if not event.is_set()).set()
+        return data
+
+    def does(sender: Sender) -> None:
+        for number in range(len(series)):
+            asked = sender.request()
+            assert asked is not None and read[min(number + 1, len(series) - 1)].wait(10)
+            uids.append(asked[1].sop_instance)
+            sender.answer(*asked)
+        sender.request()
+
+    uids: list[str] = []
+    monkeypatch.setattr(Reader, "data_set", noted)
+    with store_that(does) as address, connect(address) as peer:
+        assert peer.store(series).stored.all()
+    assert uids == [str(pydicom.dcmread(path).SOPInstanceUID) for path in series]
+
+
+def test_what_was_read_ahead_is_sent_over_the_next_association(series):  # R6.6
+    came = []
+
+    def does(sender: Sender) -> None:
+        while (asked := sender.request()) is not None:
+            came.append(asked[1].sop_instance)
+            if len(came) == 3:
+                sender.abort()
+                return
+            sender.answer(*asked)
+
+    with store_that(does) as address, connect(address) as peer, pytest.warns(ResultWarning, match="over another"):
+        sent = peer.store(series)
+    assert came == [str(pydicom.dcmread(path).SOPInstanceUID) for path in series]
+    assert sent.stored.tolist() == [True, True, False, True, True] and "not known" in sent.comment[2]
+
+
 def test_memory_of_one_instance_is_used_for_all(series):
-    from dicomlab.outgoing import Reader, outgoing
+    from dicomlab.outgoing import outgoing
+    from dicomlab.sendable import Reader
 
     reader = Reader()
     first = [bytes(reader.data_set(item)) for item in outgoing(series)]
