@@ -17,6 +17,7 @@
     ├── StatusError                      the final status of an operation is a failure
     ├── IncompleteRetrieve               some instances did not arrive
     ├── IncompleteStore                  some instances were not stored; ``rows`` says how each went
+    ├── MediaFailed                      a device took a request for media and did not make them
     ├── BadData                          bytes that do not follow the encoding
     │   └── BadFile                      ... in a file: path, tag and why
     ├── GeometryError                    the instances are not one volume; says what they are
@@ -227,6 +228,14 @@ class IncompleteStore(DicomlabError):
     def __init__(self, message: str, *, rows: pd.DataFrame | None = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.rows = rows
+
+
+class MediaFailed(DicomlabError):
+    """A device took a request for media and made none; ``uid`` is the request's, ``rows`` the instances that failed."""
+
+    def __init__(self, message: str, *, uid: str = "", rows: pd.DataFrame | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.uid, self.rows = uid, rows
 
 
 class BadData(DicomlabError):

@@ -15,6 +15,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     home = tmp_path_factory.mktemp("dicomlab")
     monkeypatch.setenv("DICOMLAB_CACHE", str(home / "cache"))
     monkeypatch.setenv("DICOMLAB_INDEX", str(home / "index"))
+    monkeypatch.setenv("DICOMLAB_STATE", str(home / "state"))
     monkeypatch.setenv("DICOMLAB_CONFIG", str(home / "nodes.toml"))
     return home
 

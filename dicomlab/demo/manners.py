@@ -96,6 +96,15 @@ class Manners:
     commitment_reasons: dict[str, int] = field(default_factory=dict)  # SOP Instance UID: why it is not kept
     commitment_uid: str | None = None  # Transaction UID of the event; None: the one of the request
     commitment_silent: frozenset[str] = frozenset()  # SOP Instance UIDs that the event does not name
+    # media creation
+    media: bool = True  # it is offered
+    media_create: int = 0x0000  # the answer to an N-CREATE that could be taken
+    media_action: int = 0x0000  # the answer to an N-ACTION that initiates
+    media_get: int = 0x0000  # the answer to an N-GET
+    media_cancel: int | None = None  # the answer to an N-ACTION that cancels; None: as its state is
+    media_states: tuple[str, ...] = ("PENDING", "CREATING", "DONE")  # one after the other, at each N-GET
+    media_info: str = "NORMAL"  # Execution Status Info at the end
+    media_failures: dict[str, int] = field(default_factory=dict)  # SOP Instance UID: why it is not on the media
     # time
     pace: float = 0.0  # seconds after each pending response
     pause: float = 0.0  # seconds each sub-operation of a C-GET or C-MOVE takes, before its C-STORE goes out
@@ -105,6 +114,7 @@ class Manners:
         """DCMTK's dcmqrscp: no counts, few keys, case matters in names, keys above the level are ignored."""
         return cls(
             name="dcmqrscp",
+            media=False,
             preferred_syntax=EXPLICIT,
             hierarchy="present",
             any_case=True,
@@ -124,6 +134,7 @@ class Manners:
         """DCMTK's wlmscpfs, a worklist alone: case matters in names, no character set is named."""
         return cls(
             name="wlmscpfs",
+            media=False,
             reject_unfit=True,
             preferred_syntax=EXPLICIT,
             matching=Rules(trim=False, lists=False, universal=False, numbers=False),
@@ -135,6 +146,7 @@ class Manners:
         """Orthanc: counts, the hierarchy hardly matters, 0xC000 for all that does not work."""
         return cls(
             name="orthanc",
+            media=False,
             patient_study_only=False,
             preferred_syntax=EXPLICIT,
             hierarchy="lenient",

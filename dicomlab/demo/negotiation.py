@@ -19,6 +19,7 @@ MODELS = frozenset(f"{QUERY}{model}.{service}" for model in (1, 2, 3) for servic
 VERIFICATION = "1.2.840.10008.1.1"
 WORKLIST = "1.2.840.10008.5.1.4.31"
 COMMITMENT = "1.2.840.10008.1.20.1"
+MEDIA = "1.2.840.10008.5.1.1.33"
 STORAGE = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.7", "1.2.840.10008.5.1.4.43.1")
 
 
@@ -71,7 +72,8 @@ def prepare(
         name = str(context.abstract_syntax)
         model = name in MODELS and (manners.patient_study_only or f"{QUERY}3." not in name)
         commits = name == COMMITMENT and manners.commitment != "absent"
-        if name == VERIFICATION or model or commits or (name == WORKLIST and worklist):
+        media = name == MEDIA and manners.media
+        if name == VERIFICATION or model or commits or media or (name == WORKLIST and worklist):
             supported[name] = build_context(name, [EXPLICIT, IMPLICIT])
         elif is_storage(name, held):
             syntaxes = manners.store_syntaxes or tuple(map(str, context.transfer_syntax))

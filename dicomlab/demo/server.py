@@ -31,6 +31,7 @@ from pynetdicom.transport import ThreadedAssociationServer
 from . import find, get, move, negotiation, normalized, storage, verification, wire
 from .holdings import Holdings, Instance
 from .manners import IMPLICIT, Manners
+from .media import Job
 
 SERVICES = {
     C_ECHO: ("C-ECHO", verification.serve),
@@ -197,6 +198,8 @@ class DemoServer:
         self.transcript: list[Request] = []
         #: Statuses of the events of storage commitment that were sent on an association of their own.
         self.events: list[int | None] = []
+        #: Requests for media by their SOP Instance UID.
+        self.media: dict[str, Job] = {}
         self.ae = AE(ae_title)
         self.ae.maximum_associations = max_associations
         self.ae.require_called_aet = True

@@ -13,7 +13,6 @@ from pydicom.uid import generate_uid
 
 from ..elements import Elements, parse
 from ..errors import BadData, CacheError, DicomlabError, DimseTimeout, Interrupted, InvalidRequest, StatusError
-from ..outgoing import outgoing
 from ..remarks import remark
 from .association import Association, associate
 from .contexts import EXPLICIT, IMPLICIT, Context
@@ -24,6 +23,7 @@ from .jobs import turn
 from .listener import Listener
 from .node import Node
 from .normalized import Normalized
+from .referenced import referenced
 from .transactions import Transaction, Transactions, answer
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def commit(
 ) -> pd.DataFrame:
     """Ask for the commitment of instances and wait for the answer; see `Peer.commit`."""
     known = transactions or Transactions()
-    rows, names = _instances(what)
+    rows, names = referenced(what)
     asked = {uid: sop_class for uid, sop_class in names if uid}
     if not asked:
         raise InvalidRequest("nothing is selected: none of these is stored", advice="Store them first.")
@@ -184,26 +184,6 @@ def _listening(stack: contextlib.ExitStack, node: Node, ledger: Ledger, deadline
         return None
     stack.enter_context(turn(node.listen_host, node.listen, deadline, node.identity))
     return stack.enter_context(Listener(node, ledger, deadline))
-
-
-def _instances(what: Any) -> tuple[Any, list[tuple[str, str]]]:
-    """The table that was given, if it was one; and UID and class of each instance, "" for one that is not stored."""
-    import pandas as pd
-
-    columns = ("SOPInstanceUID", "SOPClassUID")
-    if isinstance(what, pd.DataFrame) and all(name in what for name in columns):
-        if not len(what):
-            raise InvalidRequest("nothing is selected", advice="Choose at least one row.")
-        kept = what["stored"].tolist() if "stored" in what else [True] * len(what)
-        pairs = zip(*(what[name].tolist() for name in columns), strict=True)
-        return what, [
-            (uid, sop_class) if stored is True and isinstance(uid, str) and isinstance(sop_class, str) else ("", "")
-            for (uid, sop_class), stored in zip(pairs, kept, strict=True)
-        ]
-    items = outgoing(what)
-    return (what if isinstance(what, pd.DataFrame) else None), [
-        ("", "") if item.trouble else (item.sop_instance, item.sop_class) for item in items
-    ]
 
 
 def _request(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from .audit import TransactionLog
     from .dump import MessageDump
+    from .mediacreation import MediaCreation, MediaCreations
 
 
 class Owner(Protocol):
@@ -680,6 +681,102 @@ class Peer:
 
         with self._call(timeout) as call:
             return commitment.collect(self.node, call.clock, wait=_seconds(wait))
+
+    # -- media -----------------------------------------------------------------------------------------------------
+
+    def create_media(
+        self,
+        what: Any,
+        *,
+        copies: int = 1,
+        priority: str = "medium",
+        profile: str = "STD-GEN-CD",
+        store: bool = False,
+        initiate: bool = True,
+        wait: float = 300.0,
+        timeout: float | None = None,
+        **attributes: Any,
+    ) -> MediaCreation:
+        """Have a device write instances on CDs, DVDs or the like: Media Creation Management (PS3.4 annex S).
+
+        The request is made, initiated, and asked for until it is final. It is kept on disk: `media` finds it in a later
+        session too. The instances must be at the device; local media are made by `dicomlab.write` without any device.
+
+        Parameters
+        ----------
+        what
+            A table with SOPClassUID and SOPInstanceUID, such as `store` gives; rows of studies or series; or what
+            `store` takes. A column RequestedMediaApplicationProfile goes before `profile`.
+        copies
+            How many of each.
+        priority
+            "low", "medium" or "high".
+        profile
+            Media application profile of the instances (PS3.11).
+        store
+            Store first what the device does not have.
+        initiate
+            False only makes the request: `MediaCreation.initiate` has the device begin.
+        wait
+            Seconds to wait for the end; 0 comes back once the device has taken the request.
+        **attributes
+            What the media are to be: StorageMediaFileSetID, LabelText, AllowMediaSplitting, ...; yes and no are True
+            and False.
+
+        Returns
+        -------
+        MediaCreation
+            With ``status``, ``info``, ``pieces``, ``failures`` and ``file_sets``.
+
+        Raises
+        ------
+        InvalidRequest
+            Nothing is selected, something cannot be, or the node may not ``create_media``; nothing was sent.
+        NoAcceptedContext, StatusError
+            The peer does not take the request.
+        IncompleteStore
+            What the device lacks could not be stored; no media were asked for.
+        MediaFailed
+            The device says FAILURE, with ``rows`` of the instances that failed.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     made = pacs.create_media(pacs.find("SERIES", Modality="PT").head(1), StorageMediaFileSetID="PET_1")
+        >>> made.status, made.pieces, made.file_sets[0][0]
+        ('DONE', 1, 'PET_1')
+        """
+        from . import media
+
+        self.node.require("create_media")
+        if store:
+            self.node.require("store")
+        patience = _seconds(wait)
+        settings: dict[str, Any] = {"copies": copies, "priority": priority, "profile": profile}
+        with self._call(timeout) as call:
+            made = media.create(self, what, call.clock, **settings, send=store, attributes=attributes)
+        if initiate:
+            made.initiate()
+            if patience:
+                made.wait(patience)
+        return made
+
+    @property
+    def media(self) -> MediaCreations:
+        """The requests for media that were made at this peer, in this session and before, by UID.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     uid = pacs.create_media(pacs.find("SERIES", Modality="PT").head(1), wait=0).uid
+        ...     pacs.media[uid].wait(60).status
+        'DONE'
+        """
+        from .mediacreation import MediaCreations
+
+        return MediaCreations(self)
 
     def _query_job(self, what: str, plan: query.Plan, timeout: float | None, asked: dict[str, Any]) -> Job:
         """A question in the background, whose progress is the number of matches."""
