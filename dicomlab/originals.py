@@ -15,6 +15,7 @@ from .fileset import file_name, made, meta_of, to_folder
 from .mediaset import DIRECTORY, Entry, to_file_set, to_zip
 from .outgoing import Outgoing, outgoing
 from .placing import Piece
+from .writers.measurements import are_measurements
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def are_instances(what: Any) -> bool:
         return not _begins(os.path.expanduser(os.fspath(what)), b"%PDF-")
     if isinstance(what, list | tuple):
         return bool(what) and all(isinstance(one, Dataset | str | os.PathLike) for one in what)
-    return isinstance(what, pd.DataFrame | pd.Series | Dataset)
+    return isinstance(what, pd.DataFrame | pd.Series | Dataset) and not are_measurements(what)
 
 
 def _begins(path: str, with_: bytes) -> bool:

@@ -85,9 +85,11 @@ def tracer() -> Dataset:
 
 
 #: What dciodvfy says of objects that are right: it cannot know whether a body part is one of a pair, nor the modules
-#: that secondary captures have had since it was made; a slope of MR images is no part of their IOD, but not forbidden.
+#: that secondary captures have had since it was made; a slope of MR images is no part of their IOD, but not forbidden;
+#: nor can it know our private coding scheme.
 KNOWN = (
     "<Laterality>",
+    "<99DICOMLAB>",
     "Non-identity Modality LUT",
     "not present in standard DICOM IOD",
     "Dicom dataset contains attributes not present",

@@ -150,7 +150,7 @@ class _Tree:
         """
         found: dict[str, None] = {}
         seen: set[str] = set()
-        waiting = list(self.children(path))
+        waiting = self.children(path)[::-1]  # the first is taken first
         while waiting:
             item = waiting.pop()
             if item["path"] in seen:
@@ -161,7 +161,7 @@ class _Tree:
                 target = self.rows.get(item["value"])
                 waiting += [target] if target and target["value_type"] != "CONTAINER" else []
             elif all_below or item["value_type"] not in ("NUM", "CONTAINER"):
-                waiting += self.children(item["path"])
+                waiting += self.children(item["path"])[::-1]
         return list(found)
 
 

@@ -9,15 +9,16 @@ from .capture import Captures
 from .documents import Documents
 from .doses import Doses
 from .images import CT, MR, PET
+from .measurements import Measurements
 from .multiframe import Maps, Masks
 from .source import Source
 from .writer import Writer
 
 #: Asked in this order; the first that writes a thing gets it.
-WRITERS: list[Writer] = [Masks(), Maps(), Doses(), CT, MR, PET, Captures(), Documents()]
+WRITERS: list[Writer] = [Masks(), Maps(), Doses(), CT, MR, PET, Captures(), Documents(), Measurements()]
 _SHORT = {
     "SC": "SECONDARY CAPTURE", "SEG": "SEGMENTATION", "PM": "PARAMETRIC MAP", "PT": "PET", "PDF": "DOCUMENT",
-    "RTDOSE": "DOSE", "RT DOSE": "DOSE",
+    "RTDOSE": "DOSE", "RT DOSE": "DOSE", "SR": "MEASUREMENTS",
 }  # fmt: skip
 
 
@@ -60,5 +61,6 @@ def choose(what: Any, source: Source, kind: str | None) -> Writer:
         if writer.writes(what, source):
             return writer
     raise InvalidRequest(
-        f"nothing writes {type(what).__name__}", advice="Give an array as load makes it, masks, or a document."
+        f"nothing writes {type(what).__name__}",
+        advice="Give an array as load makes it, masks, a table of measurements, or a document.",
     )

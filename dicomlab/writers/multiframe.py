@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from pydicom.dataset import Dataset
 
-from ..errors import InvalidRequest, MissingCodec
+from ..errors import InvalidRequest
 from ..pixels import Array
 from .images import frame_of, must_be_array, staying, window_of
 from .laid import Planes, planes_of
-from .modules import MAKER, began, finish, new_uid, version
+from .modules import MAKER, finish, new_uid, version
 from .source import Source, text
+from .withhighdicom import adopted, blamed, code_of, highdicom, prepared
 from .writer import Made, Order
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
-_NEEDED = (
-    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber",
-    "StudyID", "ReferringPhysicianName", "PositionReferenceIndicator",
-)  # fmt: skip
 _LARGE = 256 << 20  # bytes of frames above which empty ones are left out
 _LEVELS = 255  # of a fraction
-
-
-def highdicom() -> Any:
-    """The package that writes these.
-
-    Raises
-    ------
-    MissingCodec
-        It is not installed.
-    """
-    try:
-        import highdicom as found
-    except ImportError:
-        raise MissingCodec(
-            "writing segmentations and parametric maps needs highdicom", advice='Run: pip install "dicomlab[derived]"'
-        ) from None
-    return found
 
 
 class Masks:
@@ -154,7 +132,7 @@ class Maps:
             value_range=ends,
             slope=1.0,
             intercept=0.0,
-            quantity_definition=None if quantity is None else hd.sr.CodedConcept(*_code(quantity, "quantity")),
+            quantity_definition=None if quantity is None else hd.sr.CodedConcept(*code_of(quantity, "quantity")),
         )
         order.what = planes.array.copy(data=np.nan_to_num(values, posinf=ends[1], neginf=ends[0]))
         centre, width = window_of(order)
@@ -177,8 +155,6 @@ def _built(
     hd: Any, build: Callable[[dict[str, Any]], Dataset], order: Order, planes: Planes, sop_class: str, modality: str
 ) -> Dataset:
     """What highdicom makes, with patient and study as they are in the source."""
-    import datetime as dt
-
     source = order.source
     frame = frame_of(planes, source)
     images, common = _sources(hd, planes, source, frame)
@@ -193,26 +169,11 @@ def _built(
         "software_versions": version(),
         "device_serial_number": "0",
     }
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of highdicom and pydicom, on the headers of others
-            dataset = build(common)
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
-        raise InvalidRequest(
-            f"highdicom cannot make a {modality} object of this: {' '.join(str(error).split())}",
-            advice="See that like= holds the images it was made from.",
-        ) from None
-    made = Dataset()
-    made.update(dataset)
-    made.file_meta = dataset.file_meta
-    start = began(source, sop_class, modality, dt.datetime.now())
-    for part in start:
-        if part.keyword != "SOPClassUID":
-            made.add(part)
-    made.SeriesInstanceUID = common["series_instance_uid"]
+    with blamed(modality):
+        dataset = build(common)
+    made = adopted(dataset, order, sop_class, modality)
     made.FrameOfReferenceUID = frame
     made.ContentLabel = str(made.get("ContentLabel") or modality)[:16]
-    made.pop("SpecificCharacterSet", None)
     finish(made, order.attributes)
     return made
 
@@ -221,7 +182,7 @@ def _sources(hd: Any, planes: Planes, source: Source, frame: str) -> tuple[list[
     """The source images as highdicom wants them, and where the planes lie if that is elsewhere."""
     stays = staying(planes, source)
     if stays and stays[0] is not None:
-        return [_prepared(one, frame) for one in stays], {}
+        return [prepared(one, frame) for one in stays], {}
     found: dict[int, Dataset] = {}
     for position in planes.positions:
         found |= {id(one): one for one in source.at(position, planes.orientation)}
@@ -243,24 +204,12 @@ def _sources(hd: Any, planes: Planes, source: Source, frame: str) -> tuple[list[
             spacing_between_slices=planes.step,
         ),
     }
-    return [_prepared(one, frame) for one in images], where
+    return [prepared(one, frame) for one in images], where
 
 
 def _alike(one: Dataset, other: Dataset) -> bool:
     names = ("SOPClassUID", "SeriesInstanceUID", "Rows", "Columns")
     return all(one.get(name) == other.get(name) for name in names)
-
-
-def _prepared(dataset: Dataset, frame: str) -> Dataset:
-    """A copy that has what highdicom asks for, if only without a value."""
-    made = copy.copy(dataset)
-    made._dict = dict(dataset._dict)
-    for keyword in _NEEDED:
-        if keyword not in made:
-            setattr(made, keyword, None)
-    if not made.get("FrameOfReferenceUID"):
-        made.FrameOfReferenceUID = frame
-    return made
 
 
 def _split(array: xr.DataArray, names: Any) -> tuple[list[int], xr.DataArray]:
@@ -347,22 +296,8 @@ def _description(hd: Any, number: int, entry: Mapping[str, Any]) -> Any:
     return hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=entry["label"],
-        segmented_property_category=hd.sr.CodedConcept(*_code(entry.get("category") or tissue, "category")),
-        segmented_property_type=hd.sr.CodedConcept(*_code(entry.get("type") or tissue, "type")),
+        segmented_property_category=hd.sr.CodedConcept(*code_of(entry.get("category") or tissue, "category")),
+        segmented_property_type=hd.sr.CodedConcept(*code_of(entry.get("type") or tissue, "type")),
         algorithm_type=algorithm,
         algorithm_identification=identified,
     )
-
-
-def _code(code: Any, what: str) -> tuple[str, str, str]:
-    """Value, scheme and meaning of a code."""
-    if isinstance(code, Mapping):
-        code = [code.get(name) for name in ("value", "scheme", "meaning")]
-    if not isinstance(code, Iterable) or isinstance(code, str):
-        code = ()
-    parts = [str(part) for part in code if part]
-    if len(parts) != 3:
-        raise InvalidRequest(
-            f"{what} is no code", advice='Give value, scheme and meaning: ("10200004", "SCT", "Liver").'
-        )
-    return parts[0], parts[1], parts[2]

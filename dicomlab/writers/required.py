@@ -54,6 +54,11 @@ _DOSE = (
      "DoseGridScaling"),
     ("OperatorsName",),
 )  # fmt: skip
+_REPORT = (
+    ("SeriesNumber", "InstanceNumber", "CompletionFlag", "VerificationFlag", "ContentDate", "ContentTime", "ValueType",
+     "ConceptNameCodeSequence"),
+    ("PerformedProcedureCodeSequence", "ReferencedPerformedProcedureStepSequence"),
+)  # fmt: skip
 
 _PLANAR = (_PATIENT, _STUDY, _SERIES, _FRAME, _EQUIPMENT, _IMAGE, _PLANE, _PIXEL, _COMMON)
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -64,6 +69,7 @@ REQUIRED = {
     _STORAGE + "128": (*_PLANAR, _PET),
     _STORAGE + "7": (_PATIENT, _STUDY, _SERIES, _IMAGE, _PIXEL, _COMMON, (("ConversionType",), ())),
     _STORAGE + "481.2": (*_PLANAR, _DOSE),
+    _STORAGE + "88.33": (_PATIENT, _STUDY, _SERIES, _EQUIPMENT, _COMMON, _REPORT),
     _STORAGE + "104.1": (_PATIENT, _STUDY, _SERIES, _EQUIPMENT, _COMMON, _DOCUMENT),
 }
 
