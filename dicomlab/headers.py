@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .elements import parse_file
 from .encoding import vr_of
 from .errors import BadFile
-from .headertable import CLASS, INSTANCE, META, SYNTAX, Headers
+from .headertable import CLASS, INSTANCE, META, PIXEL_VR, SYNTAX, Headers
 from .lockstep import Integers, Mask, Places, walk_all
 from .part10 import BIG_ENDIAN, DEFLATED, IMPLICIT
 
@@ -226,6 +226,7 @@ class _Reader:
             return
         made.metas[row], made.made[row] = meta, elements
         made.implicit[row] = elements.implicit
+        made.data_set[row], made.ends[row] = meta.data_set, elements.end
         values = dict(elements.raw)
         for tag, text in ((SYNTAX, meta.transfer_syntax), (CLASS, meta.sop_class), (INSTANCE, meta.sop_instance)):
             values[tag] = ("UI", text.encode("ascii", "replace"))
@@ -235,7 +236,9 @@ class _Reader:
             made.vrs[slot, row] = 0 if elements.implicit else int.from_bytes(vr.encode("latin-1"), "little")
             self._add(slot, value)
         if elements.pixels is not None:
-            made.pixel_at[row], made.pixel_length[row] = elements.pixels[1:]
+            vr, made.pixel_at[row], made.pixel_length[row] = elements.pixels
+            made.pixel_tag[row] = next((tag for tag, known in PIXEL_VR.items() if known == vr), 0x7FE00010)
+            made.pixel_vr[row] = int.from_bytes(vr.encode("latin-1"), "little")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .lockstep import Integers, Mask
 
 SYNTAX, CLASS, INSTANCE = 0x00020010, 0x00020002, 0x00020003
 META: Final = (CLASS, INSTANCE, SYNTAX)
-_PIXEL_VR: Final = {0x7FE00010: "OW", 0x7FE00008: "OF", 0x7FE00009: "OD"}  # where implicit
+PIXEL_VR: Final = {0x7FE00010: "OW", 0x7FE00008: "OF", 0x7FE00009: "OD"}  # where implicit
 _TEXTS: Final = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI"))
 _ROWS: Final = 256  # whose places are listed at a time
 
@@ -100,7 +100,7 @@ class Headers(Sequence[Elements]):
         tag = int(self.pixel_tag[row])
         pixels = None
         if tag >= 0:
-            vr_text = _PIXEL_VR[tag] if implicit else _letters(int(self.pixel_vr[row]))
+            vr_text = PIXEL_VR[tag] if implicit else _letters(int(self.pixel_vr[row]))
             pixels = (vr_text, int(self.pixel_at[row]), int(self.pixel_length[row]))
         made = Elements(raw, implicit, int(self.ends[row]), pixels)
         if self._described:

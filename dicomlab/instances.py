@@ -106,6 +106,8 @@ def _finish(path: Place, elements: Elements) -> None:
         whole.check_file(path, elements, elements.text(0x00020010))
     except BadData as error:
         raise BadFile(path, error.why, tag=error.tag) from None
+    except OSError as error:
+        raise BadFile(path, f"cannot be read: {error.strerror or error}") from None
 
 
 def check_whole(headers: Headers) -> None:

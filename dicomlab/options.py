@@ -36,6 +36,10 @@ class Options:
     a debugger shows. Dates of one session all move alike. An output that is in the notebook already stays there until
     its cell is run again.
 
+    **remember**: True keeps what `scan` and `open_folder` read of a folder in this user's cache folder, so that the
+    next scan of it opens only what changed. It holds the names that the files hold, for 90 days after it was used last.
+    While it is False none is made or used, and that of a folder that is scanned is deleted.
+
     Examples
     --------
     >>> with options.set(find_limit=50):
@@ -52,6 +56,7 @@ class Options:
     find_limit: int = 10_000  # rows after which a query is cut and cancelled
     retrieve_limit: int = 20_000  # instances above which retrieve wants limit=
     ihe_keys: bool = True  # ask at IMAGE level for what IHE wants of PR, SR and KO too
+    remember: bool = True  # keep what a scan read of a folder, for the next scan of it
     progress: bool = True  # show a bar for calls that take longer than half a second
 
     def __setattr__(self, name: str, value: Any) -> None:

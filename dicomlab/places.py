@@ -23,6 +23,8 @@ class Files:
     def __init__(self) -> None:
         self.paths: list[str] = []
         self.named: set[str] = set()  # by the caller or a DICOMDIR, not found in a folder
+        self.listed = False  # whether some are of a folder or DICOMDIR
+        self.unpacked = False  # whether some are there for as long as this process runs only
         self.problems: list[dict[str, str]] = []  # path, why, and the severity: "error" where it is not used
         self._seen: dict[tuple[int, int], str] = {}  # device and inode: the first file with these
 
@@ -58,6 +60,7 @@ class Files:
     def _archive(self, path: str) -> None:
         """Take the members of a zip archive, which is as a folder that was packed."""
         found = unpacked(path)
+        self.unpacked = True
         for name, why, severity in found.problems:
             self.problem(name, why, severity)
         self._folder(found.folder, os.path.realpath(found.folder))
@@ -73,6 +76,7 @@ class Files:
             self.named.add(path)
 
     def _folder(self, top: str, root: str) -> None:
+        self.listed = True
         waiting = [top]
         while waiting:
             folder = waiting.pop()
@@ -115,6 +119,7 @@ class Files:
             self._file(path, status.st_dev, status.st_ino)
 
     def _directory(self, path: str) -> None:
+        self.listed = True
         try:
             names, problems = referenced(path)
         except BadData as error:

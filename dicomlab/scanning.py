@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,14 +14,19 @@ from numpy.typing import NDArray
 
 from . import phi
 from .errors import ResultWarning
+from .headerpack import joined
 from .headers import Headers, read
 from .instances import WANTED, check_whole, contradictions, instances
+from .options import options
 from .ordering import in_order, twice
 from .places import Files, Place, each
 from .progress import Silent, reporter
+from .scanmemory import Memory, look
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Told = Callable[[int], object]  # takes the number of files done
 
 STEP: Final = 256  # files after which a bar is moved
 _TWICE: Final = "has the same SOPInstanceUID as "
@@ -28,8 +34,13 @@ _NOTES: Final = {_TWICE: "twice", "its file meta names another ": "contradicts"}
 _DIRECTORY: Final = b"1.2.840.10008.1.3.10"  # Media Storage Directory Storage
 
 
-def scan(*places: Place | Iterable[Place], progress: Any = None) -> pd.DataFrame:
+def scan(*places: Place | Iterable[Place], progress: Any = None, refresh: bool = False) -> pd.DataFrame:
     """The instances in folders, files, DICOMDIRs and zip archives.
+
+    What was read of a folder or DICOMDIR is kept in this user's cache folder for 90 days: when the same places are
+    scanned again, also in another session, only the files that are new or changed since are opened. It holds the
+    names that the files hold; while ``options.remember`` is False nothing is kept or used, and what was kept of a
+    place that is scanned is deleted; while ``options.phi`` is off nothing new is kept.
 
     Parameters
     ----------
@@ -39,6 +50,8 @@ def scan(*places: Place | Iterable[Place], progress: Any = None) -> pd.DataFrame
     progress
         Default a bar where ``options.progress`` is on; True, False, or a function of the numbers of files done and
         found: an exception raised in it ends the scan.
+    refresh
+        Read all files, whatever is known of them.
 
     Returns
     -------
@@ -67,7 +80,7 @@ def scan(*places: Place | Iterable[Place], progress: Any = None) -> pd.DataFrame
     >>> ct.Modality.tolist()
     ['CT']
     """
-    return gather(places, progress).frame()
+    return gather(places, progress, refresh=refresh).frame()
 
 
 @dataclass(frozen=True)
@@ -125,23 +138,31 @@ def gather(
     places: Iterable[Place | Iterable[Place]],
     progress: Any = False,
     wanted: frozenset[int] = WANTED,
+    *,
+    refresh: bool = False,
 ) -> Found:
     """The headers of the instances in some places; see `scan`."""
+    given = each(places)
     files = Files()
-    for place in each(places):
+    for place in given:
         files.add(place)
     for path in files.paths if phi.masking() else ():
         phi.path(path)  # from now on known to be hidden in messages
     told, close = _teller(progress, len(files.paths))
     try:
-        headers = read(files.paths, wanted, told=told).described()
+        memory = Memory(given, wanted) if files.listed and not files.unpacked else None
+        if memory is not None and options.remember:
+            headers, foreign = _remembered(memory, files.paths, told, refresh)
+        else:
+            if memory is not None:
+                memory.forget()
+            headers, foreign = _read(files.paths, wanted, told)
     finally:
         close()
-    check_whole(headers)
     skipped = 0
     for row, error in sorted(headers.errors.items()):
         path = files.paths[row]
-        if path in files.named or _is_dicom(path):
+        if path in files.named or row not in foreign:
             files.problem(path, error.said)
         else:
             skipped += 1
@@ -159,7 +180,36 @@ def gather(
     return Found(headers, order, skipped, files.problems, len(files.paths))
 
 
-def _teller(progress: Any, total: int) -> tuple[Callable[[int], object] | None, Callable[[], None]]:
+def _read(paths: list[str], wanted: frozenset[int], told: Told | None) -> tuple[Headers, set[int]]:
+    """The headers of files, and the rows of those that do not say that they are DICOM."""
+    headers = read(paths, wanted, told=told).described()
+    check_whole(headers)
+    return headers, {row for row in headers.errors if not _is_dicom(paths[row])}
+
+
+def _remembered(memory: Memory, paths: list[str], told: Told | None, refresh: bool) -> tuple[Headers, set[int]]:
+    """The same, where only what changed since it was read last is read, unless all is to be."""
+    now = time.time()
+    looks = look(paths)
+    if not refresh:
+        memory.recall()
+    same, known, foreign = memory.known(paths, looks)
+    count = len(same)
+    others = np.setdiff1d(np.arange(len(paths)), same)
+    if told is not None and count:
+        told(count)
+    after = told if told is None or not count else (lambda done: told(count + done))
+    headers, strange = _read([paths[row] for row in others.tolist()], memory.wanted, after)
+    if known is not None and count:
+        order = np.argsort(np.concatenate([same, others]))
+        headers = joined([known, headers]).take(order)
+        strange = set(same[list(foreign)].tolist()) | set(others[list(strange)].tolist())
+    if not phi.masking():  # while names are hidden none is written anywhere
+        memory.keep(headers, looks, strange, now)
+    return headers, strange
+
+
+def _teller(progress: Any, total: int) -> tuple[Told | None, Callable[[], None]]:
     """What is told how many files are done, and what is called at the end; a bar is moved now and then only."""
     if callable(progress):
         return (lambda done: progress(done, total)), lambda: None
