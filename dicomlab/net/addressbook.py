@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidRequest, did_you_mean
-from ..markup import Html, tag
+from ..markup import Html, printable, tag
 from .node import Node, Quirks, Timeouts
 from .tls import TLS
 from .useridentity import UserIdentity
@@ -44,11 +44,7 @@ class Nodes(Mapping[str, Node]):
         self.path = path
         self._nodes: dict[str, Node] = {}
         if path.exists():
-            try:
-                text = path.read_text(encoding="utf-8")
-                tables = tomllib.loads(text)
-            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-                raise InvalidRequest(f"{path}: {error}") from error
+            text, tables = _read(path)
             for name, entry in tables.items():
                 self._nodes[name] = _entry(path, text, name, entry)
 
@@ -71,7 +67,7 @@ class Nodes(Mapping[str, Node]):
         return name in self._nodes
 
     def __repr__(self) -> str:
-        lines = [f"{name}: {node.identity}" for name, node in self._nodes.items()]
+        lines = [f"{printable(name)}: {node.identity}" for name, node in self._nodes.items()]
         return "\n".join(lines) or f"no nodes yet ({self.path})"
 
     def _repr_html_(self) -> Html:
@@ -86,9 +82,7 @@ class Nodes(Mapping[str, Node]):
 
     def add(self, name: str, node: Node) -> None:
         """Add or change a node; `save` keeps it."""
-        if "@" in name or not name.strip():
-            raise InvalidRequest(f"{name!r} is no name for a node", advice="Any word without @.")
-        self._nodes[name] = replace(node, name=name)
+        self._nodes[_node_name(name)] = replace(node, name=name)
 
     def remove(self, name: str) -> None:
         """Forget a node; `save` keeps that."""
@@ -117,6 +111,28 @@ def nodes() -> Nodes:
     return Nodes(nodes_file())
 
 
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    """Text and tables of a nodes.toml."""
+    if not path.is_file():  # to open a pipe would wait for ever
+        raise InvalidRequest(f"{path} is no regular file", advice="DICOMLAB_CONFIG names a folder or a file.")
+    try:
+        if path.stat().st_size > LIMIT:
+            raise OSError(f"it has more than {LIMIT:,} bytes")
+        text = path.read_text(encoding="utf-8-sig")
+        return text, tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidRequest(f"{path}: {error}") from error
+    except (RecursionError, ValueError):  # of the parser: thousands of brackets or digits
+        raise InvalidRequest(f"{path} cannot be read: its tables are too deep, or a number is too long") from None
+
+
+def _node_name(name: str) -> str:
+    """A name that a node may have."""
+    if not isinstance(name, str) or "@" in name or not name.strip() or not name.isprintable():
+        raise InvalidRequest(f"{name!r} is no name for a node", advice="Any word without @.")
+    return name
+
+
 _KEYS: dict[str, type] = {
     "ae_title": str,
     "host": str,
@@ -133,6 +149,7 @@ _KEYS: dict[str, type] = {
     "listen_tls": TLS,
     "user": UserIdentity,
 }
+LIMIT = 1 << 20  # bytes of a nodes.toml
 _SECRETS = ("password", "passcode", "token")
 _SECURITY: dict[type, dict[str, type]] = {
     table: {
@@ -147,7 +164,8 @@ _SECURITY: dict[type, dict[str, type]] = {
 def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
     def wrong(key: str, why: str, advice: str = "") -> InvalidRequest:
         line = _line(text, name, *key.split("."))
-        return InvalidRequest(f"{path}, line {line}: node {name!r}, {key}: {why}", advice=advice)
+        which = f"node {name!r}, {key}: {why}" if key else f"{name!r} {why}"
+        return InvalidRequest(f"{path}, line {line}: {which}", advice=advice)
 
     def typed(key: str, value: Any, kind: type) -> Any:
         if kind is TLS and isinstance(value, bool):
@@ -165,7 +183,8 @@ def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
                 raise wrong(key, f"takes a list of str, not {value!r}")
             return tuple(value)
         if type(value) is not kind and not (kind is float and type(value) is int):
-            raise wrong(key, f"takes a {kind.__name__}, not {value!r}")
+            hidden = key.endswith("_variable")  # somebody may have written the secret itself there
+            raise wrong(key, f"takes a {kind.__name__}, not {type(value).__name__ if hidden else repr(value)}")
         return value
 
     def known(key: str, value: Any, kinds: Mapping[str, type]) -> Any:
@@ -178,6 +197,10 @@ def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
             )
         return typed(key, value, kinds[last])
 
+    try:
+        _node_name(name)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{path}, line {_line(text, name)}: {error.message}", advice=error.advice) from None
     if not isinstance(entry, dict):
         raise wrong("", "is no table", f"Write [{name}] and below it ae_title, host and port.")
     for key in ("ae_title", "host", "port"):
@@ -190,7 +213,9 @@ def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
             values[key] = known(key, value, _KEYS)
             replace(plain, **{key: values[key]})  # refuses what this key may not be
         except InvalidRequest as error:
-            raise error if str(path) in error.message else wrong(key, error.message, error.advice) from error
+            if str(path) in error.message:
+                raise
+            raise wrong(key, error.message, error.advice) from error
     return Node(name=name, **values)
 
 

@@ -10,8 +10,9 @@ from ..outgoing import outgoing
 from ..progress import reporter
 from ..sendable import Outgoing
 from ..transcoding import LOSSLESS
+from .address import ae_title
 from .deadline import Cancelled, Deadline
-from .node import Node, ae_title
+from .node import Node
 from .sender import Manner, Sent
 from .storage import NOT_SENT, Sending
 from .tally import say

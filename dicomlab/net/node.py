@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields
-from typing import Any
 
+from ..charset import codecs_of
 from ..errors import InvalidRequest, did_you_mean
 from ..markup import Html, rows
+from .address import ae_title, host_name, port_number
 from .tls import TLS
 from .useridentity import UserIdentity
 
 WRITING = ("commit", "create_media", "perform", "print", "store", "update_patient")
+ASSOCIATIONS = 64  # at once, at most: more are a mistake, or an attack on the archive
 _ADDRESS = re.compile(r"(?P<title>[^@]+)@(?P<host>\[[^\]]+\]|[^:@\s]+):(?P<port>[^:@]+)")
 _NO_TITLE = re.compile(r"(?P<host>localhost|[\w-]+(\.[\w-]+)+|\[[\da-fA-F:]+\]|[\w-]+(?=:))(:(?P<port>\d+))?")
 _IP = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
@@ -52,6 +54,21 @@ class Quirks:
         for name in ("result_limit", "move_grace"):
             if not 0 <= getattr(self, name) < 1e6:
                 raise InvalidRequest(f"quirk {name} takes 0 or more, not {getattr(self, name)!r}")
+        if self.charset and not codecs_of(self.charset.encode())[1]:
+            raise InvalidRequest(
+                f"quirk charset {self.charset!r:.80} is no Specific Character Set",
+                advice='E.g. "ISO_IR 100" or "ISO_IR 192".',
+            )
+        for uid in self.syntaxes:
+            if not isinstance(uid, str) or not re.fullmatch(r"[0-9.]{1,64}", uid):
+                raise InvalidRequest(f"quirk syntaxes takes transfer syntax UIDs, and {uid!r:.80} is none")
+        titles = tuple(ae_title(title, "quirk stores_from") for title in self.stores_from)
+        object.__setattr__(self, "stores_from", titles)
+
+    @property
+    def codec(self) -> str:
+        """The Python codec of text that comes without a character set."""
+        return codecs_of(self.charset.encode())[0][0]
 
 
 @dataclass(frozen=True)
@@ -86,14 +103,14 @@ class Node:
         for name in ("ae_title", "calling"):
             object.__setattr__(self, name, ae_title(getattr(self, name), name))
         object.__setattr__(self, "move_ae", ae_title(self.move_ae or self.calling, "move_ae"))
-        host = self.host.strip().strip("[]") if isinstance(self.host, str) else ""
-        if not host or re.search(r"[\s/@\\]", host):
-            raise InvalidRequest(f"{self.host!r} is no host name or IP address")
-        object.__setattr__(self, "host", host)
-        _port(self.port, "port", 1)
-        _port(self.listen, "listen", 0)
-        if isinstance(self.associations, bool) or not isinstance(self.associations, int) or self.associations < 1:
-            raise InvalidRequest(f"associations takes a whole number of 1 or more, not {self.associations!r}")
+        object.__setattr__(self, "host", host_name(self.host))
+        if self.listen_host != "":
+            object.__setattr__(self, "listen_host", host_name(self.listen_host, "listen_host"))
+        port_number(self.port, "port", 1)
+        port_number(self.listen, "listen", 0)
+        many = self.associations
+        if isinstance(many, bool) or not isinstance(many, int) or not 1 <= many <= ASSOCIATIONS:
+            raise InvalidRequest(f"associations takes a whole number from 1 to {ASSOCIATIONS}, not {many!r:.40}")
         if isinstance(self.allow, str):
             object.__setattr__(self, "allow", (self.allow,))
         for service in self.allow:
@@ -183,8 +200,8 @@ class Node:
             raise InvalidRequest(
                 f"{node!r} is no address", advice='Write "AET@host:port", e.g. "ARCHIVE@pacs.hospital.org:104".'
             )
-        if not match["port"].isdecimal():
-            raise InvalidRequest(f"port {match['port']!r} of {node!r} is no number", advice="Ports are 1 to 65535.")
+        if not re.fullmatch("[0-9]{1,9}", match["port"]):
+            raise InvalidRequest(f"port {match['port']!r:.40} is no number", advice="Ports are 1 to 65535.")
         if _IP.fullmatch(match["title"]) and re.fullmatch(r"(?!localhost)[^.\[]+", match["host"]):
             raise InvalidRequest(
                 f"{node!r} has an IP address where the AE title is due",
@@ -205,18 +222,3 @@ def _named(name: str) -> Node:
             "administrator gave.",
         )
     return known[name]
-
-
-def ae_title(value: Any, name: str) -> str:
-    """A valid AE title without the spaces around it (PS3.5 6.2, AE)."""
-    title = value.strip(" ") if isinstance(value, str) else ""
-    if not 1 <= len(title) <= 16 or "\\" in title or not all(" " <= char <= "~" for char in title):
-        raise InvalidRequest(
-            f"{name} {value!r} is no AE title", advice="It has 1 to 16 plain characters and no backslash."
-        )
-    return title
-
-
-def _port(value: Any, name: str, lowest: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= 65535:
-        raise InvalidRequest(f"{name} {value!r} is no port", advice="Ports are whole numbers from 1 to 65535.")

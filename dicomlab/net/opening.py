@@ -50,12 +50,6 @@ _FAILURES: tuple[tuple[type[Exception], type[ConnectError], str, str], ...] = (
         "Check the port, and that the archive is running.",
     ),
     (
-        UnicodeError,  # of the codec idna: an empty or endless label
-        ConnectError,
-        "{host!r} is no host name",
-        "Check its spelling, or give the IP address.",
-    ),
-    (
         OSError,
         ConnectError,
         "{host}:{port} cannot be reached ({why})",
@@ -222,7 +216,7 @@ def _connected(node: Node, deadline: Deadline) -> socket.socket:
     patience = max(0.1, min(node.timeouts.connect, deadline.remaining))
     try:
         return _reached(node.host, node.port, patience)
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
         kind, words, advice = next(row[1:] for row in _FAILURES if isinstance(error, row[0]))
         why = getattr(error, "strerror", None) or error
         raise kind(

@@ -67,7 +67,7 @@ def matches(
     course.enough = False
     number = 0
     pending: Status | None = None
-    charset = association.node.quirks.charset or "iso8859"
+    codec = association.node.quirks.codec
     for message in association.responses(message_id, CommandField.C_FIND_RQ, "C-FIND"):
         status = message.status
         assert status is not None
@@ -82,7 +82,7 @@ def matches(
             course.bare.append(number)
             course.unreadable.append(f"match {number} came without an identifier")
             continue
-        record = Elements.later(bytes(message.data), implicit, charset)
+        record = Elements.later(bytes(message.data), implicit, codec)
         if not later:
             try:
                 record.raw  # noqa: B018 -- parses it

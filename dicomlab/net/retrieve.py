@@ -16,9 +16,10 @@ from ..progress import reporter
 from ..status import Category
 from ..tables import Address
 from . import contexts, transfer
+from .address import ae_title
 from .deadline import Cancelled, Deadline, let_go
 from .holdings import Held, Holdings, ask
-from .node import Node, ae_title
+from .node import Node
 from .outcome import Retrieval, estimate, result
 from .receiver import Receiver
 from .transfer import Unit

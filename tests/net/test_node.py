@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
+import traceback
+import warnings
+from dataclasses import replace
 
 import pytest
+from canned import Answers, archive, match
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
 
-from dicomlab.errors import InvalidRequest
+import dicomlab as dl
+from dicomlab.errors import InvalidRequest, ResultWarning
 from dicomlab.net.addressbook import Nodes, nodes, nodes_file
 from dicomlab.net.node import Node, Quirks, Timeouts
 
@@ -40,6 +46,12 @@ def test_an_address_is_all_that_is_needed(address, title, host, port, identity):
         "", "   ", "@host:104", "A@host", "A@host:", "A@:104", "A@host:x", "A@host:0", "A@host:65536", "A@host:-1",
         "A@host:104/x", "A@two words:104", "A@[]:104", "A@::1:104", "SEVENTEEN LETTERS@host:104", "  @host:104",
         "A\\B@host:104", "TAB\t@host:104", "ÄRCHIV@host:104", 104, None,
+        "A@host:104:104", "A@host:1_04", "A@host:١٠٤", "A@host:+104", "A@host:" + "9" * 5000, "A@host:104.0",
+        "A@[fe80::1%]:104", "A@[::1%e\nth]:104", "A@[1:2]:104", "A@[host]:104", "A@[::1]x:104", "A@::1]:104",
+        "A@256.1.1.1:104", "A@127.1:104", "A@0:104", "A@0x7f.1:104", "A@1.2.3.4.5:104", "A@10.0.0.010:104",
+        "A@host\0:104", "A@ho\x1b[2Jst:104", "A@ho\u202est:104", "A@ho\u200bst:104", "A@ho..st:104", "A@.host:104",
+        "A@-host:104", "A@host,other:104", "A@host;x:104", "A@<b>:104", "A@'\">:104", "A@*:104", "A@$HOME:104",
+        "A@host%00:104", "A@" + "h" * 64 + ":104", "A@" + "a." * 128 + "a:104",
     ],
 )  # fmt: skip
 def test_anything_else_is_refused_before_connecting(address):  # R1.2
@@ -84,6 +96,20 @@ def test_a_node_may_be_named_like_a_host():  # R1.3
     assert Node.of("pacs.example.org").host == "10.0.0.5"
 
 
+@pytest.mark.parametrize("host", ["h", "my_pacs-2.example.org.", "bücher.example", "fe80::1%eth0", "10.0.0.1"])
+def test_a_host_is_a_name_or_an_address_of_either_kind(host):  # R1.2
+    assert Node("A", f" {host} ", 104, listen_host="::1").host == host
+
+
+@pytest.mark.parametrize("host", ["host:104", ":::", "[[::1]]", "]h[", "1.2.3.4:5", "a b", "::1]", "h\x7f", "", 5])
+@pytest.mark.parametrize("field", ["host", "listen_host"])
+def test_a_host_that_is_none_is_refused(field, host):  # R1.2
+    if field == "listen_host" and host == "":
+        pytest.skip("that is the route to the peer")
+    with pytest.raises(InvalidRequest, match=f"{field} .* is no host name"):
+        Node(**{"ae_title": "A", "host": "h", "port": 104, field: host})
+
+
 @pytest.mark.parametrize("field", ["ae_title", "calling", "move_ae"])
 @pytest.mark.parametrize("title", ["", "    ", "A" * 17, "A\\B", "A\nB", "A\x7f", "Ä", 5, None])
 def test_a_title_that_is_none_is_refused(field, title):  # R1.2
@@ -110,6 +136,40 @@ def test_a_node_is_read_only_unless_a_writing_service_is_named():  # R1.0
     assert Node("A", "host", 104, allow="store").allow == {"store"}
     with pytest.raises(InvalidRequest, match=r"did you mean.*store"):
         Node("A", "host", 104, allow=frozenset({"stor"}))
+
+
+@pytest.mark.parametrize("many", [0, -1, 65, 10**9, True, 2.0, "2"])
+def test_associations_at_once_are_few(many):  # R0.8, R1.20
+    assert Node("A", "host", 104, associations=64).associations == 64
+    with pytest.raises(InvalidRequest, match="from 1 to 64"):
+        Node("A", "host", 104, associations=many)
+
+
+@pytest.mark.parametrize(
+    "quirk", [{"charset": "nonsense"}, {"syntaxes": ("1.2.x",)}, {"syntaxes": (5,)}, {"stores_from": ("A\\B",)},
+              {"stores_from": ("A" * 17,)}, {"move_grace": float("nan")}], ids=str
+)  # fmt: skip
+def test_a_quirk_that_cannot_be_is_refused(quirk):  # R1.2, R1.23
+    with pytest.raises(InvalidRequest, match="quirk "):
+        Quirks(**quirk)
+
+
+@pytest.mark.parametrize(
+    ("charset", "bytes_", "name"),
+    [("", b"M\xfcller", "Müller"), ("ISO_IR 100", b"M\xfcller", "Müller"), ("ISO_IR 192", "Müller".encode(), "Müller"),
+     ("ISO_IR 144", "Мюллер".encode("iso8859-5"), "Мюллер"), ("GB18030", "王^小东".encode("gb18030"), "王^小东")],
+)  # fmt: skip
+def test_text_without_a_character_set_is_read_in_that_of_the_quirk(charset, bytes_, name):  # R1.23
+    def answer(_: Dataset) -> Answers:
+        found = match(StudyInstanceUID="1.2", QueryRetrieveLevel="STUDY")
+        found.PatientName = bytes_
+        yield 0xFF00, found
+        yield 0x0000, None
+
+    with archive(answer) as address, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResultWarning)  # it is said that there is no character set
+        node = replace(Node.of(address), quirks=Quirks(charset=charset))
+        assert dl.connect(node).find("STUDY", PatientID="1").PatientName.tolist() == [name]
 
 
 @pytest.mark.parametrize("name", ["connect", "association", "progress", "total"])
@@ -163,7 +223,7 @@ def test_nodes_are_read_as_they_were_saved():  # R1.3
 
 @given(TITLES, TITLES, TITLES, st.integers(0, 65535), st.text(min_size=1, max_size=12).filter(lambda n: "@" not in n))
 def test_any_node_is_read_as_it_was_saved(tmp_path_factory, title, calling, move_ae, port, name):  # R1.3
-    if not name.strip() or any("\ud800" <= char <= "\udfff" for char in name):
+    if not name.strip() or not name.isprintable():
         return
     book = Nodes(tmp_path_factory.mktemp("nodes") / "nodes.toml")
     book.add(name, Node(title, "host", 104, calling=calling, move_ae=move_ae, listen=port))
@@ -215,7 +275,14 @@ def test_a_mistake_in_the_file_is_named_with_key_and_line(text, line, words):  #
     assert "'research'" in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"[research\n", b"\xff\xfe", b"[a]\n[a]\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[research\n", b"\xff\xfe", b"[a]\n[a]\n", b"a=" + b"[" * 5000 + b"]" * 5000, b"a=" + b"9" * 5000,
+        b"#" * ((1 << 20) + 1),
+    ],
+    ids=["open", "no text", "twice", "deep", "large number", "large"],
+)  # fmt: skip
 def test_a_file_that_is_no_toml_is_refused_by_name(content):  # R1.3
     nodes_file().write_bytes(content)
     with pytest.raises(InvalidRequest, match=r"nodes\.toml"):
@@ -232,3 +299,42 @@ def test_a_name_that_is_not_there_gives_the_names_that_are():  # R1.3
     with pytest.raises(InvalidRequest):
         book.add("A@host", Node("A", "host", 1))
     assert "clinic" not in book
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes of a name")
+def test_a_pipe_or_folder_in_its_place_is_refused_and_not_waited_for():  # R1.4
+    os.mkfifo(nodes_file())
+    with pytest.raises(InvalidRequest, match="no regular file"):
+        nodes()
+    nodes_file().unlink()
+    nodes_file().mkdir()
+    with pytest.raises(InvalidRequest, match="no regular file"):
+        nodes()
+
+
+@pytest.mark.parametrize("name", ['""', '" "', '"a@b:1"', '"a\\u0000b"', '"\\u001b[2J"', '"a\\u202eb"'])
+def test_a_name_that_nobody_can_say_is_refused_with_its_line(name):  # R1.3, R15.9
+    nodes_file().write_text(f'\n[{name}]\nae_title = "A"\nhost = "h"\nport = 104\n', encoding="utf-8")
+    with pytest.raises(InvalidRequest, match=r"line \d: .* is no name for a node") as caught:
+        nodes()
+    assert str(caught.value).isprintable()
+
+
+def test_a_file_saved_by_an_editor_with_its_mark_is_read():  # R1.3
+    nodes_file().write_text('[a]\nae_title = "A"\nhost = "h"\nport = 104\n', encoding="utf-8-sig")
+    assert nodes()["a"].identity == "A@h:104"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        'tls = { password_variable = ["geheim"] }', 'tls = { password = "geheim" }', 'tls = { pasword = "geheim" }',
+        'user = { name = "x", passcode = "geheim" }', 'user = { token_variable = { geheim = "geheim" } }',
+        'password = "geheim"', 'passcode_variable = ["geheim"]',
+    ],
+)  # fmt: skip
+def test_a_secret_that_was_written_into_the_file_is_not_repeated(entry):  # R1.3, R1.11
+    nodes_file().write_text(f'[a]\nae_title = "A"\nhost = "h"\nport = 104\n{entry}\n', encoding="utf-8")
+    with pytest.raises(InvalidRequest, match="line 5") as caught:
+        nodes()
+    assert "geheim" not in "".join(traceback.format_exception(caught.value))
