@@ -36,7 +36,7 @@ def pack(headers: Headers) -> list[bytes]:
     return [_MARK, *(part for one in parts for part in (_SIZE.pack(len(one)), one))]
 
 
-def unpack(data: bytes, wanted: frozenset[int]) -> Headers:
+def unpack(data: memoryview, wanted: frozenset[int]) -> Headers:
     """The headers that `pack` made bytes of.
 
     Raises
@@ -46,13 +46,13 @@ def unpack(data: bytes, wanted: frozenset[int]) -> Headers:
     """
     parts = _parts(data)
     try:
-        about = json.loads(parts[0])
-        paths = [os.fsdecode(path) for path in parts[1].split(b"\0")] if parts[1] else []
+        about = json.loads(bytes(parts[0]))
+        paths = [os.fsdecode(path) for path in bytes(parts[1]).split(b"\0")] if len(parts[1]) else []
         made = Headers(paths, wanted, [int(tag) for tag in about["tags"]])
         for part, (name, kind) in zip(parts[2:-1], (_BY_TAG | _BY_ROW).items(), strict=True):
             known = getattr(made, name)
             setattr(made, name, np.frombuffer(part, kind).reshape(known.shape).astype(known.dtype))
-        made.data = parts[-1]
+        made.data = bytes(parts[-1])
         for row, (why, tag, offset, advice) in about["errors"].items():
             made.errors[int(row)] = BadFile(paths[int(row)], why, tag=tag, offset=offset, advice=advice)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
@@ -60,10 +60,11 @@ def unpack(data: bytes, wanted: frozenset[int]) -> Headers:
     return made.described()
 
 
-def _parts(data: bytes) -> list[bytes]:
-    if not data.startswith(_MARK):
+def _parts(data: memoryview) -> list[memoryview]:
+    if data[: len(_MARK)] != _MARK:
         raise ValueError("no packed headers of this version")
-    at, parts = len(_MARK), []
+    at = len(_MARK)
+    parts: list[memoryview] = []
     while at < len(data):
         if at + _SIZE.size > len(data):
             raise ValueError("packed headers that are cut")

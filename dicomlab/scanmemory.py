@@ -77,9 +77,9 @@ class Memory:
     def recall(self) -> None:
         """Read what was kept."""
         try:
-            data = self.path.read_bytes()
+            data = memoryview(self.path.read_bytes())
             size, rows = len(data) - _DIGEST, int.from_bytes(data[:8], "little")
-            if xxhash.xxh3_64(memoryview(data)[:size]).digest() != data[size:]:
+            if xxhash.xxh3_64(data[:size]).digest() != data[size:]:
                 raise ValueError("damaged")
             at = 8 + rows * 32
             looks = np.frombuffer(data[8:at], "<i8").reshape(rows, 4)

@@ -4,51 +4,40 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import re
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from . import phi
-from .cachefolder import CacheFolder
+from .amounts import bytes_of, days_of
 from .errors import CacheError, InvalidRequest
-from .index import Index, Row
+from .index import Row
+from .inventory import Inventory
 from .level import QueryLevel
-from .placing import Piece, place
 from .progress import reporter
 from .remarks import remark
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .tables import Address
 
 _LEVELS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-_UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B?)\s*", re.IGNORECASE)
 
 
-class Upkeep:
+class Upkeep(Inventory):
     """What `Cache` offers to those who keep house; the arguments `what` and `node` name instances in all of it.
 
     ``what`` is a table with UIDs, a row of one, or UIDs, as for `Peer.retrieve`; the node of a row is taken where the
     table has that column, as that of `contents` does. ``node`` alone is all that came from it.
     """
 
-    root: Path
     max_size: int | None
     max_age: float | None
-    _folder: CacheFolder
-    _index: Index
 
     if TYPE_CHECKING:
 
         def open(self) -> None: ...
-        def _rows(self, node: str, addresses: Iterable[Address]) -> list[Row]: ...
-        def _checked(self, row: Row, digest: bool = False) -> Row | None: ...
 
     @property
     def size(self) -> int:
@@ -250,34 +239,21 @@ class Upkeep:
 
         Examples
         --------
-        >>> import dicomlab as dl, tempfile
+        >>> import dicomlab as dl, tempfile, pathlib
         >>> with dl.demo_pacs() as pacs, tempfile.TemporaryDirectory() as folder:
         ...     series = pacs.find("SERIES", PatientID="DEMO-001", Modality="CT").head(1)
         ...     _ = pacs.retrieve(series)
-        ...     table = pacs.cache.export(series, Path(folder) / "copies")
-        ...     print(Path(table.path[0]).relative_to(folder).as_posix())
+        ...     table = pacs.cache.export(series, pathlib.Path(folder) / "copies")
+        ...     print(pathlib.Path(table.path[0]).relative_to(folder).as_posix())
         copies/PAT00001/STU00001/SER00001/IMG00001
         """
-        from .scanning import gather
+        from .copying import copied
 
-        if layout not in ("tree", "flat"):
-            raise InvalidRequest(f"layout={layout!r} is no layout", advice='Use "tree" or "flat".')
-        target = Path(phi.real(os.fspath(to))).expanduser().absolute()
         rows = [row for each in self._chosen(what, node) if (row := self._checked(each)) is not None]
         if not rows:
             raise InvalidRequest("nothing of that is here", advice="Retrieve it first.")
-        _check_target(target)
-        by_path = {str(self._folder.path(row.name)): row for row in rows}
-        found = gather(list(by_path))
-        ordered = [by_path[path] for path in found.paths]
-        names = _names(ordered, layout)
-        if not dry_run:
-            self._write_out(ordered, target, names, link, progress)
-        frame = found.frame()
-        import pandas as pd
-
-        paths = [phi.path(str(target / name)) for name in names]
-        return frame.assign(path=pd.Series(paths, index=frame.index, dtype="string"))
+        here = {str(self._folder.path(row.name)): row for row in rows}
+        return copied(here, to, layout=layout, link=link, dry_run=dry_run, progress=progress)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -382,54 +358,6 @@ class Upkeep:
         frame.attrs = {"cache": str(self.root)}
         return phi.frame(frame)
 
-    def _write_out(self, rows: Sequence[Row], folder: Path, names: Sequence[str], link: bool, progress: Any) -> None:
-        bar = reporter(progress, "export", len(rows))
-        need = sum(row.size for row in rows)
-        there = next(one for one in (folder, *folder.parents) if one.exists())
-        free = shutil.disk_usage(there).free
-        if not link and need > free:
-            raise CacheError(
-                f"{need:,} bytes are to be copied, and {there} has {free:,} free", advice="Make room, or use link=True."
-            )
-        pieces = [
-            Piece(name, source=str(self._folder.path(row.name)), link=link)
-            for row, name in zip(rows, names, strict=True)
-        ]
-        try:
-            place(pieces, str(folder), lambda size: bar.advance(1, size), 0o600)
-        except OSError as error:
-            advice = "Leave out link=True: hard links stay on one disk." if link else "Name another folder."
-            raise CacheError(
-                f"no instance was written, for the disk refused ({error.strerror})", advice=advice
-            ) from error
-        finally:
-            bar.close()
-
-
-def bytes_of(size: int | str) -> int:
-    """A size in bytes.
-
-    Examples
-    --------
-    >>> bytes_of("1.5 GB"), bytes_of(100)
-    (1500000000, 100)
-    """
-    match = _SIZE.fullmatch(size) if isinstance(size, str) else None
-    if match is not None:
-        return int(float(match[1]) * _UNITS[match[2].upper().removesuffix("B")])
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise InvalidRequest(f"{size!r} is no size", advice='Give bytes, or text such as "50 GB".')
-    return size
-
-
-def days_of(age: float | dt.timedelta) -> float:
-    """An age in days."""
-    if isinstance(age, dt.timedelta):
-        age = age / dt.timedelta(days=1)
-    if isinstance(age, bool) or not isinstance(age, int | float) or not age >= 0:
-        raise InvalidRequest(f"{age!r} is no age", advice="Give days, or a timedelta.")
-    return float(age)
-
 
 def _series(rows: Iterable[Row]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((row.node, row.SeriesInstanceUID) for row in rows))
@@ -444,29 +372,3 @@ def _nodes_of(what: Any) -> list[tuple[str, Any]] | None:
     if not isinstance(what, pd.DataFrame) or "node" not in what.columns or not len(what):
         return None
     return [(str(node), rows) for node, rows in what.groupby("node", sort=False)]
-
-
-def _check_target(target: Path) -> None:
-    if target.exists() and not target.is_dir():
-        raise InvalidRequest(f"{phi.path(str(target))!r} is a file", advice="Name a folder that is not there yet.")
-    if target.is_dir() and any(target.iterdir()):
-        raise InvalidRequest(
-            f"the folder {phi.path(str(target))!r} has something in it",
-            advice="Name one that is empty, or not there yet.",
-        )
-
-
-def _names(rows: Sequence[Row], layout: str) -> list[str]:
-    """A plain name for each instance, in their order."""
-    if layout == "flat":
-        return [f"{number:08d}.dcm" for number in range(1, len(rows) + 1)]
-    numbers: dict[tuple[str, ...], dict[str, int]] = {}
-    names = []
-    for row in rows:
-        own = (f"{row.node} {row.PatientID}", row.StudyInstanceUID, row.SeriesInstanceUID, row.name)
-        parts = []
-        for depth, prefix in enumerate(("PAT", "STU", "SER", "IMG")):
-            siblings = numbers.setdefault(own[:depth], {})
-            parts.append(f"{prefix}{siblings.setdefault(own[depth], len(siblings) + 1):05d}")
-        names.append("/".join(parts))
-    return names

@@ -24,7 +24,7 @@ FILES |= {"codecs", "instances", "encapsulated", "exports", "extensions", "glanc
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
 FILES |= {"contours", "outgoing", "sendable", "upkeep", "regular", "resample", "transcoding"}
 FILES |= {"arranging", "functionalgroups", "lookup", "realworld", "imageheader", "repeats", "sides", "stacks", "volume"}
-FILES |= {"headerpack", "scanmemory", "suv", "suvdecay", "suvenhanced", "suvfacts", "unpacking"}
+FILES |= {"copying", "headerpack", "inventory", "scanmemory", "suv", "suvdecay", "suvenhanced", "suvfacts", "unpacking"}
 FILES |= {"fileset", "mediaset", "modification", "originals", "placing", "writers", "writing"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import phi
-from ..cache import Cache, Entry, Receipt
+from ..cache import Cache, Receipt
 from ..elements import Elements
 from ..errors import (
     AssociationRejected,
@@ -24,6 +24,7 @@ from ..errors import (
 )
 from ..headers import read
 from ..instances import WANTED, check_whole, instances
+from ..inventory import Entry
 from ..status import Category
 from ..tables import Address
 from .deadline import Cancelled, Deadline
