@@ -84,6 +84,7 @@ def demo_pacs(
     6
     """
     from ..net.connecting import connect
+    from ..net.node import Node, Quirks
     from .certificates import SelfSigned
     from .holdings import Holdings
     from .owner import Owner, free_port
@@ -103,7 +104,7 @@ def demo_pacs(
     owner = Owner(server, temporary=cache is None, also=None if made is None else made.folder)
     try:
         return connect(
-            server.address,
+            Node(server.ae_title, server.host, server.port, quirks=Quirks(leadtools=True)),
             calling=calling,
             allow=WRITING,
             listen=port,

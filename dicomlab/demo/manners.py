@@ -105,6 +105,13 @@ class Manners:
     media_states: tuple[str, ...] = ("PENDING", "CREATING", "DONE")  # one after the other, at each N-GET
     media_info: str = "NORMAL"  # Execution Status Info at the end
     media_failures: dict[str, int] = field(default_factory=dict)  # SOP Instance UID: why it is not on the media
+    # the patient updater
+    updater: bool = True  # it is offered
+    updater_status: int = 0x0000  # the answer to an action that is known
+    updater_demands: frozenset[str] = words(
+        "RequestedProcedureDescription ReasonForTheRequestedProcedure OperatorsName StationName InstanceCreationDate "
+        "InstanceCreationTime TransactionUID"
+    )  # what an action must have of the common block
     # time
     pace: float = 0.0  # seconds after each pending response
     pause: float = 0.0  # seconds each sub-operation of a C-GET or C-MOVE takes, before its C-STORE goes out
@@ -115,6 +122,7 @@ class Manners:
         return cls(
             name="dcmqrscp",
             media=False,
+            updater=False,
             preferred_syntax=EXPLICIT,
             hierarchy="present",
             any_case=True,
@@ -135,6 +143,7 @@ class Manners:
         return cls(
             name="wlmscpfs",
             media=False,
+            updater=False,
             reject_unfit=True,
             preferred_syntax=EXPLICIT,
             matching=Rules(trim=False, lists=False, universal=False, numbers=False),
@@ -147,6 +156,7 @@ class Manners:
         return cls(
             name="orthanc",
             media=False,
+            updater=False,
             patient_study_only=False,
             preferred_syntax=EXPLICIT,
             hierarchy="lenient",

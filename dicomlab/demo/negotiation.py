@@ -20,6 +20,7 @@ VERIFICATION = "1.2.840.10008.1.1"
 WORKLIST = "1.2.840.10008.5.1.4.31"
 COMMITMENT = "1.2.840.10008.1.20.1"
 MEDIA = "1.2.840.10008.5.1.1.33"
+UPDATER = "1.2.840.114257.15.1.3"
 STORAGE = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.7", "1.2.840.10008.5.1.4.43.1")
 
 
@@ -75,6 +76,8 @@ def prepare(
         media = name == MEDIA and manners.media
         if name == VERIFICATION or model or commits or media or (name == WORKLIST and worklist):
             supported[name] = build_context(name, [EXPLICIT, IMPLICIT])
+        elif name == UPDATER and manners.updater:
+            supported[name] = build_context(name, [IMPLICIT])
         elif is_storage(name, held):
             syntaxes = manners.store_syntaxes or tuple(map(str, context.transfer_syntax))
             before = supported.get(name)

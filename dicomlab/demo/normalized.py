@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pynetdicom.dimse_primitives import N_ACTION, N_CREATE, N_DELETE, N_GET, N_SET
 
-from . import commitment, media
+from . import commitment, media, patients
 from .answering import respond
 from .negotiation import COMMITMENT
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 REQUESTS = {N_ACTION: "N-ACTION", N_CREATE: "N-CREATE", N_DELETE: "N-DELETE", N_GET: "N-GET", N_SET: "N-SET"}
 #: Who answers for an abstract syntax: that of the context the request came on, a Meta SOP Class among them.
-ROUTES: dict[str, Callable[[Call], None]] = {COMMITMENT: commitment.serve, media.MEDIA: media.serve}
+ROUTES: dict[str, Callable[[Call], None]] = {
+    COMMITMENT: commitment.serve,
+    media.MEDIA: media.serve,
+    patients.UPDATER: patients.serve,
+}
 NO_SUCH_CLASS = 0x0118
 
 

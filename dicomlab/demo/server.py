@@ -200,6 +200,8 @@ class DemoServer:
         self.events: list[int | None] = []
         #: Requests for media by their SOP Instance UID.
         self.media: dict[str, Job] = {}
+        #: Statuses of updates of patients that were done, by their Transaction UID.
+        self.updates: dict[str, int] = {}
         self.ae = AE(ae_title)
         self.ae.maximum_associations = max_associations
         self.ae.require_called_aet = True

@@ -124,7 +124,7 @@ class Association:
             event = self._event(context_id, dimse.decode(command), data, "sent")
             hooks.before(event)
             command, data = event.command.encoded(), event.data
-            self.asked_for = event.command.sop_instance
+            self.asked_for = event.command.sop_instance or event.command.text(0x1001)  # affected, or requested
         room = (self.accepted.maximum_length or UNLIMITED) - 6
         room -= room % 2 if room > 1 else 0  # fragments of even length (PS3.8 9.3.1)
         self.wire.send(*_fragments(context_id, 1, command, room), *_fragments(context_id, 0, data or b"", room))

@@ -33,7 +33,8 @@ class TransactionLog(Log):
       and ``tls`` where there is TLS.
     - An operation: ``service``, ``direction`` ("sent" by us or "received"), ``message_id``, ``sop_class``, ``level``,
       ``uids`` and ``keys`` (names of the attributes that were asked for), ``sop_instance``, ``status`` (None where no
-      response came), ``category``, ``responses``, ``counts`` of sub-operations, ``cancelled``.
+      response came), ``category``, ``responses``, ``counts`` of sub-operations, ``cancelled``; of an N-ACTION its
+      ``action`` and ``transaction``.
 
     No name, identifier, date or free text is in it, but UIDs are; with ``names=True`` also the values of the keys as
     ``identifier``, and what errors say as ``why``: pseudonyms while ``options.phi`` is off.
@@ -110,6 +111,8 @@ class TransactionLog(Log):
             line["sop_instance"] = instance
         if destination := command.text(0x0600):
             line["destination"] = destination
+        if (action := command.number(0x1008)) is not None:
+            line |= {"action": action} | _transaction(event)
         if service in _ASKS:
             line |= self._asked(event)
         return line | {"status": None, "responses": 0}
@@ -179,6 +182,16 @@ class TransactionLog(Log):
 
 
 _STATES = [name.removeprefix("association ") for name in ASSOCIATION if name != "association requested"]
+
+
+def _transaction(event: MessageEvent) -> dict[str, str]:
+    """The Transaction UID of an N-ACTION, where it has one."""
+    try:
+        found = event.dataset()
+    except BadData:
+        return {}
+    uid = "" if found is None else str(found.get("TransactionUID", "") or "")
+    return {"transaction": uid} if uid else {}
 
 
 def _now() -> str:

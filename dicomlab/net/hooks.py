@@ -228,6 +228,12 @@ class Hooks:
             left = tuple(item for item in self._functions.get(event, ()) if item != function)
             self._functions = {**self._functions, event: left}
 
+    def copy(self) -> Hooks:
+        """Hooks with the same functions, to which others can be added."""
+        made = Hooks()
+        made._functions = self._functions
+        return made
+
     def __len__(self) -> int:
         return sum(map(len, self._functions.values()))
 

@@ -49,6 +49,7 @@ class Quirks:
     relational: bool = False  # answers relational queries without negotiating them
     stores_from: tuple[str, ...] = ()  # other AE titles that it stores from
     move_grace: float = 5.0  # seconds that instances may come after the final C-MOVE response
+    leadtools: bool = False  # takes those actions of its patient updater too whose encoding is not confirmed (R11.0)
 
     def __post_init__(self) -> None:
         for name in ("result_limit", "move_grace"):

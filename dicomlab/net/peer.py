@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .audit import TransactionLog
     from .dump import MessageDump
     from .mediacreation import MediaCreation, MediaCreations
+    from .patients import PatientUpdater
 
 
 class Owner(Protocol):
@@ -61,6 +62,7 @@ class Peer:
         self._jobs = Jobs()
         self._closed = False
         self._negotiated: Negotiated | None = None
+        self._updater: PatientUpdater | None = None
         #: Functions to call as messages are sent and received; see `Hooks`.
         self.hooks = Hooks()
 
@@ -777,6 +779,24 @@ class Peer:
         from .mediacreation import MediaCreations
 
         return MediaCreations(self)
+
+    @property
+    def patients(self) -> PatientUpdater:
+        """Updates of patients, studies and series: the private service of LEAD Technologies' servers.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     update = pacs.patients.delete_patient("DEMO-002", reason="sent by mistake", dry_run=True)
+        >>> len(update.found), update.status, update.lacks
+        (1, None, ('confirm="DEMO-002"',))
+        """
+        from .patients import PatientUpdater
+
+        if self._updater is None:
+            self._updater = PatientUpdater(self)
+        return self._updater
 
     def _query_job(self, what: str, plan: query.Plan, timeout: float | None, asked: dict[str, Any]) -> Job:
         """A question in the background, whose progress is the number of matches."""

@@ -13,7 +13,7 @@ from pydicom import Dataset
 
 import dicomlab as dl
 from dicomlab.elements import parse
-from dicomlab.errors import NoAcceptedContext, StatusError
+from dicomlab.errors import NoAcceptedContext, ProtocolError, StatusError
 from dicomlab.net.association import Association, associate
 from dicomlab.net.deadline import Deadline
 from dicomlab.net.incoming import Message
@@ -151,3 +151,14 @@ def test_no_thread_is_left() -> None:  # R0.7
     with Scripted([MPPS], answer=honest) as scp, scp.peer() as peer:
         ask(peer, "N-SET")
     assert not [one for one in threading.enumerate() if one.name.startswith("dicomlab")]
+
+
+def test_a_response_of_another_instance_is_told_where_there_are_hooks_too() -> None:  # R1.21
+    with Scripted([MPPS], "other instance") as scp, scp.peer() as peer:
+        peer.hooks.add("after message", lambda event: None)
+        with (
+            pytest.raises(ProtocolError, match=r"1\.2\.3\.4242"),
+            peer._call(None) as call,
+            associate(peer.node, proposed(MPPS), call.clock, phase="N-GET") as association,
+        ):
+            Normalized(association, "MPPS").get(MPPS, INSTANCE)
