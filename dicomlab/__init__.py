@@ -15,6 +15,7 @@ from .volume import DicomAccessor as _DicomAccessor  # registers the accessor .d
 
 if TYPE_CHECKING:
     from .cache import Cache
+    from .cohort.applying import apply
     from .demo import demo_pacs
     from .folder import open_folder
     from .modification import modify
@@ -43,6 +44,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
     "Peer",
     "TLS",
     "UserIdentity",
+    "apply",
     "browse",
     "connect",
     "demo_pacs",
@@ -70,6 +72,7 @@ _HOMES = {
     "Peer": ".net.peer",
     "TLS": ".net.tls",
     "UserIdentity": ".net.useridentity",
+    "apply": ".cohort.applying",
     "browse": ".widgets.browser",
     "connect": ".net.connecting",
     "demo_pacs": ".demo",

@@ -1,0 +1,270 @@
+"""`apply`: a function of a volume, over the series of a table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from .. import phi
+from ..errors import CacheError, Interrupted, InvalidRequest
+from ..net.jobs import Jobs
+from ..progress import Meter, reporter
+from ..remarks import remark
+from .cluster import Cluster, shared
+from .estimate import Rates, estimate
+from .kept import Kept
+from .members import Member, fingerprint, members
+from .outcome import DONE, FAILED, GIVEN, NOT_RUN, OURS, VOLUME, Outcome, named_as
+from .pools import Pool, Processes, Threads, cores
+from .run import Run
+
+if TYPE_CHECKING:
+    from ..net.job import Job
+    from ..net.peer import Peer
+
+_jobs = Jobs()
+
+
+def apply(
+    function: Callable[[Any], Any],
+    series: pd.DataFrame,
+    *,
+    peer: Peer | None = None,
+    client: Any = None,
+    workers: int | None = None,
+    processes: bool = False,
+    given: str = VOLUME,
+    results: str | os.PathLike[str] | None = None,
+    discard: bool = False,
+    dry_run: bool = False,
+    background: bool = False,
+    progress: Any = None,
+) -> Any:
+    """Retrieve each series of a table, load it, and call a function with it: a row of results for each.
+
+    The next series is retrieved while the function runs, and no more are here than are worked on. What fails costs its
+    row, and says why there. What was stopped goes on where its table, or its file of `results`, is given again.
+
+    Parameters
+    ----------
+    function
+        Takes a volume, as `load` gives it; gives a number, a text, or a dict or pandas Series of them: columns.
+    series
+        Rows of ``peer.find("SERIES", ...)``; a table of instances, as `retrieve` and `scan` make it; or the table that
+        this function gave, of which the rows that are "done" are kept.
+    peer
+        Who to retrieve from; not needed where the table has a column ``path``.
+    client
+        A ``distributed.Client``: the function runs on its workers. They read the files where they see the cache of
+        this process, and retrieve for themselves where they do not; all together hold no more associations than the
+        node allows.
+    workers
+        Threads or processes here; default one for each processor.
+    processes
+        Run it in processes of this machine, for functions that hold the interpreter; a script needs
+        ``if __name__ == "__main__":`` then.
+    given
+        "volume", or "instances": the function takes the table of instances of a series, as `scan` gives it.
+    results
+        A file that each result is written to as it comes (a line of JSON, mode 0600). Run again with it, only what is
+        not there, or has failed, is done.
+    discard
+        Remove from the cache what was fetched for this call, series by series.
+    dry_run
+        Give a table of one row instead: ``series``, ``instances``, ``GB``, ``GB_to_fetch``, and ``minutes`` by the
+        rates of earlier calls, NA before there are any.
+    background
+        Come back at once with a `Job`.
+    progress
+        False, True, or a function of (done, total).
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table of series with the function's columns, ``status`` ("done", "failed", "not run"), ``error`` and
+        ``seconds`` (to load and compute).
+
+    Raises
+    ------
+    InvalidRequest
+        It is no table of series, or an argument cannot be; nothing was done.
+    Interrupted
+        Ctrl-C; with the table so far in ``rows``.
+    CacheError
+        The file of results cannot be written; with the table so far in ``rows``.
+
+    Examples
+    --------
+    >>> import dicomlab as dl
+    >>> def brightest(volume):
+    ...     return {"brightest": float(volume.max()), "unit": volume.attrs["units"]}
+    >>> with dl.demo_pacs() as pacs:
+    ...     ct = pacs.find("SERIES", Modality="CT", PatientName="DEMO*")
+    ...     table = dl.apply(brightest, ct, peer=pacs)
+    >>> set(table.status), set(table.unit)
+    ({'done'}, {'HU'})
+    """
+    if not callable(function):
+        raise InvalidRequest(f"function is an object of type {type(function).__name__}", advice="Give a function.")
+    if given not in GIVEN:
+        raise InvalidRequest(f"given={given!r}", advice=f"Give one of {', '.join(GIVEN)}.")
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise InvalidRequest(f"workers={workers!r}", advice="Give a whole number of 1 or more.")
+    if client is not None and (workers is not None or processes):
+        raise InvalidRequest("a client has its own workers", advice="Leave workers= and processes= out.")
+    table, found = members(series, has_peer=peer is not None)
+    name = fingerprint(function)
+    table, known = _before(series, table, found, name)
+    file = None if results is None else Kept(results, name)
+    try:
+        known |= {one.uid: file.before[one.uid] for one in found if file is not None and one.uid in file.before}
+        due = [one for one in found if one.uid not in known]
+        rates = Rates.of(peer, name)
+        if dry_run:
+            return estimate(due, peer, rates, workers or cores())
+        pool = _pool(function, given, due, peer, client, workers, processes)
+    except BaseException:
+        if file is not None:
+            file.close()
+        raise
+    call = _Call(table, found, known, name, file)
+
+    def run(shown: Any, stops: Callable[[Callable[[], object]], object]) -> pd.DataFrame:
+        return call.run(due, pool, peer, rates, discard, reporter(shown, "apply", len(due), "series"), stops)
+
+    if not background:
+        return run(progress, lambda stop: None)
+
+    def work(job: Job) -> pd.DataFrame:
+        return run(job.progress, job.stops)
+
+    meter = Meter(also=progress if callable(progress) else None, unit="series")
+    return _jobs.start(f"{name[0]} of {len(due):,} series", work, meter)
+
+
+class _Call:
+    """What is known of each series, and the table of it."""
+
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        found: list[Member],
+        known: dict[str, Outcome],
+        name: tuple[str, str],
+        file: Kept | None,
+    ) -> None:
+        self._table, self._found, self._known, self._name, self._file = table, found, known, name, file
+
+    def run(
+        self,
+        due: list[Member],
+        pool: Pool,
+        peer: Peer | None,
+        rates: Rates,
+        discard: bool,
+        shown: Any,
+        stops: Callable[[Callable[[], object]], object],
+    ) -> pd.DataFrame:
+        running = Run(pool, peer, discard=discard, progress=shown, told=self._told)
+
+        def stop() -> None:
+            running.stop.set()
+
+        stops(stop)
+        try:
+            running.all(due)
+        except KeyboardInterrupt:
+            frame = self.frame(stopped=True)
+            raise Interrupted(
+                f"stopped: {self._line(frame)}; give error.rows to apply again, and the rest is done", rows=frame
+            ) from None
+        except CacheError as error:
+            error.rows = self.frame(stopped=True)
+            raise
+        finally:
+            shown.close()
+            if self._file is not None:
+                self._file.close()
+            rates.learn(running.size, running.seconds, [self._known[one.uid] for one in due if one.uid in self._known])
+        frame = self.frame(stopped=running.stop.is_set())
+        frame.attrs["remarks"] = list(dict.fromkeys(running.remarks))
+        failed = frame[frame["status"] == FAILED]
+        if len(failed):
+            remark(f"{self._line(frame)}; the first: {failed['error'].iloc[0]}", stacklevel=4)
+        return frame
+
+    def _told(self, member: Member, made: Outcome) -> None:
+        if taken := [name for name in made.values if name in self._table]:
+            made = Outcome(FAILED, error=f"function: {named_as(taken[0], 'table')}", seconds=made.seconds)
+        self._known[member.uid] = made
+        if self._file is not None:
+            self._file.keep(member.uid, made)
+
+    @staticmethod
+    def _line(frame: pd.DataFrame) -> str:
+        counts = frame["status"].value_counts()
+        words = [f"{counts[status]:,} {status}" for status in (DONE, FAILED, NOT_RUN) if status in counts]
+        return f"{', '.join(words)} of {len(frame):,} series"
+
+    def frame(self, *, stopped: bool) -> pd.DataFrame:
+        """The table of series with what is known of each."""
+        blank = Outcome(NOT_RUN)
+        rows: list[Outcome] = [blank] * len(self._table)
+        for member in self._found:
+            for at in member.at:
+                rows[at] = self._known.get(member.uid, blank)
+        names = dict.fromkeys(name for one in rows for name in one.values)
+        frame = self._table.copy()
+        for name in names:
+            frame[name] = pd.Series([one.values.get(name) for one in rows], index=frame.index).convert_dtypes()
+        frame["status"] = pd.Series([one.status for one in rows], index=frame.index, dtype="string")
+        frame["error"] = pd.Series([one.error for one in rows], index=frame.index, dtype="string")
+        seconds = [round(one.seconds, 3) if one is not blank else None for one in rows]
+        frame["seconds"] = pd.Series(seconds, index=frame.index, dtype="Float64")
+        frame.attrs = {**self._table.attrs, "function": list(self._name), "values": list(names), "stopped": stopped}
+        return phi.noted(frame)
+
+
+def _before(
+    series: pd.DataFrame, table: pd.DataFrame, found: list[Member], name: tuple[str, str]
+) -> tuple[pd.DataFrame, dict[str, Outcome]]:
+    """The table without its results, and what a table that this function gave before says is done."""
+    told = series.attrs.get("function")
+    if told is None or list(told) != list(name) or not all(column in series for column in OURS):
+        return table, {}
+    columns = [column for column in series.attrs.get("values", []) if column in series]
+    known = {}
+    for member in found:
+        row = series.iloc[member.at[0]]
+        if row["status"] == DONE:
+            values = {column: None if pd.isna(row[column]) else row[column] for column in columns}
+            known[member.uid] = Outcome(DONE, values, "", float(row["seconds"]))
+    return table.drop(columns=columns), known
+
+
+def _pool(
+    function: Callable[[Any], Any],
+    given: str,
+    due: list[Member],
+    peer: Peer | None,
+    client: Any,
+    workers: int | None,
+    processes: bool,
+) -> Pool:
+    if client is None:
+        count = min(workers or cores(), max(1, len(due)))
+        return Processes(function, given, count) if processes else Threads(function, given, count)
+    folders = {os.path.dirname(one.paths[0]) for one in due if one.paths}
+    if peer is not None and any(one.row is not None for one in due):
+        peer.cache.open()
+        return Cluster(client, function, given, None if shared(client, peer.cache.root) else peer)
+    pool = Cluster(client, function, given, None)
+    if folders and not all(client.run(os.path.isdir, next(iter(folders))).values()):
+        raise InvalidRequest(
+            "not all workers of this cluster see the files of the table",
+            advice="Give series of a peer, that they can retrieve, or a folder that all of them share.",
+        )
+    return pool

@@ -1,0 +1,80 @@
+"""What a cohort would take, before it is begun: counted by the archive, timed by what ran before."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from .members import Member
+from .outcome import DONE, Outcome
+
+if TYPE_CHECKING:
+    from ..net.peer import Peer
+
+_lock = threading.Lock()
+_archives: dict[str, tuple[float, float]] = {}  # by node: bytes and seconds of retrieval
+_functions: dict[tuple[str, str], tuple[float, float]] = {}  # series and seconds
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What was measured in this process: of a node, and of a function."""
+
+    node: str
+    function: tuple[str, str]
+
+    @classmethod
+    def of(cls, peer: Peer | None, function: tuple[str, str]) -> Rates:
+        return cls("" if peer is None else peer.node.identity, function)
+
+    def learn(self, size: int, seconds: float, outcomes: Sequence[Outcome]) -> None:
+        """Add what was measured."""
+        took = [one.seconds for one in outcomes if one.status == DONE]
+        with _lock:
+            if size:
+                before = _archives.get(self.node, (0.0, 0.0))
+                _archives[self.node] = before[0] + size, before[1] + seconds
+            if took:
+                done = _functions.get(self.function, (0.0, 0.0))
+                _functions[self.function] = done[0] + len(took), done[1] + sum(took)
+
+    def minutes(self, size: int, series: int, workers: int) -> float | None:
+        """Retrieval and function run side by side: the longer of both."""
+        with _lock:
+            archive, function = _archives.get(self.node), _functions.get(self.function)
+        if function is None or (size and archive is None):
+            return None
+        fetching = 0.0 if archive is None else size * archive[1] / archive[0]
+        return max(fetching, series * function[1] / function[0] / workers) / 60
+
+
+def estimate(due: Sequence[Member], peer: Peer | None, rates: Rates, workers: int) -> pd.DataFrame:
+    """One row: series, instances, GB, GB to fetch, minutes."""
+    paths = [path for one in due for path in one.paths]
+    rows = [one.row for one in due if one.row is not None]
+    instances, here, size = len(paths), sum(os.path.getsize(path) for path in paths), 0
+    if rows and peer is not None:
+        table = peer.retrieve(pd.concat(rows), dry_run=True, progress=False)
+        instances += int(table["instances"].sum())
+        size = int(table["bytes_to_fetch"].sum())
+        fetched = int(table["to_fetch"].sum())
+        kept = int(table["here"].sum())
+        here += round(size / fetched * kept) if fetched else 0
+    minutes = rates.minutes(size, len(due), workers)
+    frame = pd.DataFrame(
+        {
+            "series": pd.array([len(due)], dtype="Int64"),
+            "instances": pd.array([instances], dtype="Int64"),
+            "GB": [(here + size) / 1e9],
+            "GB_to_fetch": [size / 1e9],
+            "minutes": pd.array([minutes], dtype="Float64"),
+        }
+    )
+    if minutes is None:
+        frame.attrs["why"] = "minutes are known once this function has run on a few series: apply it to series.head(3)"
+    return frame

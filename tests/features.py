@@ -1,0 +1,41 @@
+"""Functions of a volume for tests, in a module that other processes can import."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def features(volume: Any) -> dict[str, Any]:
+    """Numbers of a volume."""
+    return {"mean": float(volume.mean()), "voxels": volume.size, "unit": volume.attrs.get("units", "")}
+
+
+def process_of(volume: Any) -> int:
+    """The process that it ran in."""
+    return os.getpid()
+
+
+class Deadly:
+    """Ends the process that runs it for the series of one size, as often as there are files to take away."""
+
+    def __init__(self, size: int, lives: Path) -> None:
+        self.size, self.lives = size, lives
+
+    def __call__(self, volume: Any) -> int:
+        """The number of voxels."""
+        if volume.size == self.size:
+            for life in self.lives.iterdir():
+                life.unlink()
+                os._exit(9)
+        return int(volume.size)
+
+
+def slow(volume: Any) -> float:
+    """Takes a moment."""
+    time.sleep(0.3)
+    return float(np.asarray(volume).max())
