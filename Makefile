@@ -1,7 +1,7 @@
 # Two commands on a machine with Python 3.11 or later, make and git:
 #   make demo     an embedded PACS, and the main job done on it: query, filter, retrieve, volume, picture
 #   make test     ruff, mypy and pytest
-# The others: lab, peers, benchmarks, faults, soak, clean.   PYTHON=python3.12 make demo   chooses the interpreter.
+# The others: lab, docs, peers, benchmarks, faults, soak, clean.   PYTHON=python3.12 make demo   chooses the interpreter.
 
 PYTHON ?= python3
 # The tests wait for peers and deadlines most of the time: two at once take half as long, also on two cores.
@@ -10,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lab peers benchmarks faults soak clean
+.PHONY: help demo test lab docs peers benchmarks faults soak clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -27,6 +27,11 @@ test: $(VENV)/.dev
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab notebooks
+
+# The notebooks are run while the pages are made; a warning is an error.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 # DCMTK and Orthanc are the peers of tests/peers, Chromium runs the widgets; Debian's names.
 peers:
@@ -46,7 +51,7 @@ soak: $(VENV)/.dev $(VENV)/.fuzz
 	$(BIN)/python -m pytest -m soak --timeout 7200
 
 clean:
-	rm -rf $(VENV) demo-output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output docs/_build docs/stories build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp says "installed since pyproject.toml last changed", so that a second run starts at once.
@@ -78,7 +83,12 @@ $(VENV)/.fuzz: $(VENV)/.dev
 	@$(PIP) install -e '.[fuzz]' || echo "atheris cannot be installed here: the readers are not fuzzed."
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml | $(VENV)/.made
+	@echo "installing dicomlab and what its documentation is made with into $(VENV) ..."
+	@$(PIP) install -e '.[docs,derived,netcdf]'
+	@touch $@ $(VENV)/.core
+
 $(VENV)/.lab: pyproject.toml | $(VENV)/.made
 	@echo "installing dicomlab and JupyterLab into $(VENV) ..."
-	@$(PIP) install -e '.[lab]'
+	@$(PIP) install -e '.[lab,derived,netcdf]'
 	@touch $@ $(VENV)/.core

@@ -34,13 +34,27 @@ def run(code: str, folder: Path) -> str:
 
 
 def test_its_python_runs_as_it_stands(tmp_path):
-    found = blocks("python")
-    assert found
-    for code in found:
-        assert len(code.strip().splitlines()) == 6  # the README says so
-        told = "print(type(volume).__name__, volume.dims, volume.attrs['units'], len(series), len(ct))"
-        shown = run(code + told, tmp_path)
-        assert re.fullmatch(r"DataArray \('z', 'y', 'x'\) HU [1-9]\d* [1-9]\d*\n", shown)
+    six, _ = blocks("python")
+    assert len(six.strip().splitlines()) == 6  # the README says so
+    told = "print(type(volume).__name__, volume.dims, volume.attrs['units'], len(series), len(ct))\n"
+    shown = run(six + told, tmp_path)
+    assert re.fullmatch(r"DataArray \('z', 'y', 'x'\) HU [1-9]\d* [1-9]\d*\n", shown)
+
+
+def test_the_rest_runs_as_it_stands_and_does_what_its_line_says(tmp_path):
+    six, rest = blocks("python")
+    assert all(line.count("#") == 1 for line in rest.splitlines())
+    told = """
+assert checks.attrs["ok"] and set(steps.Modality) == {"CT"}
+assert len(job.result()) == series.head(3).NumberOfSeriesRelatedInstances.sum()
+assert len(scanned) == len(copies) == len(instances) == volume.sizes["z"]
+assert (dl.load(derived).values == volume.values + 1).all() and set(changed.PatientID) == {"T-7"}
+assert sent.stored.all() and kept.committed.all()
+text = open("audit.jsonl").read()
+assert "C-STORE" in text and "protocol 12" in text and "DOE" not in text
+assert viewer.figure() is not None and len(picker.selected) == 0
+"""
+    run(six + rest + told, tmp_path)
 
 
 def test_what_it_says_an_object_has_is_there():

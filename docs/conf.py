@@ -1,0 +1,78 @@
+"""The documentation: `make docs`, warnings are errors. DICOMLAB_DOCS_NOTEBOOKS=off leaves the notebooks unrun."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+import dicomlab  # noqa: E402
+
+project = "dicomlab"
+author = "the dicomlab developers"
+copyright = "the dicomlab developers; MIT license"
+version = release = dicomlab.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+]
+exclude_patterns = ["_build"]
+
+# Pages of this folder itself: those of a service are listed under "How to", all others under "In depth".
+services = {"media", "patient-updates", "printing", "procedure-steps", "worklist", "writing"}
+pages = {path.stem for path in HERE.glob("*.md")} - {"index"}
+listed = {"SERVICES": sorted(pages & services), "OTHERS": sorted(pages - services)}
+
+
+def list_pages(app, docname, source):
+    for word, names in listed.items():
+        if docname in ("howto/index", "guide/depth"):
+            source[0] = source[0].replace(f"\n{word}\n", "\n" + "".join(f"/{name}\n" for name in names))
+
+
+def setup(app):
+    app.connect("source-read", list_pages)
+
+
+# The stories are the notebooks themselves, run while the pages are built; a cell that fails is an error.
+stories = HERE / "stories"
+shutil.rmtree(stories, ignore_errors=True)
+stories.mkdir()
+for notebook in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
+    shutil.copy(notebook, stories)
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = os.environ.get("DICOMLAB_DOCS_NOTEBOOKS", "force")
+nb_execution_timeout = 120
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+# A page has no kernel: widgets show the still picture or text that stands in their place.
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
+
+nb_ipywidgets_js = {}  # and so a page asks no other host for scripts
+
+default_role = "py:obj"
+autosummary_generate = False
+autodoc_typehints = "none"  # the docstrings say what each is
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"dicomlab {release}"
+html_static_path = ["_static"]
+html_css_files = ["dicomlab.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "navbar_align": "left",
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_prev_next": True,
+    "navigation_depth": 3,
+}
