@@ -112,6 +112,28 @@ def decoders(path: str, transfer_syntax: str, form: Format) -> Iterator[tuple[st
         )
 
 
+def encoder_of(transfer_syntax: str) -> str:
+    """The package here that encodes that syntax: a plugin of pydicom's, or "imagecodecs" for JPEG 2000 without loss.
+
+    GDCM is never asked: what it cannot encode ends the process.
+
+    Raises
+    ------
+    MissingCodec
+        There is none; the message holds the pip line.
+    """
+    from pydicom.pixels import get_encoder
+    from pydicom.uid import UID
+
+    for plugin in get_encoder(UID(transfer_syntax)).available_plugins:
+        if plugin != "gdcm":
+            return str(plugin)
+    if transfer_syntax == _JPEG + "90" and _imagecodecs() is not None:
+        return "imagecodecs"
+    needs = "pyjpegls" if CODECS[transfer_syntax] is _JPEG_LS else "pylibjpeg pylibjpeg-openjpeg"
+    raise MissingCodec(f"nothing installed encodes {name_of(transfer_syntax)}", advice=f"pip install {needs}")
+
+
 def size(transfer_syntax: str, data: bytes) -> codestream.Size | None:
     """Rows, columns, samples and bits (0: not said) that a codestream says it has; None where it says nothing.
 

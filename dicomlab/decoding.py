@@ -67,6 +67,20 @@ def decode(
     if place is None:
         raise BadFile(path, "it has no pixel data")
     data = encapsulated.frame(path, place, index, count)
+    return tidy(frame(path, transfer_syntax, form, data, index, count, out), form)
+
+
+def frame(
+    path: str,
+    transfer_syntax: str,
+    form: Format,
+    data: bytes,
+    index: int = 0,
+    count: int = 1,
+    out: Array | None = None,
+) -> Array:
+    """Values of one frame out of its codestream, all bits of them; `decode` has the parameters and what is raised."""
+    codecs.refuse(path, transfer_syntax)
     try:
         said = codecs.size(transfer_syntax, data)
     except BadData as error:
@@ -91,7 +105,7 @@ def decode(
         if array.ndim == 3 and array.shape[2] == 1:
             array = array[..., 0]
         if array.shape == form.shape:
-            return _stored(array, form)
+            return _typed(array, form)
         failures.append(f"{name}: decoded to {array.shape}, the header says {form.shape}")
     raise _bad(path, index, count, f"{name_of(transfer_syntax)} cannot be decoded: {'; '.join(failures)[:300]}")
 
@@ -154,9 +168,13 @@ def _by_pydicom(path: str, transfer_syntax: str, form: Format, index: int, count
 
 
 def _stored(array: Array, form: Format) -> Array:
+    return tidy(_typed(array, form), form)
+
+
+def _typed(array: Array, form: Format) -> Array:
     if array.dtype.kind != form.dtype.kind and array.dtype.itemsize == form.dtype.itemsize:
         array = array.view(form.dtype)  # the header says whether the bits have a sign, a codestream may not know
-    return tidy(np.require(array, form.dtype, ["C", "W"]), form)
+    return np.require(array, form.dtype, ["C", "W"])
 
 
 def _dataset(path: str, transfer_syntax: str) -> Any:

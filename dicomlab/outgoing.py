@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from . import phi
-from .errors import InvalidRequest
+from .errors import BadFile, InvalidRequest
 from .part10 import EXPLICIT, IMPLICIT
 from .places import Place
 from .scanning import gather
-from .sendable import LONGEST_UID, Outgoing, look, wrong
+from .sendable import LONGEST_UID, Outgoing, Reader, look, wrong
+from .transcoding import read_file
 from .whole import NATIVE
 
 if TYPE_CHECKING:
@@ -55,6 +56,40 @@ def _unspeakable(row: Outgoing) -> str:
         if not re.fullmatch("[0-9.]+", uid):
             return f"its {word} {uid!r} is no UID"
     return ""
+
+
+def twins(rows: Sequence[Outgoing]) -> dict[int, int]:
+    """Rows whose instance was given before: the row, and the first with it.
+
+    One that has the SOP Instance UID of another, and is not the same, gets that for its trouble: an archive keeps one
+    of the two, and nobody would know which.
+    """
+    first: dict[str, int] = {}
+    found: dict[int, int] = {}
+    for number, row in enumerate(rows):
+        if row.trouble or not row.sop_instance:
+            continue
+        before = first.setdefault(row.sop_instance, number)
+        if before == number:
+            continue
+        same = _same(row, rows[before])
+        if same:
+            found[number] = before
+        elif same is not None:
+            name = repr(phi.path(rows[before].path)) if rows[before].path else f"instance {before + 1} of these"
+            row.trouble = f"it has the SOP Instance UID of {name} and is not the same: only that one is sent"
+    return found
+
+
+def _same(row: Outgoing, other: Outgoing) -> bool | None:
+    """Whether two instances are the same, element by element; None where that cannot be told."""
+    try:
+        if row.path and other.path:
+            return row.path == other.path or Reader().data_set(row) == Reader().data_set(other)
+        one, two = (read_file(each.path) if each.path else each.dataset for each in (row, other))
+        return one is two or bool(one == two)
+    except BadFile:  # told when its turn comes
+        return None
 
 
 def _each(what: Any) -> Iterator[Outgoing]:

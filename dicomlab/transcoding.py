@@ -1,4 +1,4 @@
-"""A data set in another transfer syntax, without loss: its pixels are the same, and that is checked (R6.4)."""
+"""A data set in another transfer syntax: its pixels are the same, and that is checked; loss is asked for (R6.4)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom.uid import UID, RLELossless
 
+from . import compression
+from .compression import JPEG_2000, JPEG_2000_LOSSY
 from .errors import BadData, BadFile, MissingCodec
 from .part10 import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-JPEG_2000, JPEG_LS = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.80"
+JPEG_LS = "1.2.840.10008.1.2.4.80"
 PLAIN = (EXPLICIT, IMPLICIT, DEFLATED, BIG_ENDIAN)  # without compression of the pixels
 #: What we can write without loss, in the order of preference.
 LOSSLESS = (EXPLICIT, IMPLICIT, DEFLATED, JPEG_2000, str(RLELossless), JPEG_LS, BIG_ENDIAN)
+#: What has lost already and is not compressed again: JPEG, JPEG-LS near-lossless, JPEG 2000, HTJ2K, JPEG XL.
+LOSSY = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 81, 91, 203, 111, 112))
 _SWAPPED = {"OW": "u2", "OL": "u4", "OF": "u4", "OD": "u8", "OV": "u8"}
 
 
@@ -69,6 +73,22 @@ def transcode(dataset: Dataset, syntax: str, target: str) -> bytes:
         return data
 
 
+def with_loss(dataset: Dataset, syntax: str, ratio: float) -> tuple[bytes, str]:
+    """An image as JPEG 2000 with loss, and the SOP Instance UID of that copy; see `compression.lossy`."""
+    if syntax == BIG_ENDIAN:
+        syntax, dataset = EXPLICIT, _parsed(transcode(dataset, syntax, EXPLICIT), EXPLICIT)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # as in `transcode`
+            warnings.filterwarnings("error", "Failed to (de|en)code")
+            made = compression.lossy(_without_groups(dataset), EXPLICIT if syntax == DEFLATED else syntax, ratio)
+            return _written(made, JPEG_2000_LOSSY), str(made.SOPInstanceUID)
+    except (BadData, MissingCodec) as error:
+        raise _named(error, syntax, JPEG_2000_LOSSY) from None
+    except Exception as error:  # encoders raise anything
+        raise _named(BadData(_words(error)), syntax, JPEG_2000_LOSSY) from None
+
+
 def _without_groups(dataset: Dataset) -> Dataset:
     """A copy without the groups 0000 and 0002, which are no part of a data set; values are shared until changed."""
     changed = copy.copy(dataset)
@@ -81,19 +101,16 @@ def _recoded(dataset: Dataset, syntax: str, target: str) -> Dataset:
     from pydicom.dataset import FileMetaDataset
 
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = UID(EXPLICIT if syntax in PLAIN else syntax)
     dataset["PixelData"] = copy.copy(dataset["PixelData"])
     try:
         if syntax not in PLAIN:
-            dataset.decompress(as_rgb=False, generate_instance_uid=False)
-            if dataset.PhotometricInterpretation in ("YBR_FULL_422", "YBR_PARTIAL_422"):
-                dataset.PhotometricInterpretation = (
-                    "YBR_FULL"  # decoders give each pixel its colour (PS3.3 C.7.6.3.1.2)
-                )
+            compression.unpack(dataset, syntax)
         if target not in PLAIN:
-            dataset.compress(UID(target), encoding_plugin=_encoder(target), generate_instance_uid=False)
-    except Exception as error:  # codecs raise anything
-        raise _no_codec(error, syntax, target) from None
+            compression.pack(dataset, target)
+    except (BadData, MissingCodec) as error:
+        raise _named(error, syntax, target) from None
+    except Exception as error:  # encoders raise anything
+        raise _named(BadData(_words(error)), syntax, target) from None
     return dataset
 
 
@@ -102,21 +119,11 @@ def _words(error: Exception) -> str:
     return " ".join(str(error).partition("Traceback (most")[0].rpartition(" got exception: ")[2].split())
 
 
-def _encoder(target: str) -> str:
-    """The first that is installed, but GDCM: what it cannot encode ends the process."""
-    from pydicom.pixels import get_encoder
-
-    return next((name for name in get_encoder(UID(target)).available_plugins if name != "gdcm"), "")
-
-
-def _no_codec(error: Exception, syntax: str, target: str) -> BadData | MissingCodec:
-    why = _words(error)
-    if isinstance(error, RuntimeError | NotImplementedError) and "missing" in why:
-        return MissingCodec(
-            f"{UID(syntax).name} cannot be changed to {UID(target).name}: {why}",
-            advice="pip install pylibjpeg[all] pyjpegls",
-        )
-    return BadData(f"its pixel data cannot be changed from {UID(syntax).name} to {UID(target).name}: {why}")
+def _named(error: BadData | MissingCodec, syntax: str, target: str) -> BadData | MissingCodec:
+    """That error, with what was to be changed."""
+    why = error.why if isinstance(error, BadData) else error.message
+    text = f"its pixel data cannot be changed from {UID(syntax).name} to {UID(target).name}: {why}"
+    return BadData(text) if isinstance(error, BadData) else MissingCodec(text, advice=error.advice)
 
 
 def _written(dataset: Dataset, target: str) -> bytes:
@@ -168,6 +175,7 @@ def _swap(dataset: Dataset) -> None:
 
 
 def _pixels(dataset: Dataset, syntax: str) -> Any:
+    """Stored values: of codestreams by our own decoders, of all else by pydicom."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.pixels import pixel_array
 
@@ -175,9 +183,14 @@ def _pixels(dataset: Dataset, syntax: str) -> Any:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
     try:
+        if syntax not in PLAIN:
+            found = compression.frames(dataset, syntax)
+            return found[0] if len(found) == 1 else np.stack(found)
         return pixel_array(dataset, raw=True)
-    except Exception as error:
-        raise _no_codec(error, syntax, EXPLICIT) from None
+    except (BadData, MissingCodec) as error:
+        raise _named(error, syntax, EXPLICIT) from None
+    except Exception as error:  # pydicom raises anything
+        raise _named(BadData(_words(error)), syntax, EXPLICIT) from None
 
 
 def _check_same(before: Any, data: bytes, target: str) -> None:

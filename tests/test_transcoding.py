@@ -14,9 +14,10 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID, RLELossless
 
+from dicomlab.compression import JPEG_2000, JPEG_2000_LOSSY
 from dicomlab.errors import BadData
 from dicomlab.part10 import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
-from dicomlab.transcoding import JPEG_2000, JPEG_LS, LOSSLESS, transcode
+from dicomlab.transcoding import JPEG_LS, LOSSLESS, transcode, with_loss
 
 NAMES = (
     "CT_small.dcm", "rtdose.dcm", "rtdose_expb.dcm", "SC_rgb_small_odd.dcm", "SC_rgb_small_odd_big_endian.dcm",
@@ -109,3 +110,66 @@ def test_what_is_given_is_not_changed():
         for target in (EXPLICIT, IMPLICIT, BIG_ENDIAN):
             transcode(there, BIG_ENDIAN, target)
         assert there.to_json() == before
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "SC_rgb_small_odd.dcm", "MR_small_RLE.dcm", "SC_rgb_rle_2frame.dcm"])
+def test_imagecodecs_alone_is_enough_for_jpeg_2000(name, monkeypatch):  # R6.4: the extra "fast" and nothing else
+    pytest.importorskip("imagecodecs")
+    from pydicom.pixels.encoders.base import Encoder
+
+    from dicomlab import codecs
+
+    monkeypatch.setattr(codecs, "_can", lambda *arguments: False)
+    monkeypatch.setattr(Encoder, "available_plugins", property(lambda self: ()))
+    there = pydicom.dcmread(get_testdata_file(name))
+    data = transcode(there, str(there.file_meta.TransferSyntaxUID), JPEG_2000)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(parsed(data, JPEG_2000).pixel_array, there.pixel_array)
+    monkeypatch.setattr(codecs, "_can", lambda *arguments: False)
+    back = parsed(transcode(parsed(data, JPEG_2000), JPEG_2000, EXPLICIT), EXPLICIT)
+    np.testing.assert_array_equal(back.pixel_array, there.pixel_array)
+
+
+def test_what_no_package_encodes_is_said_with_the_one_that_would(monkeypatch):  # R6.4
+    from pydicom.pixels.encoders.base import Encoder
+
+    from dicomlab.errors import MissingCodec
+
+    monkeypatch.setattr(Encoder, "available_plugins", property(lambda self: ("gdcm",)))
+    there = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    with pytest.raises(MissingCodec, match="JPEG-LS Lossless Image Compression: nothing installed encodes") as caught:
+        transcode(there, EXPLICIT, JPEG_LS)
+    assert "pip install pyjpegls" in str(caught.value)
+
+
+@pytest.mark.parametrize("ratio", [5, 20])
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "image_dfl.dcm"])
+def test_a_copy_with_loss_is_another_instance_and_says_so(name, ratio):  # R6.4
+    there = pydicom.dcmread(get_testdata_file(name))
+    kept = there.SOPInstanceUID
+    data, uid = with_loss(there, str(there.file_meta.TransferSyntaxUID), ratio)
+    back = parsed(data, JPEG_2000_LOSSY)
+    assert there.SOPInstanceUID == kept and "LossyImageCompressionRatio" not in there
+    assert back.SOPInstanceUID == uid != kept and len(uid) <= 64
+    assert back.LossyImageCompression == "01" and back.LossyImageCompressionMethod == "ISO_15444_1"
+    assert 0.7 * ratio < float(back.LossyImageCompressionRatio) < 3 * ratio  # little is in some of them
+    assert back.ImageType[0] == "DERIVED" and back.SourceImageSequence[0].ReferencedSOPInstanceUID == kept
+    error = np.abs(back.pixel_array.astype(float) - there.pixel_array)
+    assert error.mean() < 0.2 * np.ptp(there.pixel_array)
+    assert uid == with_loss(there, str(there.file_meta.TransferSyntaxUID), ratio)[1]  # sent again it is the same one
+
+
+def test_loss_is_added_to_the_loss_there_was():  # R6.4
+    there = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    there.LossyImageCompression = "01"
+    there.LossyImageCompressionRatio, there.LossyImageCompressionMethod = "4", "ISO_10918_1"
+    back = parsed(with_loss(there, EXPLICIT, 5)[0], JPEG_2000_LOSSY)
+    first, second = map(float, back.LossyImageCompressionRatio)
+    assert first == 4 and second > 3
+    assert list(back.LossyImageCompressionMethod) == ["ISO_10918_1", "ISO_15444_1"]
+
+
+def test_bits_and_palettes_are_not_compressed_with_loss():
+    there = pydicom.dcmread(get_testdata_file("examples_palette.dcm"))
+    with pytest.raises(BadData, match="places in a palette"):
+        with_loss(there, str(there.file_meta.TransferSyntaxUID), 10)

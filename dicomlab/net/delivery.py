@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import phi
 from ..errors import DicomlabError, IncompleteStore, Interrupted, InvalidRequest
-from ..outgoing import outgoing
+from ..outgoing import outgoing, twins
 from ..progress import reporter
 from ..sendable import Outgoing
 from ..transcoding import LOSSLESS
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "path", "SOPInstanceUID", "SOPClassUID", "TransferSyntaxUID",
-    "stored", "status", "meaning", "comment", "sent_as", "context", "seconds",
+    "stored", "status", "meaning", "comment", "sent_as", "AffectedSOPInstanceUID", "context", "seconds",
 )  # fmt: skip
 PRIORITIES = {"low": 2, "medium": 0, "high": 1}  # (0000,0700)
 
 
-def manner(originator: Any, priority: str, prefer: str | None) -> Manner:
+def manner(originator: Any, priority: str, prefer: str | None, lossy: float | None) -> Manner:
     """How to send, of the arguments of `Peer.store`; refuses what makes no sense before anything is sent."""
     if originator is not None:
         title, message_id = originator if isinstance(originator, tuple) and len(originator) == 2 else (originator, 1)
@@ -43,7 +44,11 @@ def manner(originator: Any, priority: str, prefer: str | None) -> Manner:
             f"prefer={prefer!r} is no transfer syntax that can be written without loss",
             advice=f"Those are {', '.join(LOSSLESS)}.",
         )
-    return Manner(originator, PRIORITIES[priority], () if prefer is None else (prefer,))
+    if lossy is not None and (isinstance(lossy, bool) or not isinstance(lossy, int | float) or not 1 < lossy <= 1000):
+        raise InvalidRequest(f"lossy={lossy!r}", advice="Give how many to one, such as 10; None loses nothing.")
+    if lossy is not None and prefer is not None:
+        raise InvalidRequest("prefer= is for syntaxes without loss, and lossy= was given", advice="Give one of them.")
+    return Manner(originator, PRIORITIES[priority], () if prefer is None else (prefer,), lossy)
 
 
 def check(errors: str | None) -> None:
@@ -67,15 +72,20 @@ def store(
     items = outgoing(what)
     if errors is None:
         errors = "raise" if len(items) == 1 and not isinstance(what, pd.DataFrame) else "report"
+    same = twins(items)
     before = _before(node, what)
-    waiting = [row for row in range(len(items)) if row not in before]
+    waiting = [row for row in range(len(items)) if row not in before and same.get(row) in (None, *before)]
     bar = reporter(progress, "store", len(waiting))
     sending = Sending(node, [items[row] for row in waiting], deadline, how, bar)
     try:
         sending.run()
     finally:
         bar.close()
-    frame = _frame(what, items, dict(zip(waiting, sending.sent, strict=True)))
+    outcome = dict(zip(waiting, sending.sent, strict=True))
+    for row in range(len(items)):
+        if row not in before and row not in outcome:
+            outcome[row] = _as(outcome[same[row]], items[row], same[row] + 1)
+    frame = _frame(what, items, outcome)
     frame.attrs = {
         "peer": node.identity,
         "stored": int(frame["stored"].sum()),
@@ -85,7 +95,13 @@ def store(
         "cancelled": isinstance(sending.cause, KeyboardInterrupt | Cancelled),
         "elapsed": round(deadline.elapsed, 3),
     }
-    return _end(node, phi.frame(frame), sending, errors)
+    return _end(node, phi.frame(frame), sending, list(outcome.values()), errors)
+
+
+def _as(first: Sent, item: Outgoing, place: int) -> Sent:
+    """What became of an instance that was given before, and that is sent once."""
+    comment = "; ".join(filter(None, (first.comment, f"the same as instance {place} of these, and sent once")))
+    return replace(first, item=item, comment=comment if first.comment != NOT_SENT else NOT_SENT)
 
 
 def _before(node: Node, what: Any) -> set[int]:
@@ -118,6 +134,7 @@ def _frame(what: Any, items: list[Outgoing], sent: dict[int, Sent]) -> pd.DataFr
         "meaning": ("string", [one.status.meaning if one.status else None for one in sent.values()]),
         "comment": ("string", [phi.said(one.comment) or None for one in sent.values()]),
         "sent_as": ("string", [one.syntax or None for one in sent.values()]),
+        "AffectedSOPInstanceUID": ("string", [one.instance or None for one in sent.values()]),
         "context": ("Int64", [one.context for one in sent.values()]),
         "seconds": ("Float64", [one.seconds for one in sent.values()]),
     }
@@ -138,9 +155,9 @@ def _paths(values: list[Any]) -> Any:
         return pd.Series(values, dtype="object").array
 
 
-def _end(node: Node, frame: pd.DataFrame, sending: Sending, errors: str) -> pd.DataFrame:
-    failed = [one for one in sending.sent if not one.stored]
-    warned = [one for one in sending.sent if one.stored and one.status and one.status.code]
+def _end(node: Node, frame: pd.DataFrame, sending: Sending, outcome: list[Sent], errors: str) -> pd.DataFrame:
+    failed = [one for one in outcome if not one.stored]
+    warned = [one for one in outcome if one.stored and one.status and one.status.code]
     remarks = [f"an association was lost, and the rest was sent over another ({why})" for why in sending.lost[:3]]
     if warned:
         remarks.append(f"{len(warned)} stored with a warning, the first {warned[0].status}")

@@ -547,6 +547,7 @@ class Peer:
         originator: str | tuple[str, int] | None = None,
         priority: str = "medium",
         prefer: str | None = None,
+        lossy: float | None = None,
         errors: str | None = None,
         background: bool = False,
         progress: Any = None,
@@ -562,13 +563,17 @@ class Peer:
         what
             A table with a column ``path``, as `retrieve` and `scan` make it, or rows of one; a path of a file, folder
             or DICOMDIR; a pydicom data set; or several of these. Of a table that this method made for this peer only
-            the rows that are not ``stored`` are sent, so that giving it back goes on.
+            the rows that are not ``stored`` are sent, so that giving it back goes on. What is given twice is sent once;
+            of two that share a SOP Instance UID and differ, the first.
         originator
             AE title that asked for the C-MOVE of which this is part, or a pair of it and its message id.
         priority
             "low", "medium" or "high".
         prefer
             UID of a transfer syntax to change to where the peer takes it, before an instance's own.
+        lossy
+            How many to one images are compressed with loss, as JPEG 2000; default: never. What is sent is a copy that
+            says so, under a SOP Instance UID of its own; what is no image, or has lost already, goes as it is.
         errors
             "raise" an IncompleteStore where an instance is not stored, or "report": a warning, and the rows say why.
             Default: "raise" for one data set or file, "report" for more.
@@ -584,7 +589,8 @@ class Peer:
         pandas.DataFrame
             The rows that were given, or one an instance, with ``stored``, ``status`` (0xB000 to 0xBFFF are warnings)
             and its ``meaning``, ``comment`` (the peer's, or why it was not sent), ``sent_as`` (the UID of the transfer
-            syntax), ``context`` and ``seconds``.
+            syntax), ``AffectedSOPInstanceUID`` (that it was sent under, where that is another), ``context`` and
+            ``seconds``.
 
         Raises
         ------
@@ -609,7 +615,7 @@ class Peer:
         from . import delivery  # what it needs of files is not due before
 
         self.node.require("store")
-        how = delivery.manner(originator, priority, prefer)
+        how = delivery.manner(originator, priority, prefer, lossy)
         delivery.check(errors)
 
         def run(call: Call, shown: Any) -> pd.DataFrame:

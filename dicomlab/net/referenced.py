@@ -9,7 +9,10 @@ from ..outgoing import outgoing
 
 
 def referenced(what: Any) -> tuple[Any, list[tuple[str, str]]]:
-    """The table that was given, if it was one; and UID and class of each instance, "" for one that is not stored."""
+    """The table that was given, if it was one; and UID and class of each instance, "" for one that is not stored.
+
+    The UID is the one that it was stored under, where `Peer.store` says so.
+    """
     import pandas as pd
 
     columns = ("SOPInstanceUID", "SOPClassUID")
@@ -17,7 +20,11 @@ def referenced(what: Any) -> tuple[Any, list[tuple[str, str]]]:
         if not len(what):
             raise InvalidRequest("nothing is selected", advice="Choose at least one row.")
         kept = what["stored"].tolist() if "stored" in what else [True] * len(what)
-        pairs = zip(*(what[name].tolist() for name in columns), strict=True)
+        uids = what["SOPInstanceUID"].tolist()
+        if "AffectedSOPInstanceUID" in what:
+            sent = what["AffectedSOPInstanceUID"].tolist()
+            uids = [one if isinstance(one, str) else uid for one, uid in zip(sent, uids, strict=True)]
+        pairs = zip(uids, what["SOPClassUID"].tolist(), strict=True)
         return what, [
             (uid, sop_class) if stored is True and isinstance(uid, str) and isinstance(sop_class, str) else ("", "")
             for (uid, sop_class), stored in zip(pairs, kept, strict=True)

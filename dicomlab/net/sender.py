@@ -14,7 +14,7 @@ from ..markup import printable
 from ..progress import Progress
 from ..sendable import Lookout, Outgoing, Reader
 from ..status import Category, Status
-from ..transcoding import LOSSLESS, read_file, transcode
+from ..transcoding import JPEG_2000_LOSSY, LOSSLESS, LOSSY, read_file, transcode, with_loss
 from .association import Association
 from .deadline import Cancelled
 from .dimse import CommandField
@@ -31,6 +31,7 @@ class Sent:
     item: Outgoing
     syntax: str = ""  # that it was sent in
     context: int | None = None
+    instance: str = ""  # SOP Instance UID that it was sent under, where that is not its own
     status: Status | None = None
     comment: str = ""  # of the peer, or why there is no status
     seconds: float | None = None
@@ -49,10 +50,12 @@ class Manner:
     originator: tuple[str, int] | None = None  # AE title and message id of the C-MOVE that this is part of
     priority: int = 0
     prefer: tuple[str, ...] = ()  # transfer syntaxes to change to before all others
+    lossy: float | None = None  # how many to one images are compressed with loss; None: never (R6.4)
 
     def syntaxes(self, item: Outgoing) -> tuple[str, ...]:
         """Those that an instance may be sent in, the first preferred: its own, then what we can make of it (R6.3)."""
-        return tuple(dict.fromkeys((*self.prefer, item.transfer_syntax, *LOSSLESS)))
+        first = self.prefer if self.lossy is None else (*self.prefer, JPEG_2000_LOSSY)
+        return tuple(dict.fromkeys((*first, item.transfer_syntax, *LOSSLESS)))
 
 
 class Sender:
@@ -147,7 +150,11 @@ class Sender:
         """The bytes to send, on the first of the contexts that fit for which they can be made."""
         trouble: BadData | MissingCodec | None = None
         self._lookout.reached(one.item)
+        if self._manner.lossy is not None and (reduced := self._reduced(one, self._manner.lossy)) is not None:
+            return reduced
         for context_id, syntax in self._chooser.ways(one.item):
+            if syntax == JPEG_2000_LOSSY != one.item.transfer_syntax:
+                continue
             try:
                 data = self._encoded(one.item, syntax, ready)
                 one.context, one.syntax = context_id, syntax
@@ -158,6 +165,21 @@ class Sender:
                 trouble = trouble or error
         assert trouble is not None
         raise trouble
+
+    def _reduced(self, one: Sent, ratio: float) -> bytes | None:
+        """An image with loss, as it was asked for; None for what is no image, or has lost already: it goes as it is."""
+        item = one.item
+        dataset = read_file(item.path) if item.dataset is None else item.dataset
+        if "PixelData" not in dataset or item.transfer_syntax in LOSSY:
+            return None
+        if item.dataset is None:
+            self._reader.data_set(item)  # is it whole?
+        ways = [context_id for context_id, syntax in self._chooser.ways(item) if syntax == JPEG_2000_LOSSY]
+        if not ways:
+            raise self._chooser.none(item, JPEG_2000_LOSSY)
+        data, one.instance = with_loss(dataset, item.transfer_syntax, ratio)
+        one.context, one.syntax = ways[0], JPEG_2000_LOSSY
+        return data
 
     def _encoded(self, item: Outgoing, syntax: str, ready: memoryview | None) -> bytes | memoryview:
         if item.dataset is not None:
@@ -175,7 +197,7 @@ class Sender:
             one.item.sop_class,
             data,
             context_id=one.context,
-            sop_instance=one.item.sop_instance,
+            sop_instance=one.instance or one.item.sop_instance,
             priority=self._manner.priority,
             originator=self._manner.originator,
         )
@@ -190,8 +212,11 @@ class Sender:
                     f"a C-STORE response names the instance {printable(message.command.sop_instance)}"
                 )
         assert status is not None
-        if association.asked_for != one.item.sop_instance:
+        if association.asked_for != (one.instance or one.item.sop_instance):
+            one.instance = association.asked_for
             one.comment = f"a hook had it sent as {printable(association.asked_for)}"
+        elif one.instance:
+            one.comment = f"a copy with loss, {one.instance}"
         return status
 
 
@@ -218,16 +243,18 @@ class Chooser:
             accepted = self._accepted.get(item.sop_class, {})
             ways = [(accepted[syntax], syntax) for syntax in self._manner.syntaxes(item) if syntax in accepted]
             if not ways:
-                raise self._none(item, accepted)
+                raise self.none(item)
             self._found[pair] = ways
         return self._found[pair]
 
-    def _none(self, item: Outgoing, accepted: dict[str, int]) -> NoAcceptedContext:
+    def none(self, item: Outgoing, asked: str = "") -> NoAcceptedContext:
+        """The error where the peer takes the class in no syntax that fits, or not in the one that was asked for."""
         self._association.context(item.sop_class)  # raises where there is none at all
-        taken = ", ".join(UID(syntax).name for syntax in accepted)
+        taken = ", ".join(UID(syntax).name for syntax in self._accepted.get(item.sop_class, {}))
+        own = UID(item.transfer_syntax).name
+        why = f"{UID(asked).name} was asked for" if asked else f"{own} cannot be changed to that without loss"
         return NoAcceptedContext(
-            f"{UID(item.sop_class, IGNORE).name} is taken as {taken} only, and {UID(item.transfer_syntax).name} "
-            "cannot be changed to that without loss",
+            f"{UID(item.sop_class, IGNORE).name} is taken as {taken} only, and {why}",
             abstract_syntax=item.sop_class,
             result=4,
             peer=self._association.node.identity,

@@ -47,6 +47,21 @@ def test_what_is_kept_is_committed_by_either_way_of_answering(way, state):  # R7
     assert not any(one.name.startswith("dicomlab") for one in threading.enumerate())
 
 
+def test_what_a_hook_had_sent_under_another_uid_is_committed_under_that(state):  # R7.1, R6.8, R1.14
+    def renamed(event: object) -> None:
+        dataset, command = event.dataset(), event.command_set()
+        dataset.SOPInstanceUID = command.AffectedSOPInstanceUID = f"{command.AffectedSOPInstanceUID}.9"
+        event.change(command_set=command, dataset=dataset)
+
+    with dl.demo_pacs() as pacs:
+        pacs.hooks.add("before C-STORE-RQ", renamed)
+        found = pacs.commit(pacs.store(FILES), wait=20)
+        assert found.committed.tolist() == [True, True]
+        (uid,) = found.attrs["transactions"]
+        kept = Transactions().get(uid)
+        assert kept is not None and set(kept.committed) == {f"{one}.9" for one in found.SOPInstanceUID}
+
+
 def test_what_is_not_kept_is_said_with_its_reason_in_words():  # R7.5
     with dl.demo_pacs() as pacs:
         table = pacs.store(FILES)

@@ -189,6 +189,41 @@ def test_files_that_are_no_dicom_fail_alone(pacs, series, tmp_path):  # R6.9
     assert sent.stored.tolist() == [False] + [True] * 5
 
 
+def test_what_is_given_twice_is_sent_once_and_each_row_says_what_became_of_it(pacs, series, tmp_path):  # R6.5
+    copied = tmp_path / "copied.dcm"
+    copied.write_bytes(series[0].read_bytes())
+    seen: list[str] = []
+    pacs.hooks.add("before C-STORE-RQ", lambda event: seen.append(event.command.sop_instance))
+    dataset = pydicom.dcmread(series[1])
+    sent = pacs.store([series[0], copied, dataset, dataset, series[1], series[0]])
+    assert len(seen) == 2 and sent.stored.all() and sent.attrs["stored"] == 6
+    assert sent.comment.fillna("").str.endswith("sent once").tolist() == [False, True, False, True, True, True]
+    assert sent.comment[4] == "the same as instance 3 of these, and sent once"
+    seen.clear()
+    assert pacs.store(sent).stored.all() and seen == []
+
+
+def test_two_that_share_a_uid_and_differ_are_not_both_sent(pacs, series):  # R6.9
+    other = pydicom.dcmread(series[0])
+    other.PatientID = "SOMEBODY ELSE"
+    with pytest.warns(ResultWarning, match="has the SOP Instance UID of .*0000.dcm' and is not the same"):
+        sent = pacs.store([series[0], other, series[1]])
+    assert sent.stored.tolist() == [True, False, True]
+    again = pd.concat([sent[:1], dl.scan(series[0])])  # and the same of a table that names it twice
+    assert pacs.store(again).stored.all()
+    with pytest.raises(IncompleteStore, match="is not the same"):
+        pacs.store([series[0], other], errors="raise")
+
+
+def test_a_file_that_cannot_be_read_is_nobodys_twin(pacs, series, tmp_path):  # R6.9
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(series[0].read_bytes()[:-10])
+    table = pd.concat([dl.scan(series[0])] * 2, ignore_index=True)
+    table.loc[0, "path"] = str(cut)
+    with pytest.warns(ResultWarning, match="1 of 2"):
+        assert pacs.store(table).stored.tolist() == [False, True]
+
+
 def test_one_data_set_alone_is_stored_or_an_error(series):  # R6.5
     with store_that(lambda sender: sender.answer(*sender.request(), 0xA700)) as address, connect(address) as peer:
         with pytest.raises(IncompleteStore, match=r"0xA700 out of resources") as caught:
@@ -208,6 +243,10 @@ def test_a_node_is_read_only_unless_it_is_said(series):  # R1.0
         {"originator": ("MOVER", -1)},
         {"priority": "now"},
         {"prefer": "1.2.3"},
+        {"prefer": "1.2.840.10008.1.2.4.91"},
+        {"lossy": 1},
+        {"lossy": "10"},
+        {"lossy": 10, "prefer": EXPLICIT},
         {"errors": "no"},
     ],
 )
@@ -287,6 +326,29 @@ def test_a_preference_is_followed_where_the_peer_takes_it(pacs, series):  # R6.4
     np.testing.assert_array_equal(dl.load(back).values, dl.load(dl.scan(series)).values)
 
 
+def test_loss_comes_on_request_only_and_the_copy_is_what_is_committed(pacs, series, tmp_path):  # R6.4
+    lossy = "1.2.840.10008.1.2.4.91"
+    report = get_testdata_file("reportsi.dcm")  # no image: it goes as it is
+    sent = pacs.store([get_testdata_file("CT_small.dcm"), report], lossy=8)
+    assert sent.stored.all() and sent.sent_as.tolist() == [lossy, sent.TransferSyntaxUID[1]]
+    copy_uid = sent.AffectedSOPInstanceUID[0]
+    assert sent.comment[0] == f"a copy with loss, {copy_uid}" and pd.isna(sent.AffectedSOPInstanceUID[1])
+    assert not len(pacs.find("IMAGE", SOPInstanceUID=sent.SOPInstanceUID[0]))
+    back = pydicom.dcmread(pacs.retrieve(pacs.find("IMAGE", SOPInstanceUID=copy_uid)).path[0])
+    assert back.LossyImageCompression == "01" and back.file_meta.TransferSyntaxUID == lossy
+    again = pacs.store(get_testdata_file("CT_small.dcm"))
+    assert again.sent_as[0] == EXPLICIT and pd.isna(again.AffectedSOPInstanceUID[0])
+
+
+def test_loss_that_the_peer_does_not_take_is_an_error_and_nothing_is_sent_instead(series):  # R6.4
+    with (
+        store_that(serve_all) as address,
+        connect(address) as peer,
+        pytest.raises(NoAcceptedContext, match=r"Explicit VR Little Endian only, and JPEG 2000 .* asked for"),
+    ):
+        peer.store(series, lossy=10)
+
+
 def test_a_class_that_is_not_taken_fails_with_the_reason_and_the_others_go_on(series):  # R6.3
     with (
         store_that(serve_all) as address,
@@ -348,6 +410,7 @@ def test_a_hook_may_send_an_instance_under_another_uid(pacs, series):  # R1.14, 
     pacs.hooks.add("before C-STORE-RQ", renamed)
     sent = pacs.store(series)
     assert sent.stored.all() and sent.comment[0] == f"a hook had it sent as {sent.SOPInstanceUID[0]}.9"
+    assert (sent.AffectedSOPInstanceUID == sent.SOPInstanceUID + ".9").all()
     assert len(pacs.find("IMAGE", SOPInstanceUID=f"{sent.SOPInstanceUID[0]}.9")) == 1
 
 
