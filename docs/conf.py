@@ -26,13 +26,22 @@ exclude_patterns = ["_build"]
 # Pages of this folder itself: those of a service are listed under "How to", all others under "In depth".
 services = {"media", "patient-updates", "printing", "procedure-steps", "worklist", "writing"}
 pages = {path.stem for path in HERE.glob("*.md")} - {"index"}
-listed = {"SERVICES": sorted(pages & services), "OTHERS": sorted(pages - services)}
+told = "".join(page.read_text(encoding="utf-8") for page in (HERE / "reference").glob("*.md"))
+names = [name for name in dicomlab.__all__ if f"dicomlab.{name}\n" not in told and name != "options"]
+listed = {
+    "SERVICES": [f"/{name}" for name in sorted(pages & services)],
+    "OTHERS": [f"/{name}" for name in sorted(pages - services)],
+    "NAMES": [  # public ones that no page of the reference tells of yet
+        f".. auto{'class' if isinstance(getattr(dicomlab, name), type) else 'function'}:: dicomlab.{name}"
+        for name in names
+    ],
+}
 
 
 def list_pages(app, docname, source):
-    for word, names in listed.items():
-        if docname in ("howto/index", "guide/depth"):
-            source[0] = source[0].replace(f"\n{word}\n", "\n" + "".join(f"/{name}\n" for name in names))
+    if docname in ("howto/index", "guide/depth", "reference/tables"):
+        for word, lines in listed.items():
+            source[0] = source[0].replace(f"\n{word}\n", "\n" + "".join(f"{line}\n" for line in lines))
 
 
 def setup(app):
