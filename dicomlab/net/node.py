@@ -52,6 +52,9 @@ class Quirks:
     leadtools: bool = False  # takes those actions of its patient updater too whose encoding is not confirmed (R11.0)
 
     def __post_init__(self) -> None:
+        for name in ("no_get", "relational", "leadtools"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidRequest(f"quirk {name} takes True or False, not {getattr(self, name)!r:.80}")
         for name in ("result_limit", "move_grace"):
             if not 0 <= getattr(self, name) < 1e6:
                 raise InvalidRequest(f"quirk {name} takes 0 or more, not {getattr(self, name)!r}")

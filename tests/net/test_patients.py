@@ -301,6 +301,11 @@ def test_send_is_gated_in_the_same_way(server, action):  # R11.0
         assert plain.patients.delete_patient(PETER, **WHY, confirm=PETER).status.code == 0  # of the confirmed ones
 
 
+def test_a_word_is_no_quirk():  # R11.0
+    with pytest.raises(InvalidRequest, match="quirk leadtools takes True or False, not 'no'"):
+        Quirks(leadtools="no")  # type: ignore[arg-type]
+
+
 def test_the_quirk_stands_in_the_file_of_nodes(own_folders: Path):  # R11.0
     book = dl.nodes()
     book.add("lead", replace(dl.Node("LEAD", "localhost", 104), quirks=Quirks(leadtools=True)))
