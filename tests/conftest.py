@@ -17,6 +17,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("DICOMLAB_INDEX", str(home / "index"))
     monkeypatch.setenv("DICOMLAB_STATE", str(home / "state"))
     monkeypatch.setenv("DICOMLAB_CONFIG", str(home / "nodes.toml"))
+    monkeypatch.setenv("DICOMLAB_STATE", str(home / "state"))
     return home
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
 from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
 
 
 def respond(
-    call: Call, status: int, data: Dataset | None = None, *, instance: str = "", comment: str = "", error_id: int = 0
+    call: Call,
+    status: int,
+    data: Dataset | None = None,
+    *,
+    instance: str = "",
+    comment: str = "",
+    error_id: int = 0,
+    attributes: Sequence[int] = (),
 ) -> None:
     """Send the response to the request of this call.
 
-    `data` is the Attribute List or Action Reply, `instance` the one that an N-CREATE has made.
+    `data` is the Attribute List or Action Reply, `instance` the one that an N-CREATE has made; `attributes` are tags
+    that the status is about, which pynetdicom sends in the response to an N-GET or N-SET alone.
     """
     message = call.message
     response = type(message)()
@@ -40,12 +49,20 @@ def respond(
         response.ErrorComment = comment
     if error_id:
         response.ErrorID = error_id
+    if attributes and hasattr(response, "AttributeIdentifierList"):
+        response.AttributeIdentifierList = list(attributes)
     raw = None
     if data is not None:
         raw = encode(data, call.transfer_syntax == IMPLICIT, True)
         holder = "ActionReply" if isinstance(message, N_ACTION) else "AttributeList"
         setattr(response, holder, BytesIO(b"\0\0"))  # says that one follows
     wire.send(call.assoc, response, call.context_id, raw)
+
+
+def tags(message: Any) -> tuple[int, ...]:
+    """The Attribute Identifier List of a request; of one tag pynetdicom makes no list."""
+    found = getattr(message, "AttributeIdentifierList", None)
+    return (int(found),) if isinstance(found, int) else tuple(map(int, found or ()))
 
 
 def report(call: Call, sop_class: str, instance: str, event: int, data: Dataset | None = None) -> int | None:

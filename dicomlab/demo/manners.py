@@ -96,6 +96,9 @@ class Manners:
     commitment_reasons: dict[str, int] = field(default_factory=dict)  # SOP Instance UID: why it is not kept
     commitment_uid: str | None = None  # Transaction UID of the event; None: the one of the request
     commitment_silent: frozenset[str] = frozenset()  # SOP Instance UIDs that the event does not name
+    # procedure steps
+    performed: int = 2  # classes that are offered: 0 none, 1 MPPS, 2 its Retrieve class too
+    performed_ignores: frozenset[str] = frozenset()  # keywords that are not kept: a warning, 0x0107, names them
     # media creation
     media: bool = True  # it is offered
     media_create: int = 0x0000  # the answer to an N-CREATE that could be taken
@@ -121,6 +124,7 @@ class Manners:
         """DCMTK's dcmqrscp: no counts, few keys, case matters in names, keys above the level are ignored."""
         return cls(
             name="dcmqrscp",
+            performed=0,
             media=False,
             updater=False,
             preferred_syntax=EXPLICIT,
@@ -142,6 +146,7 @@ class Manners:
         """DCMTK's wlmscpfs, a worklist alone: case matters in names, no character set is named."""
         return cls(
             name="wlmscpfs",
+            performed=0,
             media=False,
             updater=False,
             reject_unfit=True,
@@ -155,6 +160,7 @@ class Manners:
         """Orthanc: counts, the hierarchy hardly matters, 0xC000 for all that does not work."""
         return cls(
             name="orthanc",
+            performed=0,
             media=False,
             updater=False,
             patient_study_only=False,

@@ -19,6 +19,7 @@ MODELS = frozenset(f"{QUERY}{model}.{service}" for model in (1, 2, 3) for servic
 VERIFICATION = "1.2.840.10008.1.1"
 WORKLIST = "1.2.840.10008.5.1.4.31"
 COMMITMENT = "1.2.840.10008.1.20.1"
+PERFORMED = ("1.2.840.10008.3.1.2.3.3", "1.2.840.10008.3.1.2.3.4")  # MPPS, and its Retrieve class
 MEDIA = "1.2.840.10008.5.1.1.33"
 UPDATER = "1.2.840.114257.15.1.3"
 STORAGE = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.7", "1.2.840.10008.5.1.4.43.1")
@@ -73,8 +74,9 @@ def prepare(
         name = str(context.abstract_syntax)
         model = name in MODELS and (manners.patient_study_only or f"{QUERY}3." not in name)
         commits = name == COMMITMENT and manners.commitment != "absent"
+        performs = name in PERFORMED[: manners.performed]
         media = name == MEDIA and manners.media
-        if name == VERIFICATION or model or commits or media or (name == WORKLIST and worklist):
+        if name == VERIFICATION or model or commits or performs or media or (name == WORKLIST and worklist):
             supported[name] = build_context(name, [EXPLICIT, IMPLICIT])
         elif name == UPDATER and manners.updater:
             supported[name] = build_context(name, [IMPLICIT])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pynetdicom.dimse_primitives import N_ACTION, N_CREATE, N_DELETE, N_GET, N_SET
 
-from . import commitment, media, patients
+from . import commitment, media, mpps, patients
 from .answering import respond
 from .negotiation import COMMITMENT
 
@@ -19,6 +19,8 @@ REQUESTS = {N_ACTION: "N-ACTION", N_CREATE: "N-CREATE", N_DELETE: "N-DELETE", N_
 ROUTES: dict[str, Callable[[Call], None]] = {
     COMMITMENT: commitment.serve,
     media.MEDIA: media.serve,
+    mpps.MPPS: mpps.serve,
+    mpps.RETRIEVE: mpps.retrieve,
     patients.UPDATER: patients.serve,
 }
 NO_SUCH_CLASS = 0x0118

@@ -29,6 +29,7 @@ from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
 from pynetdicom.transport import ThreadedAssociationServer
 
 from . import find, get, move, negotiation, normalized, storage, verification, wire
+from .answering import tags
 from .holdings import Holdings, Instance
 from .manners import IMPLICIT, Manners
 from .media import Job
@@ -196,6 +197,8 @@ class DemoServer:
         self.schedule: list[Dataset] | None = None if schedule is None else list(schedule)
         #: Every request received, in order.
         self.transcript: list[Request] = []
+        #: Performed procedure steps, as they were told, by SOP Instance UID.
+        self.performed: dict[str, Dataset] = {}
         #: Statuses of the events of storage commitment that were sent on an association of their own.
         self.events: list[int | None] = []
         #: Requests for media by their SOP Instance UID.
@@ -311,7 +314,7 @@ class DemoServer:
                 ),
                 (str(origin).strip(), int(message.MoveOriginatorMessageID or 0)) if origin else None,
                 getattr(message, "ActionTypeID", None),
-                tuple(map(int, getattr(message, "AttributeIdentifierList", None) or ())),
+                tags(message),
             )
         )
         assoc._is_paused = True

@@ -99,7 +99,7 @@ class Normalized:
         message_id = association.send(
             field,
             sop_class,
-            None if data is None else encode(data, implicit=syntax == IMPLICIT),
+            None if not data else encode(data, implicit=syntax == IMPLICIT),
             context_id=context_id,
             sop_instance=sop_instance,
             action=action,
@@ -117,7 +117,7 @@ class Normalized:
             raise association.broken(f"a response names the instance {command.sop_instance}, {asked_for} was asked")
         if status.category not in (Category.SUCCESS, Category.WARNING):
             raise StatusError(
-                f"{name} was refused: {status}",
+                f"refused with {status}",
                 peer=association.node.identity,
                 phase=name,
                 elapsed=association.deadline.elapsed,

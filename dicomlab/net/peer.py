@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .dump import MessageDump
     from .mediacreation import MediaCreation, MediaCreations
     from .patients import PatientUpdater
+    from .procedure import PerformedStep
 
 
 class Owner(Protocol):
@@ -691,6 +692,65 @@ class Peer:
             return commitment.collect(self.node, call.clock, wait=_seconds(wait))
 
     # -- media -----------------------------------------------------------------------------------------------------
+
+    def perform(self, step: Any, *, timeout: float | None = None, **attributes: Any) -> PerformedStep:
+        """A procedure step to perform: Modality Performed Procedure Step (PS3.4 annex F).
+
+        As a ``with`` block it is IN PROGRESS at the beginning and COMPLETED at the end; an exception in it makes it
+        DISCONTINUED. Nothing is sent before.
+
+        Parameters
+        ----------
+        step
+            A row of `worklist`, or several of one patient; for a step that nobody scheduled a dict by keyword, such as
+            ``{"PatientID": "1", "PatientName": "DOE^JANE", "Modality": "CT"}``, or a data set. To go on with a step
+            that was begun: its UID, or a row of `performed`.
+        timeout
+            Seconds without progress, for each of its messages.
+        **attributes
+            What else is said as it begins, by keyword; None makes an attribute that may be `set` later.
+
+        Returns
+        -------
+        PerformedStep
+            With `add` (series and instances), `set`, `update`, `complete`, `discontinue` and `get`.
+
+        Raises
+        ------
+        InvalidRequest
+            Nothing is selected, something that must be said is not, or the node may not ``perform``.
+        NoAcceptedContext, StatusError
+            As the block begins: the peer takes no steps, or not this one.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     today = pacs.worklist(Modality="CT")
+        ...     with pacs.perform(today.head(1)) as mpps:
+        ...         mpps.add({"SeriesInstanceUID": "1.2.3.4", "ProtocolName": "thorax"})
+        ...     print(mpps.status, pacs.performed().PerformedProcedureStepStatus.iloc[-1])
+        COMPLETED COMPLETED
+        """
+        from . import procedure
+
+        self.node.require("perform")
+        self._check_open()
+        return procedure.perform(self.node, step, attributes, partial(self._call, timeout))
+
+    def performed(self) -> pd.DataFrame:
+        """The procedure steps that were begun with this peer from here, in this session and before; asks nobody.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a step, oldest first: SOPInstanceUID, PerformedProcedureStepStatus as the peer has confirmed it,
+            ``unanswered`` (a status that was sent and not answered), ``series`` and ``instances`` made so far, and when
+            it ``began`` and ``ended`` (UTC). `perform` goes on with a row.
+        """
+        from .performed import performed
+
+        return performed(self.node.identity)
 
     def create_media(
         self,

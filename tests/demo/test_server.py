@@ -58,7 +58,7 @@ def test_unknown_titles_and_one_association_too_many_are_rejected():
 
 
 def test_a_class_that_is_not_offered_is_result_3(plain):
-    with scu.associated(plain, VERIFICATION, "1.2.840.10008.3.1.2.3.3") as association:
+    with scu.associated(plain, VERIFICATION, "1.2.840.10008.5.1.4.34.6.1") as association:
         assert [each.result for each in association.rejected_contexts] == [3]
 
 
