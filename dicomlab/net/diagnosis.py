@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from .deadline import Cancelled, Deadline
 from .letter import letter
 from .negotiated import Negotiated
 from .node import Node
+from .reaching import resolve
 from .services import CONTEXTS, EXTENDED, MR_IMAGE, OPTIONS, ROLES, SERVICES, Service
 from .transfer import GET, MOVE
 from .wayback import way_back
@@ -51,18 +51,17 @@ class Diagnosis(Checks):
     def _name(self) -> bool:
         node, began = self.node, monotonic()
         try:
-            kind = socket.SOCK_STREAM
-            found = self.within(self.timeout, lambda _: socket.getaddrinfo(node.host, node.port, type=kind))
-        except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or error
-            means = f"{node.host!r} is not known ({why})"
-            self.failed("host name", means, "Check its spelling, or give the IP address.")
-        except AssociationTimeout:
+            found = resolve(node.host, node.port, self.clock.grace(min(self.timeout, max(0.1, self.clock.remaining))))
+        except TimeoutError:
             self.failed(
                 "host name",
                 f"the name server did not say within {self.timeout:g} s who {node.host!r} is",
                 "Check the network and VPN, or give the IP address.",
             )
+        except OSError as error:
+            why = getattr(error, "strerror", None) or error
+            means = f"{node.host!r} is not known ({why})"
+            self.failed("host name", means, "Check its spelling, or give the IP address.")
         else:
             known = list(dict.fromkeys(str(item[4][0]) for item in found))
             same = known == [node.host]

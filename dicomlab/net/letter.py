@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidRequest
+from ..errors import DicomlabError
 from .listener import local_address
 from .node import Node
 
@@ -20,7 +20,7 @@ def letter(node: Node, checks: Sequence[Check]) -> str:
     try:
         address = node.listen_host or local_address(node)
         known = f"{address}, as this machine knows itself (behind NAT or in a container you may see another)"
-    except InvalidRequest:  # the host name is not known, so no route leads there
+    except DicomlabError:  # the host name is not known, so no route leads there
         known, address = "known once the host name of the archive is", "our address"
     moves = f"{node.listen}, {'through TLS' if node.inbound_tls else 'plain DICOM'}" if node.listen else ""
     lines = [

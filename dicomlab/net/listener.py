@@ -10,7 +10,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Protocol
 
-from ..errors import DicomlabError, InvalidRequest
+from ..errors import AssociationTimeout, DicomlabError, InvalidRequest
 from . import negotiation
 from .association import Association
 from .contexts import IMPLICIT, preferred, storage_classes
@@ -20,6 +20,7 @@ from .doorway import Doorway, remedy
 from .incoming import Message, Sinks
 from .node import Node
 from .pdu import RELEASE_RP, PduType, Released, ReleaseRequested, Wire, abort_pdu
+from .reaching import Found, resolve
 from .receiver import Receiver
 from .sealed import Sealed
 from .tls import warn_of_plain
@@ -96,15 +97,16 @@ class Listener:
 
     def __init__(self, node: Node, service: Inbound, deadline: Deadline) -> None:
         self._node, self._service, self._deadline = node, service, deadline
-        self._addresses = _addresses(node.host)
+        found = _resolve(node, deadline)
+        self._addresses = frozenset(str(item[4][0]) for item in found)
         self._stopped = False
         self._serving: dict[threading.Thread, Wire] = {}
         self._lock = threading.Lock()
         self.rejected: list[str] = []  # who was turned away and why
         self.troubles: list[str] = []  # associations that ended badly, in words
         self.busy = 0  # associations that stand now
-        host = node.listen_host or local_address(node)
-        check_route(node, host)
+        host = node.listen_host or local_address(node, found)
+        check_route(node, host, self._addresses)
         tls = node.inbound_tls
         if tls is None and node.tls is not None:
             warn_of_plain(node.identity)
@@ -274,18 +276,18 @@ class Listener:
             association.answer(message, status)
 
 
-def local_address(node: Node) -> str:
+def local_address(node: Node, found: list[Found] | None = None) -> str:
     """The address of this machine on the route to the peer; no packet is sent."""
-    for family, _, _, _, address in _resolve(node.host, node.port):
+    for family, _, _, _, address in found or _resolve(node):
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect(address)
             return str(probe.getsockname()[0])
     raise InvalidRequest(f"no route leads to {node.host!r}", advice="Check the network, VPN and host name.")
 
 
-def check_route(node: Node, host: str) -> None:
+def check_route(node: Node, host: str, addresses: frozenset[str]) -> None:
     """Refuse a loopback address for a peer that is elsewhere: it could never reach us."""
-    if _loopback(host) and not any(_loopback(item) for item in _addresses(node.host)):
+    if _loopback(host) and not any(_loopback(item) for item in addresses):
         raise InvalidRequest(
             f"listen_host={host!r} cannot be reached from {node.host}",
             peer=node.identity,
@@ -300,12 +302,16 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _addresses(host: str) -> frozenset[str]:
-    return frozenset(str(item[4][0]) for item in _resolve(host, 0))
-
-
-def _resolve(host: str, port: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+def _resolve(node: Node, deadline: Deadline | None = None) -> list[Found]:
+    seconds = node.timeouts.connect
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[return-value]
+        return resolve(node.host, node.port, Deadline(seconds) if deadline is None else deadline.grace(seconds))
+    except TimeoutError as error:
+        raise AssociationTimeout(
+            f"the name server did not say within {seconds:.3g} s who {node.host!r} is",
+            peer=node.identity,
+            phase="connection",
+            advice="Check the network and VPN, or give the IP address.",
+        ) from error
     except OSError as error:
-        raise InvalidRequest(f"the host name {host!r} is not known", advice="Check its spelling.") from error
+        raise InvalidRequest(f"the host name {node.host!r} is not known", advice="Check its spelling.") from error

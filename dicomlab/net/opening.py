@@ -18,12 +18,12 @@ from ..errors import (
 )
 from . import negotiation
 from .deadline import Cancelled, Deadline
-from .forking import owned
 from .hooks import AssociationEvent
 from .negotiated import Negotiated
 from .negotiation import Accepted, Proposal
 from .node import Node
 from .pdu import PduType, Wire, abort_pdu
+from .reaching import reached
 from .sealed import Sealed, expects_tls
 from .tlsreasons import EXPECTED
 
@@ -34,8 +34,8 @@ _FAILURES: tuple[tuple[type[Exception], type[ConnectError], str, str], ...] = (
     (
         TimeoutError,
         AssociationTimeout,
-        "nothing answered at {host}:{port} within {patience:g} s",
-        "Check host and port; a firewall may drop the packets.",
+        "nothing answered at {host}:{port} within {patience:.3g} s",
+        "Check host and port; a firewall may drop the packets, or the name server be silent.",
     ),
     (
         socket.gaierror,
@@ -213,37 +213,19 @@ def _answer(wire: Wire, node: Node, proposal: Proposal, deadline: Deadline) -> A
 
 def _connected(node: Node, deadline: Deadline) -> socket.socket:
     """A TCP connection within the connect deadline; the reason of a failure comes from the socket."""
-    patience = max(0.1, min(node.timeouts.connect, deadline.remaining))
+    seconds = max(0.1, min(node.timeouts.connect, deadline.remaining))
     try:
-        return _reached(node.host, node.port, patience)
+        return reached(node.host, node.port, deadline.grace(seconds))
     except OSError as error:
         kind, words, advice = next(row[1:] for row in _FAILURES if isinstance(error, row[0]))
         why = getattr(error, "strerror", None) or error
         raise kind(
-            words.format(host=node.host, port=node.port, why=why, patience=patience),
+            words.format(host=node.host, port=node.port, why=why, patience=seconds),
             peer=node.identity,
             phase="connection",
             elapsed=deadline.elapsed,
             advice=advice,
         ) from error
-
-
-def _reached(host: str, port: int, seconds: float) -> socket.socket:
-    """`socket.create_connection`, which leaves its socket open in the traceback of a Ctrl-C."""
-    trouble: OSError | None = None
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        sock = owned(socket.socket(family, kind, protocol))
-        try:
-            sock.settimeout(seconds)
-            sock.connect(address)
-            return sock
-        except OSError as error:
-            trouble = error
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
-    raise trouble or OSError(f"{host!r} has no address")
 
 
 def refused(node: Node, abstract_syntax: str, result: int | None, deadline: Deadline) -> NoAcceptedContext:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidRequest
+from .deadline import Deadline
+from .reaching import reached
 from .ticking import tick
 from .tlsreasons import Reason, explained
 
@@ -232,7 +234,8 @@ class Sealed:
 def expects_tls(host: str, port: int, seconds: float) -> bool:
     """Whether a TLS handshake is answered there; it is begun and left, and nothing else is sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    with contextlib.suppress(OSError), socket.create_connection((host, port), seconds) as sock:
+    with contextlib.suppress(OSError), reached(host, port, Deadline(seconds)) as sock:
+        sock.settimeout(seconds)
         sealed = Sealed(sock, context, server_name=host)
         with contextlib.suppress(ssl.SSLError):
             sealed.step()  # asks

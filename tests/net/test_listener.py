@@ -122,9 +122,10 @@ def test_an_archive_may_store_from_another_ae_title_that_its_entry_names():  # R
 
 
 def test_an_address_that_is_not_the_archives_is_closed_at_once(monkeypatch):  # R0.7
-    monkeypatch.setattr(listener, "_addresses", lambda host: frozenset({"192.0.2.1"}))
+    elsewhere = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 104))]
+    monkeypatch.setattr(listener, "resolve", lambda *_: elsewhere)
     monkeypatch.setattr(listener, "check_route", lambda *_: None)
-    with listening() as (door, _), socket.create_connection(door.address) as foreign:
+    with listening(listen_host="127.0.0.1") as (door, _), socket.create_connection(door.address) as foreign:
         assert answer_to(foreign) == b""
     assert door.rejected == ["127.0.0.1: not the address of the archive"]
 
@@ -236,11 +237,11 @@ def test_a_port_in_use_is_named():  # R5.8: before anything is sent
 
 def test_a_loopback_address_for_an_archive_elsewhere_is_refused():  # R5.8: it could never reach us
     with pytest.raises(InvalidRequest, match="cannot be reached"):
-        check_route(Node("A", "192.0.2.1", 104), "127.0.0.1")
+        check_route(Node("A", "192.0.2.1", 104), "127.0.0.1", frozenset({"192.0.2.1"}))
     with pytest.raises(InvalidRequest, match="cannot be reached"):
-        check_route(Node("A", "192.0.2.1", 104), "localhost")
-    check_route(Node("A", "127.0.0.1", 104), "127.0.0.1")
-    check_route(Node("A", "192.0.2.1", 104), "0.0.0.0")
+        check_route(Node("A", "192.0.2.1", 104), "localhost", frozenset({"192.0.2.1"}))
+    check_route(Node("A", "127.0.0.1", 104), "127.0.0.1", frozenset({"127.0.0.1"}))
+    check_route(Node("A", "192.0.2.1", 104), "0.0.0.0", frozenset({"192.0.2.1"}))
     assert local_address(Node("A", "127.0.0.1", 104)) == "127.0.0.1"
 
 
