@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .net.peer import Peer
     from .net.tls import TLS
     from .net.useridentity import UserIdentity
+    from .pseudonymisation import pseudonymise
     from .readtable import read_table
     from .scanning import scan
     from .series import load, load_all
@@ -57,6 +58,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
     "open_folder",
     "options",
     "pick",
+    "pseudonymise",
     "read_table",
     "scan",
     "view",
@@ -83,6 +85,7 @@ _HOMES = {
     "nodes": ".net.addressbook",
     "open_folder": ".folder",
     "pick": ".widgets.picker",
+    "pseudonymise": ".pseudonymisation",
     "read_table": ".readtable",
     "scan": ".scanning",
     "view": ".widgets.viewing",

@@ -107,7 +107,7 @@ def _copy(piece: Piece, path: str, mode: int) -> None:
         os.fsync(target.fileno())
 
 
-def replace(path: str, data: bytes) -> None:
+def replace(path: str, data: bytes, mode: int = 0o666) -> None:
     """A file with other bytes, at once: whoever reads it finds the old ones or the new.
 
     Raises
@@ -117,7 +117,7 @@ def replace(path: str, data: bytes) -> None:
     """
     draft = f"{path}.{os.getpid()}.part"
     try:
-        _write(draft, data)
+        _write(draft, data, mode)
         os.replace(draft, path)
     except BaseException:
         with suppress(OSError):

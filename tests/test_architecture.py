@@ -26,6 +26,7 @@ FILES |= {"compression", "contours", "outgoing", "sendable", "upkeep", "regular"
 FILES |= {"arranging", "functionalgroups", "lookup", "realworld", "imageheader", "repeats", "sides", "stacks", "volume"}
 FILES |= {"copying", "headerpack", "inventory", "scanmemory", "suv", "suvdecay", "suvenhanced", "suvfacts", "unpacking"}
 FILES |= {"fileset", "mediaset", "modification", "originals", "placing", "writers", "writing"}
+FILES |= {"deidentification", "pseudonymisation", "pseudonymmap", "remains"}
 FILES |= {"performedseries", "stepattributes"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},
