@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .cache import Cache
     from .cohort.applying import apply
     from .demo import demo_pacs
+    from .filming import film
     from .folder import open_folder
     from .modification import modify
     from .net.addressbook import nodes
@@ -51,6 +52,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
     "demo_pacs",
     "diagnose",
     "errors",
+    "film",
     "load",
     "load_all",
     "modify",
@@ -79,6 +81,7 @@ _HOMES = {
     "connect": ".net.connecting",
     "demo_pacs": ".demo",
     "diagnose": ".net.connecting",
+    "film": ".filming",
     "load": ".series",
     "load_all": ".series",
     "modify": ".modification",

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def grey(values: NDArray[np.generic], window: tuple[float, float], inverted: bool = False) -> NDArray[np.uint8]:
-    """8-bit grey of values through a window, exactly linear; colour passes.
+def grey(
+    values: NDArray[np.generic], window: tuple[float, float], inverted: bool = False, bits: int = 8
+) -> NDArray[np.unsignedinteger]:
+    """Grey of so many bits (uint8, above 8 uint16) of values through a window, exactly linear; colour passes.
 
     Examples
     --------
@@ -28,9 +30,10 @@ def grey(values: NDArray[np.generic], window: tuple[float, float], inverted: boo
     if values.ndim == 3:
         return np.asarray(values, np.uint8)
     centre, width = window
+    white = 2**bits - 1
     scaled = (np.asarray(values, np.float32) - centre) / width + 0.5
-    picture = np.round(np.clip(np.nan_to_num(scaled), 0, 1) * 255).astype(np.uint8)
-    return 255 - picture if inverted else picture
+    picture = np.round(np.clip(np.nan_to_num(scaled), 0, 1) * white).astype(np.uint8 if bits <= 8 else np.uint16)
+    return white - picture if inverted else picture
 
 
 def as_volume(volume: xr.DataArray, axis: str) -> tuple[xr.DataArray, str]:

@@ -166,7 +166,7 @@ class Status:
             return Category.CANCEL
         if code == 0x0001 or 0xB000 <= code <= 0xBFFF:
             return Category.WARNING
-        if code in (0x0107, 0x0116) and self.service == "MPPS":  # the service decides; R8.7
+        if code in (0x0107, 0x0116) and self.service in ("MPPS", "PRINT"):  # the service decides; R8.7
             return Category.WARNING
         return Category.FAILURE
 

@@ -1,4 +1,4 @@
-"""Programs of others as peers: DCMTK's dcmqrscp, storescp and wlmscpfs, and Orthanc. Started here, ended by id."""
+"""Programs of others as peers, started here and ended by id: Orthanc, and DCMTK's dcmqrscp, storescp and others."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from support import free_port, require_file, require_peer, stop, wait_for_port
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 HOST = "127.0.0.1"
 PLUGIN = Path("/usr/share/orthanc/plugins/libModalityWorklists.so")
+PRINTERS = Path("/etc/dcmtk/dcmpstat.cfg")
 T31 = [
     Path(pydicom.__file__).parent / "data" / "test_files" / "dicomdirtests" / name
     for name in ("77654033", "98892001", "98892003")
@@ -151,6 +152,19 @@ def orthanc(
     (folder / "orthanc.json").write_text(json.dumps(configuration, indent=1))
     program = require_peer("Orthanc")
     with _running("ORTHANC", folder, port, move_port, program, str(folder / "orthanc.json"), tls=tls) as peer:
+        yield peer
+
+
+@contextmanager
+def dcmprscp(folder: Path) -> Iterator[RealPeer]:
+    """AE IHEFULL, a printer in grey; what it prints lies in `folder / "database"`, as SP_* and HG_* files."""
+    port = free_port()
+    for name in ("spool", "database", "log"):
+        (folder / name).mkdir()
+    before, name, after = require_file(PRINTERS).read_text().partition("[IHEFULL]")
+    (folder / "dcmpstat.cfg").write_text(before + name + re.sub(r"(?m)^Port = .*$", f"Port = {port}", after, count=1))
+    program = require_peer("dcmprscp")
+    with _running("IHEFULL", folder, port, 0, program, "-c", "dcmpstat.cfg", "-p", "IHEFULL") as peer:
         yield peer
 
 

@@ -24,6 +24,7 @@ FILES |= {"codecs", "instances", "encapsulated", "exports", "extensions", "glanc
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
 FILES |= {"compression", "contours", "outgoing", "sendable", "upkeep", "regular", "resample", "transcoding"}
 FILES |= {"arranging", "functionalgroups", "lookup", "realworld", "imageheader", "repeats", "sides", "stacks", "volume"}
+FILES |= {"filming", "filmlayout", "rendered", "rendering"}
 FILES |= {"copying", "headerpack", "inventory", "scanmemory", "suv", "suvdecay", "suvenhanced", "suvfacts", "unpacking"}
 FILES |= {"fileset", "mediaset", "modification", "originals", "placing", "writers", "writing"}
 FILES |= {"deidentification", "pseudonymisation", "pseudonymmap", "remains"}

@@ -31,6 +31,15 @@ DCMQRSCP_KEYS: dict[str, frozenset[str]] = {
 }
 
 
+PRINTER = {
+    "PrinterStatus": "NORMAL",
+    "PrinterStatusInfo": "NORMAL",
+    "PrinterName": "DEMO",
+    "Manufacturer": "dicomlab",
+    "ManufacturerModelName": "demo PACS",
+}
+
+
 @dataclass(frozen=True)
 class Manners:
     """How the demo PACS behaves where peers differ; the defaults follow PS3.4.
@@ -96,6 +105,18 @@ class Manners:
     commitment_reasons: dict[str, int] = field(default_factory=dict)  # SOP Instance UID: why it is not kept
     commitment_uid: str | None = None  # Transaction UID of the event; None: the one of the request
     commitment_silent: frozenset[str] = frozenset()  # SOP Instance UIDs that the event does not name
+    # print
+    print_classes: frozenset[str] = frozenset(
+        ("grayscale", "colour", "annotation", "presentation LUT", "print job", "printer configuration")
+    )
+    print_statuses: dict[str, int] = field(default_factory=dict)  # "N-SET image box": what it is answered with
+    print_events: dict[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)  # of the printer, before that
+    print_printer: dict[str, str] = field(default_factory=lambda: dict(PRINTER))  # what N-GET knows
+    print_job: tuple[int, ...] = (1, 2, 3)  # the events of a print job: pending, printing, done; 4 is failure
+    print_job_info: str = "NORMAL"
+    print_pace: float = 0.01  # seconds before each of them
+    print_one_box: bool = False  # a film box is made only once the one before is printed
+    print_largest: int = 0  # rows or columns above which an image is refused; 0: none
     # procedure steps
     performed: int = 2  # classes that are offered: 0 none, 1 MPPS, 2 its Retrieve class too
     performed_ignores: frozenset[str] = frozenset()  # keywords that are not kept: a warning, 0x0107, names them
@@ -124,6 +145,7 @@ class Manners:
         """DCMTK's dcmqrscp: no counts, few keys, case matters in names, keys above the level are ignored."""
         return cls(
             name="dcmqrscp",
+            print_classes=frozenset(),
             performed=0,
             media=False,
             updater=False,
@@ -142,10 +164,20 @@ class Manners:
         )
 
     @classmethod
+    def dcmprscp(cls) -> Manners:
+        """DCMTK's dcmprscp, a printer in grey: no events, and of its attributes two alone."""
+        return cls(
+            name="dcmprscp",
+            print_classes=frozenset(("grayscale", "presentation LUT")),
+            print_printer=dict.fromkeys(("PrinterStatus", "PrinterStatusInfo"), "NORMAL"),
+        )
+
+    @classmethod
     def wlmscpfs(cls) -> Manners:
         """DCMTK's wlmscpfs, a worklist alone: case matters in names, no character set is named."""
         return cls(
             name="wlmscpfs",
+            print_classes=frozenset(),
             performed=0,
             media=False,
             updater=False,
@@ -160,6 +192,7 @@ class Manners:
         """Orthanc: counts, the hierarchy hardly matters, 0xC000 for all that does not work."""
         return cls(
             name="orthanc",
+            print_classes=frozenset(),
             performed=0,
             media=False,
             updater=False,

@@ -19,6 +19,15 @@ MODELS = frozenset(f"{QUERY}{model}.{service}" for model in (1, 2, 3) for servic
 VERIFICATION = "1.2.840.10008.1.1"
 WORKLIST = "1.2.840.10008.5.1.4.31"
 COMMITMENT = "1.2.840.10008.1.20.1"
+#: Classes of printing: the two meta classes, and those beside them.
+PRINTING = {
+    "grayscale": "1.2.840.10008.5.1.1.9",
+    "colour": "1.2.840.10008.5.1.1.18",
+    "print job": "1.2.840.10008.5.1.1.14",
+    "annotation": "1.2.840.10008.5.1.1.15",
+    "presentation LUT": "1.2.840.10008.5.1.1.23",
+    "printer configuration": "1.2.840.10008.5.1.1.16.376",
+}
 PERFORMED = ("1.2.840.10008.3.1.2.3.3", "1.2.840.10008.3.1.2.3.4")  # MPPS, and its Retrieve class
 MEDIA = "1.2.840.10008.5.1.1.33"
 UPDATER = "1.2.840.114257.15.1.3"
@@ -74,9 +83,11 @@ def prepare(
         name = str(context.abstract_syntax)
         model = name in MODELS and (manners.patient_study_only or f"{QUERY}3." not in name)
         commits = name == COMMITMENT and manners.commitment != "absent"
+        prints = any(name == PRINTING[known] for known in manners.print_classes)
         performs = name in PERFORMED[: manners.performed]
         media = name == MEDIA and manners.media
-        if name == VERIFICATION or model or commits or performs or media or (name == WORKLIST and worklist):
+        more = commits or performs or media or prints
+        if name == VERIFICATION or model or more or (name == WORKLIST and worklist):
             supported[name] = build_context(name, [EXPLICIT, IMPLICIT])
         elif name == UPDATER and manners.updater:
             supported[name] = build_context(name, [IMPLICIT])

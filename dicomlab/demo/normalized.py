@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from pynetdicom.dimse_primitives import N_ACTION, N_CREATE, N_DELETE, N_GET, N_SET
 
-from . import commitment, media, mpps, patients
+from . import commitment, media, mpps, patients, printer
 from .answering import respond
-from .negotiation import COMMITMENT
+from .negotiation import COMMITMENT, PRINTING
 
 if TYPE_CHECKING:
     from .server import Call
@@ -19,6 +19,7 @@ REQUESTS = {N_ACTION: "N-ACTION", N_CREATE: "N-CREATE", N_DELETE: "N-DELETE", N_
 ROUTES: dict[str, Callable[[Call], None]] = {
     COMMITMENT: commitment.serve,
     media.MEDIA: media.serve,
+    **dict.fromkeys(PRINTING.values(), printer.serve),
     mpps.MPPS: mpps.serve,
     mpps.RETRIEVE: mpps.retrieve,
     patients.UPDATER: patients.serve,

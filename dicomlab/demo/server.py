@@ -25,11 +25,12 @@ import pydicom
 from pydicom import Dataset
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE
+from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE, N_EVENT_REPORT
 from pynetdicom.transport import ThreadedAssociationServer
 
-from . import find, get, move, negotiation, normalized, storage, verification, wire
+from . import find, get, move, negotiation, normalized, printer, storage, verification, wire
 from .answering import tags
+from .films import PrintedFilm
 from .holdings import Holdings, Instance
 from .manners import IMPLICIT, Manners
 from .media import Job
@@ -201,6 +202,11 @@ class DemoServer:
         self.performed: dict[str, Dataset] = {}
         #: Statuses of the events of storage commitment that were sent on an association of their own.
         self.events: list[int | None] = []
+        #: What was printed.
+        self.films: list[PrintedFilm] = []
+        #: SOP Class and Event Type ID of each event of printing, and the statuses that they were answered with.
+        self.events_sent: list[tuple[str, int]] = []
+        self.event_answers: list[int] = []
         #: Requests for media by their SOP Instance UID.
         self.media: dict[str, Job] = {}
         #: Statuses of updates of patients that were done, by their Transaction UID.
@@ -284,6 +290,9 @@ class DemoServer:
 
     def _serve(self, assoc: Association, message: Any, context_id: int) -> None:
         """Take the place of pynetdicom's service classes for this association."""
+        if isinstance(message, N_EVENT_REPORT) and message.MessageIDBeingRespondedTo is not None:
+            printer.answered(self, message)
+            return
         context = assoc._accepted_cx.get(context_id)
         name, serve = SERVICES.get(type(message), ("", None))
         if context is None or serve is None or not message.is_valid_request:

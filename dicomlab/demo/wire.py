@@ -7,6 +7,7 @@ a C-CANCEL is seen in time, and an instance of many PDUs goes out in few system 
 from __future__ import annotations
 
 import struct
+import threading
 from typing import Any
 
 from pynetdicom.association import Association
@@ -40,9 +41,11 @@ def send(assoc: Association, primitive: Any, context_id: int, data: bytes | None
     out = b"".join(_pdus(context_id, 1, command, limit))
     if data is not None:
         out += b"".join(_pdus(context_id, 0, data, limit))
+    lock = assoc.__dict__.setdefault("demo_sending", threading.Lock())  # events come from a thread of their own
     try:
-        assert assoc.dul.socket is not None and assoc.dul.socket.socket is not None
-        assoc.dul.socket.socket.sendall(out)
+        with lock:
+            assert assoc.dul.socket is not None and assoc.dul.socket.socket is not None
+            assoc.dul.socket.socket.sendall(out)
     except (OSError, AssertionError) as error:
         raise Gone(str(error)) from error
 

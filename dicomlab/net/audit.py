@@ -109,6 +109,8 @@ class TransactionLog(Log):
         }
         if instance := command.sop_instance or command.text(0x1001):
             line["sop_instance"] = instance
+        if kind := command.number(0x1002):
+            line["event"] = kind  # Event Type ID
         if destination := command.text(0x0600):
             line["destination"] = destination
         if (action := command.number(0x1008)) is not None:

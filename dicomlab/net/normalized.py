@@ -105,6 +105,7 @@ class Normalized:
             action=action,
             attributes=attributes,
         )
+        asked_for = association.asked_for  # an event that is answered meanwhile changes it
         message = self._response(message_id, field, name)
         command = message.command
         status = command.status(self.service)
@@ -112,7 +113,6 @@ class Normalized:
             raise association.broken("a response came without a status (0000,0900)")
         if message.context_id != context_id:
             raise association.broken(f"a response came on context {message.context_id}, {context_id} was asked on")
-        asked_for = association.asked_for
         if asked_for and command.sop_instance not in ("", asked_for):
             raise association.broken(f"a response names the instance {command.sop_instance}, {asked_for} was asked")
         if status.category not in (Category.SUCCESS, Category.WARNING):

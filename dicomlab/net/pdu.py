@@ -16,7 +16,14 @@ from enum import IntEnum
 from itertools import count
 from typing import Any, NamedTuple
 
-from ..errors import AssociationAborted, ConnectionLost, DicomlabError, ProtocolError, TLSVerificationError
+from ..errors import (
+    AssociationAborted,
+    ConnectionLost,
+    DicomlabError,
+    DimseTimeout,
+    ProtocolError,
+    TLSVerificationError,
+)
 from .deadline import Cancelled, Deadline, no_answer
 from .sealed import Sealed
 from .ticking import tick
@@ -166,6 +173,18 @@ class Wire:
         self._fill(memoryview(body), 0)
         self._torn = False
         return kind, bytes(body)
+
+    def arrives(self, seconds: float) -> bool:
+        """Whether the beginning of a PDU is here, or comes within so many seconds."""
+        kept = self.deadline
+        self.deadline = kept.grace(seconds)
+        try:
+            self._need(6)
+        except DimseTimeout:
+            return False
+        finally:
+            self.deadline = kept
+        return True
 
     def fragment(self) -> Fragment:
         """Header of the next PDV; `take` or `take_into` is to follow, nothing of its bytes was read for certain yet.

@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 
     from .audit import TransactionLog
     from .dump import MessageDump
+    from .filmprint import PrintResult
     from .mediacreation import MediaCreation, MediaCreations
     from .patients import PatientUpdater
+    from .printer import Event, Printer
+    from .printing import PrintSession
     from .procedure import PerformedStep
 
 
@@ -690,6 +693,155 @@ class Peer:
 
         with self._call(timeout) as call:
             return commitment.collect(self.node, call.clock, wait=_seconds(wait))
+
+    # -- print -----------------------------------------------------------------------------------------------------
+
+    def printer(self, *keywords: str, configuration: bool = False, timeout: float | None = None) -> Printer:
+        """Ask a printer what it takes and how it is doing: N-GET (PS3.4 annex H).
+
+        Parameters
+        ----------
+        *keywords
+            Attributes of the printer that are wanted beside its status and its names; each is asked for alone, for
+            one that it does not know would fail all of them.
+        configuration
+            Ask for its configuration too, which few have.
+
+        Returns
+        -------
+        Printer
+            ``status``, ``info``, ``attributes``, ``classes``, ``configuration`` and ``unknown``.
+
+        Raises
+        ------
+        NoAcceptedContext
+            The peer is no printer.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     pacs.printer().status
+        'NORMAL'
+        """
+        from . import printer
+
+        with self._call(timeout) as call:
+            return printer.examine(self.node, call.clock, keywords=keywords, configuration=configuration)
+
+    def print(
+        self,
+        what: Any,
+        layout: Any = None,
+        *,
+        presentation_lut: Any = None,
+        unavailable: str = "raise",
+        wait: float = 60.0,
+        on_event: Callable[[Event], object] | None = None,
+        timeout: float | None = None,
+        **choices: Any,
+    ) -> PrintResult:
+        """Print images on film: Basic Grayscale or Color Print Management (PS3.4 annex H).
+
+        What is made at the printer is deleted afterwards, after an error too; the films that were printed stay.
+
+        Parameters
+        ----------
+        what
+            A `Film`, or what `film` makes one of: a volume, an array, instances, paths, data sets.
+        layout
+            As for `film`: "3x4" is 3 columns and 4 rows.
+        presentation_lut
+            "IDENTITY", "LIN OD", or the values of a table.
+        unavailable
+            "raise" NoAcceptedContext where annotation or a presentation LUT is wanted and the printer has none, or
+            "skip" them.
+        wait
+            Seconds in which the print jobs may end, where the printer reports on them.
+        on_event
+            Called with each event that the printer reports.
+        timeout
+            Seconds without progress, for this call.
+        **choices
+            As for `film`: ``every``, ``window``, ``bits``, ``colour``, ``text``, ``annotation``, and attributes by
+            keyword such as FilmSizeID, MediumType and NumberOfCopies.
+
+        Returns
+        -------
+        PrintResult
+            ``pages`` (one row a film, with ``status`` and ``printed``), ``images``, ``events``, ``printer`` and
+            ``unavailable``.
+
+        Raises
+        ------
+        InvalidRequest
+            Nothing is selected, or the node may not ``print``; nothing was sent.
+        NoAcceptedContext
+            The peer is no printer, or takes no colour; the message says what it takes.
+        StatusError
+            The printer refused something; ``rows`` has the pages as far as they came.
+
+        Warns
+        -----
+        ResultWarning
+            The printer warned (0xB600 to 0xB6FF), or a film was not printed.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     volume = dl.load(pacs.retrieve(pacs.find("SERIES", SeriesDescription="thorax 4 mm")))
+        ...     pacs.print(volume, "3x4", every=3, window="lung").pages.printed.tolist()
+        [True]
+        """
+        from . import filmprint
+
+        self.node.require("print")
+        filmprint.check(unavailable)
+        seconds, pages = _seconds(wait), filmprint.to_print(what, layout, choices)
+        return filmprint.print_film(
+            self.node,
+            self._call(timeout),
+            pages,
+            presentation_lut=presentation_lut,
+            unavailable=unavailable,
+            wait=seconds,
+            on_event=on_event,
+        )
+
+    def print_session(
+        self,
+        *,
+        colour: bool | None = None,
+        on_event: Callable[[Event], object] | None = None,
+        timeout: float | None = None,
+        **attributes: Any,
+    ) -> PrintSession:
+        """A film session to be gone through step by step, for the length of a ``with`` block.
+
+        Parameters
+        ----------
+        colour
+            True for colour, False for grey; None for grey where the printer takes it.
+        on_event
+            Called with each event that the printer reports.
+        **attributes
+            Of the film session: NumberOfCopies, PrintPriority, MediumType, FilmDestination, FilmSessionLabel, ...
+
+        Examples
+        --------
+        >>> import dicomlab as dl, numpy as np
+        >>> with dl.demo_pacs() as pacs, pacs.print_session(NumberOfCopies=2) as session:
+        ...     page = session.film_box("1x1", FilmSizeID="8INX10IN")
+        ...     _ = page.set(1, np.eye(64))
+        ...     status, job = page.print()
+        >>> str(status)
+        '0x0000 success'
+        """
+        from .printing import PrintSession
+
+        self.node.require("print")
+        return PrintSession(self.node, self._call(timeout), colour, attributes, on_event)
 
     # -- media -----------------------------------------------------------------------------------------------------
 

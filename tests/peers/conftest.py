@@ -34,6 +34,13 @@ def qr(tmp_path_factory: pytest.TempPathFactory, move_port: int, store3: RealPee
 
 
 @pytest.fixture(scope="session")
+def prn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealPeer]:
+    """dcmprscp as AE IHEFULL; what it printed lies in `folder / "database"`."""
+    with real_peers.dcmprscp(tmp_path_factory.mktemp("prn")) as peer:
+        yield peer
+
+
+@pytest.fixture(scope="session")
 def orthanc(tmp_path_factory: pytest.TempPathFactory, move_port: int, store3: RealPeer) -> Iterator[RealPeer]:
     """Orthanc as AE ORTHANC, with T31; no worklists."""
     with real_peers.orthanc(tmp_path_factory.mktemp("orthanc"), move_port, store3.port) as peer:
