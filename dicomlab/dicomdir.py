@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from .elements import Elements, each_item, parse_file
 from .errors import BadData
+from .markup import printable
 
 SHOWN = 200  # characters of a Referenced File ID in a message
 _WANTED = frozenset((0x00041220, 0x00080005))  # Directory Record Sequence, and the character set
@@ -68,7 +69,7 @@ def referenced(path: str) -> tuple[list[str], list[str]]:
             continue
         found = _resolve(folder, components)
         if found is None:
-            problems.append(f"{shown!r} is not there")
+            problems.append(f"it lists {printable(shown)}, which is not there")
         elif not inside(os.path.realpath(found), root):
             problems.append(f"{shown!r} leads out of the folder, not opened")
         elif not stat.S_ISREG(os.stat(found).st_mode):

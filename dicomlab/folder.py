@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from .keys import key_of
 from .level import QueryLevel
 from .models import IHE_KEYS, PATIENT_ROOT, RETURN_KEYS, STUDY_ROOT, split_keys
 from .places import Place
+from .progress import duration
 from .scanning import Found, gather
 
 if TYPE_CHECKING:
@@ -61,27 +63,56 @@ def open_folder(
     >>> folder.find("STUDY", ModalitiesInStudy="CT").NumberOfStudyRelatedInstances.tolist()
     [1]
     """
+    return Folder(places, progress)
+
+
+def _look(places: Sequence[Any], progress: Any) -> Found:
+    """What is in some places and caches now."""
     flat: list[Any] = []
     for place in places:
-        if isinstance(place, Cache):
-            flat += [entry.path for entry in place.entries()]
-            if not flat:
-                return Folder(Found.nothing())
-        else:
-            flat.append(place)
-    return Folder(gather(flat, progress, _READ))
+        flat += [entry.path for entry in place.entries()] if isinstance(place, Cache) else [place]
+    if not flat and places:  # nothing but empty caches
+        return Found.nothing()
+    return gather(flat, progress, _READ)
 
 
 class Folder:
-    """What was found in some places; made by `open_folder`, and not looked at again."""
+    """What was found in some places; made by `open_folder`, and looked at again by `refresh` only.
 
-    def __init__(self, found: Found) -> None:
-        self._found = found
-        self._read = _READ
-        self._views: list[Elements] | None = None
+    Attributes
+    ----------
+    looked_at
+        When that was; a datetime, UTC.
+    """
+
+    looked_at: dt.datetime
+
+    def __init__(self, places: Sequence[Any], progress: Any = None) -> None:
+        self._places = places
+        self.refresh(progress=progress)
 
     def __repr__(self) -> str:
-        return f"Folder({len(self)} instances)"
+        age = max(dt.datetime.now(dt.UTC) - self.looked_at, dt.timedelta())
+        instances = "1 instance" if len(self) == 1 else f"{len(self):,} instances"
+        return f"Folder({instances}, looked at {duration(int(age.total_seconds()))} ago)"
+
+    def refresh(self, *, progress: Any = None) -> Folder:
+        """Look at the places again; of their files those are opened that are new or changed, see `scan`.
+
+        Examples
+        --------
+        >>> from pydicom.data import get_testdata_file
+        >>> folder = open_folder(get_testdata_file("CT_small.dcm"))
+        >>> before = folder.looked_at
+        >>> folder.refresh().looked_at > before
+        True
+        """
+        began = dt.datetime.now(dt.UTC)
+        self._found = _look(self._places, progress)
+        self._read = _READ
+        self._views: list[Elements] | None = None
+        self.looked_at = began
+        return self
 
     def __len__(self) -> int:
         return len(self._found.paths)

@@ -155,6 +155,7 @@ class _Reader:
         kinds = {syntax: _kind(syntax) for syntax in set(syntaxes)}
         kind = np.zeros(len(rows), np.int64)
         kind[chosen[sure]] = [kinds[syntax] for syntax in syntaxes]
+        kind[made.data_set[rows] >= window.sizes] = 0  # nothing behind the file meta
         return kind == _EXPLICIT, kind == _IMPLICIT
 
     def _data_sets(self, window: _Window, which: Mask, implicit: bool) -> None:

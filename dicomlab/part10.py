@@ -116,6 +116,8 @@ def _header(window: _AnyWindow, wanted: frozenset[int] | None, fallback_charset:
     meta = _meta(window, at)
     head = window(HEAD)
     start = meta.data_set
+    if start >= window.size:
+        raise BadData("it ends where its data set would begin")
     syntax = meta.transfer_syntax or _guess(window(start + 8)[start : start + 8], window.size - start)
     meta = FileMeta(syntax, meta.sop_class, meta.sop_instance, start)
     if syntax == DEFLATED:

@@ -107,6 +107,9 @@ class Files:
     def _link(self, path: str, root: str) -> None:
         """A link to a file inside the root is taken; one to a folder inside is found there anyway."""
         target = os.path.realpath(path)
+        if target == root:
+            self.problem(path, "a link back to the folder itself, not followed", "warning")
+            return
         if not inside(target, root):
             self.problem(path, "a link that leads out of the folder, not followed", "warning")
             return
@@ -123,7 +126,7 @@ class Files:
         try:
             names, problems = referenced(path)
         except BadData as error:
-            raise BadFile(path, f"the DICOMDIR cannot be read: {error}") from None
+            raise BadFile(path, f"the DICOMDIR cannot be read: {error.said}") from None
         for why in problems:
             self.problem(path, why)
         for name in names:
@@ -133,7 +136,7 @@ class Files:
 
 def _shown(place: object) -> str:
     """A place in a message; its name is hidden as any path is."""
-    return repr(phi.path(place) if isinstance(place, str) else place)
+    return repr(phi.path(os.fspath(place)) if isinstance(place, str | os.PathLike) else place)
 
 
 def _why(error: Exception) -> str:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import doctest
 import json
+import re
 from pathlib import Path
 
 import pydicom
 import pytest
+import slices
 from test_cache import CT, EXPLICIT, NODE, data_set
 
+import dicomlab.folder
 from dicomlab.cache import Cache
 from dicomlab.errors import IncompleteRetrieve, InvalidRequest
 from dicomlab.folder import open_folder
@@ -133,3 +138,33 @@ def test_a_key_by_tag_or_path_has_a_column_here_too(folder):  # R3.3, R3.23
     found = folder.find("SERIES", **{"00100010": "*", "RequestAttributesSequence[0].RequestedProcedureID": ""})
     assert "00100010" not in found and found.PatientName.notna().all()
     assert found["RequestAttributesSequence[0].RequestedProcedureID"].isna().all()
+
+
+def test_a_folder_is_looked_at_again_when_asked_and_says_how_old_it_is(tmp_path):  # R14.4
+    made = slices.stack(range(3), StudyDate="20240101")
+    paths = slices.write(tmp_path / "place", made)
+    folder = open_folder(tmp_path / "place")
+    assert re.fullmatch(r"Folder\(3 instances, looked at \d s ago\)", repr(folder))
+    assert len(folder.find("SERIES", SeriesNumber=4)) == 1
+    folder.looked_at -= dt.timedelta(minutes=5)
+    assert repr(folder).startswith("Folder(3 instances, looked at 5 min")
+    paths[0].unlink()
+    slices.write(tmp_path / "place" / "more", slices.stack(range(1), SeriesInstanceUID="1.2.9", SOPInstanceUID="1.9"))
+    assert len(folder) == 3 and len(folder.find("SERIES", StudyInstanceUID="1.2.1")) == 1
+    assert folder.refresh() is folder and "min" not in repr(folder)
+    assert len(folder.find("SERIES", StudyInstanceUID="1.2.1")) == 2
+
+
+def test_an_empty_cache_beside_a_folder_hides_nothing_and_is_looked_at_again(tmp_path):  # R3.23, R14.4
+    cache = Cache(tmp_path / "cache", index=tmp_path / "index.sqlite")
+    slices.write(tmp_path / "place", slices.stack(range(3)))
+    assert len(open_folder(cache, tmp_path / "place")) == 3
+    folder = open_folder(cache)
+    assert len(folder) == 0
+    cache.receive(NODE, data_set(), sop_class=CT, sop_instance="1.2.3.1", transfer_syntax=EXPLICIT)
+    assert len(folder.refresh()) == 1
+    cache.close()
+
+
+def test_the_examples_run():
+    assert doctest.testmod(dicomlab.folder).failed == 0

@@ -93,6 +93,7 @@ def test_links_that_loop_lead_out_or_nowhere_are_named(tmp_path):  # B6
     frame, odd = scanned(root)
     assert frame.path.tolist() == [str(root / "good.dcm")]
     assert set(odd) == {"a", "b", "self", "up", "out", "file", "relative", "nowhere", "device"}
+    assert odd["up"] == "a link back to the folder itself, not followed"
 
 
 @posix
@@ -266,6 +267,26 @@ def test_a_dicomdir_that_names_itself_is_no_instance(disc):  # B6
     (disc / "DICOMDIR").write_bytes(directory(["DICOMDIR"], ["GOOD"]))
     frame, _ = scanned(disc / "DICOMDIR")
     assert frame.path.tolist() == [str(disc / "GOOD")]
+
+
+def test_a_dicomdir_without_its_files_says_which_and_a_cut_one_where(disc):  # B6, R14.10
+    (disc / "DICOMDIR").write_bytes(directory(["A", "GONE"], ["A", "ONE\n2"]))
+    with pytest.warns(ResultWarning, match=r"DICOMDIR', it lists A\\GONE, which is not there\. All are in"):
+        assert [one["why"] for one in dl.scan(disc / "DICOMDIR").attrs["problems"]] == [
+            "it lists A\\GONE, which is not there",
+            "it lists A\\ONE\\n2, which is not there",
+        ]
+    (disc / "DICOMDIR").write_bytes((FILES / "dicomdirtests" / "DICOMDIR").read_bytes()[:1000])
+    with pytest.raises(BadFile, match="cannot be read: it ends too early: a value of 10,720 bytes"):
+        dl.scan(disc / "DICOMDIR")
+
+
+@posix
+def test_a_place_is_named_as_it_was_given_whatever_kind_of_path_it_is(tmp_path):
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    for place in (tmp_path / "self", str(tmp_path / "self")):
+        with pytest.raises(InvalidRequest, match=r"^'/.*/self' cannot be read"):
+            dl.scan(place)
 
 
 @pytest.mark.parametrize("length", [*range(0, 1200, 61)])

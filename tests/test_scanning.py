@@ -22,9 +22,10 @@ from dicomlab import headers
 from dicomlab.elements import parse_file, tag_of
 from dicomlab.errors import BadData, BadFile, ResultWarning
 from dicomlab.instances import describe, instances
-from dicomlab.outgoing import Reader, outgoing
+from dicomlab.outgoing import outgoing
 from dicomlab.places import Files
 from dicomlab.scanning import scan
+from dicomlab.sendable import Reader
 from dicomlab.series import load_all
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -232,6 +233,20 @@ def test_a_file_meta_that_names_another_instance_or_class_is_told_and_the_data_s
     assert sorted(Path(path).name for path in told.instances) == ["1.jpg", "2.jpg"]
     troubled = [Path(row.path).name for row in outgoing(frame) if troubles(row)]  # and a store sends neither
     assert sorted(troubled) == ["1.jpg", "2.jpg"]
+
+
+@pytest.mark.parametrize("few", [0, 24])
+def test_a_file_that_ends_where_its_data_set_would_begin_is_cut_and_no_row(tmp_path, few, monkeypatch):  # R14.10
+    monkeypatch.setattr(headers, "FEW", few)
+    data = (FILES / "CT_small.dcm").read_bytes()
+    meta, _ = parse_file(FILES / "CT_small.dcm", wanted=frozenset())
+    for number, cut in enumerate((132, meta.data_set)):
+        (tmp_path / str(number)).write_bytes(data[:cut])
+    (tmp_path / "whole").write_bytes(data)
+    with pytest.warns(ResultWarning, match="2 files cannot be used"):
+        frame = scan(tmp_path)
+    assert [Path(path).name for path in frame.path] == ["whole"]
+    assert {one["why"] for one in frame.attrs["problems"]} == {"it ends where its data set would begin"}
 
 
 def troubles(row):
