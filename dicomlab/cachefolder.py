@@ -57,7 +57,11 @@ class CacheFolder:
         self._token = token
 
     def path(self, name: str) -> Path:
-        return Path(f"{self.root}/{name[:1]}/{name}.dcm")
+        return Path(self.place(name))
+
+    def place(self, name: str) -> str:
+        """The same as text: of very many, a tenth of the time."""
+        return f"{self.root}/{name[:1]}/{name}.dcm"
 
     def draft(self, start: int) -> Draft:
         """A new temporary file whose data set will begin `start` bytes from its beginning."""

@@ -133,7 +133,7 @@ class Inventory:
 
         Where another process has replaced the file since by another whole copy, that one's row: files are the truth.
         """
-        path = self._folder.path(row.name)
+        path = self._folder.place(row.name)
         try:
             status = os.lstat(path)
         except OSError as error:
@@ -144,12 +144,12 @@ class Inventory:
         if sound and not digest and status.st_mtime_ns == row.modified:
             return row
         try:
-            here = inspect(path)
+            here = inspect(Path(path))
         except OSError:  # it cannot be read now; a copy that comes takes its place
             return None
         if sound and here is not None and here[1] == row.digest:
             return row
-        found = read_row(path) if here is not None else None
+        found = read_row(Path(path)) if here is not None else None
         if found is not None and found.name == row.name:
             self._index.add(found)
             return found

@@ -83,6 +83,7 @@ class SlowServer(Server):
         self.halves = halves  # a first C-GET sends half, and says that the others failed; a second the others
         self.lock = threading.Lock()
         self.standing = self.most = self.rejected = self.aborted = 0
+        self.waiting = self.together = 0  # sub-operations that wait now, and the most that waited at once
         self.asked: list[int] = []  # instances that each request named
         self.answers: list[tuple[str, int]] = []  # SOP Instance UID and status of each C-STORE response
         self.models: list[tuple[str, str]] = []  # SOP class and level of each C-GET and C-MOVE
@@ -153,7 +154,12 @@ class Slow(Association):
                     self.request.sendall(bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0)))
                     self.request.shutdown(socket.SHUT_RDWR)
                     return
+                with server.lock:
+                    server.waiting += 1
+                    server.together = max(server.together, server.waiting)
                 time.sleep(server.seconds)
+                with server.lock:
+                    server.waiting -= 1
                 head = {0x0002: way.abstract, 0x0100: b"\1\0", 0x0110: word(number % 0xFFFF + 1), 0x0700: b"\0\0"}
                 head |= {0x0800: b"\1\0", 0x1000: uid(number)}
                 self.give(sink, message(way, head) + fragment(way, data_set(number, way.abstract)), number)

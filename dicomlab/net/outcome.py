@@ -184,7 +184,8 @@ def estimate(run: Retrieval) -> pd.DataFrame:
 def result(run: Retrieval, errors: str) -> pd.DataFrame:
     """The table of a retrieval that has ended, or the error that it ends with."""
     missing = run.lacking()
-    if missing:  # another process may have fetched it meanwhile
+    stopped = isinstance(run.cause, KeyboardInterrupt | Cancelled)  # then its table is due at once (R1.19)
+    if missing and not stopped:  # another process may have fetched it meanwhile
         with contextlib.suppress(CacheError):
             run.look()
         missing = run.lacking()
@@ -202,7 +203,7 @@ def result(run: Retrieval, errors: str) -> pd.DataFrame:
             "missing": missing,
             "fetched": len(kept),
             "bytes": run.receiver.bytes if run.receiver else 0,
-            "cancelled": isinstance(run.cause, KeyboardInterrupt | Cancelled),
+            "cancelled": stopped,
             "peer_status": [status.code for status in run.tally.statuses],
             "peer_counts": run.tally.counts,
             "associations": run.tally.associations,

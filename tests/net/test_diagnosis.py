@@ -21,7 +21,7 @@ from support import free_port
 import dicomlab as dl
 import dicomlab.net.connecting
 from dicomlab import errors
-from dicomlab.demo import DemoServer, Holdings, Manners
+from dicomlab.demo import DemoServer, Holdings, Manners, negotiation
 from dicomlab.net.node import Node
 from dicomlab.net.services import SERVICES
 
@@ -220,7 +220,9 @@ def test_too_many_associations() -> None:  # R2.3
 
 def test_an_archive_without_a_context_in_common(monkeypatch: pytest.MonkeyPatch, server: DemoServer) -> None:  # R2.3
     monkeypatch.setattr("dicomlab.demo.negotiation.COMMITMENT", "1.2.3")
-    monkeypatch.setattr("dicomlab.demo.negotiation.MODELS", frozenset())
+    for others in ("MODELS", "PERFORMED", "UPDATER", "MEDIA"):
+        kind = type(getattr(negotiation, others))
+        monkeypatch.setattr(negotiation, others, kind() if kind is not str else "1.2.3")
     monkeypatch.setattr("dicomlab.demo.negotiation.VERIFICATION", "1.2.3")
     monkeypatch.setattr("dicomlab.demo.negotiation.is_storage", lambda *_: False)
     table = dl.diagnose(server.address)

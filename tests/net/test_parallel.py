@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import signal
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -30,6 +28,7 @@ from dicomlab.net.parallel import Parallel
 from dicomlab.net.receiver import Receiver
 
 STUDY = "1.2.9"
+WITHIN = 4 * 20  # instances that an archive which takes 0.05 s for each can send in a second on four associations
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +186,6 @@ def test_what_a_lost_association_left_is_fetched_on_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["get", "move"])
 def test_ctrl_c_stops_all_within_a_second(method: str, tmp_path: Path) -> None:  # R1.19
     listen = free_port()
-    stopped_at: list[float] = []
     with (
         serving(0.05, 200, move_port=listen) as server,
         peer(server.server_address[1], tmp_path, 4, listen) as slow,
@@ -195,56 +193,69 @@ def test_ctrl_c_stops_all_within_a_second(method: str, tmp_path: Path) -> None: 
 
         def told(done: int, total: int) -> None:
             if done == 12:
-                stopped_at.append(time.monotonic())
                 signal.raise_signal(signal.SIGINT)
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", errors.ResultWarning)
             with pytest.raises(errors.IncompleteRetrieve, match="stopped on request") as caught:
                 slow.retrieve(STUDY, method=method, progress=told)
-        assert time.monotonic() - stopped_at[0] < 2.0
         here = len(caught.value.instances)
-        assert 12 <= here < 150 and here + len(caught.value.missing) == 200
+        assert 12 <= here < 12 + WITHIN and here + len(caught.value.missing) == 200
         server.seconds = 0
         rest = slow.retrieve(STUDY, method=method, progress=False)
     assert len(rest) == 200 and rest.attrs["fetched"] == 200 - here
 
 
-def test_cancel_stops_all_within_a_second(tmp_path: Path) -> None:  # R1.17
-    with serving(0.05, 200) as server, peer(server.server_address[1], tmp_path, 4) as slow:
-        began: list[float] = []
+def test_after_a_stop_the_files_that_came_are_not_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R1.19: of very many that alone takes a second
+    looks: list[int] = []
+    look = Retrieval.look
+
+    def counted(run: Retrieval) -> None:
+        looks.append(len(run.here))
+        look(run)
+
+    monkeypatch.setattr(Retrieval, "look", counted)
+    with serving(0.01, 60) as server, peer(server.server_address[1], tmp_path, 1) as slow:
 
         def told(done: int, total: int) -> None:
             if done == 12:
-                began.append(time.monotonic())
+                looks.clear()
                 slow.cancel()
 
         with pytest.warns(errors.ResultWarning, match="stopped on request"):
             some = slow.retrieve(STUDY, progress=told, errors="report")
-        assert time.monotonic() - began[0] < 2.0
-    assert some.attrs["cancelled"] and 12 <= len(some) < 100
+        assert not looks and len(some) >= 12
+        assert len(slow.retrieve(STUDY, progress=False)) == 60 and looks
+
+
+def test_cancel_stops_all_within_a_second(tmp_path: Path) -> None:  # R1.17
+    with serving(0.05, 200) as server, peer(server.server_address[1], tmp_path, 4) as slow:
+
+        def told(done: int, total: int) -> None:
+            if done == 12:
+                slow.cancel()
+
+        with pytest.warns(errors.ResultWarning, match="stopped on request"):
+            some = slow.retrieve(STUDY, progress=told, errors="report")
+    assert some.attrs["cancelled"] and 12 <= len(some) < 12 + WITHIN
 
 
 @pytest.mark.parametrize("method", ["get", "move"])
-def test_eight_associations_are_many_times_as_fast_where_each_instance_waits(method: str, tmp_path: Path) -> None:
-    listen = free_port()
-    command = [sys.executable, str(Path(__file__).parents[1] / "slow_scp.py"), "0.05", "96", str(listen)]
-    seconds: dict[int, float] = {}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            port = int(process.stdout.readline())
-            for count in (1, 8):
-                folder = tmp_path / str(count)
-                folder.mkdir()
-                with peer(port, folder, count, listen) as slow:
-                    began = time.monotonic()
-                    got: Any = slow.retrieve(STUDY, method=method, progress=False)
-                    seconds[count] = time.monotonic() - began
-                    assert len(got) == 96
-        finally:
-            process.kill()
-    assert seconds[1] > 2 * seconds[8], seconds  # 7 on a machine with nothing else to do
+def test_of_eight_associations_each_waits_while_the_others_do(method: str, tmp_path: Path) -> None:  # R1.20
+    together: dict[int, int] = {}
+    for count, instances in ((1, 6), (8, 96)):
+        listen = free_port()
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        with (
+            serving(0.1, instances, move_port=listen) as server,
+            peer(server.server_address[1], folder, count, listen) as slow,
+        ):
+            assert len(slow.retrieve(STUDY, method=method, progress=False)) == instances
+        together[count] = server.together
+    assert together == {1: 1, 8: 8}  # an archive that waits 0.1 s for each instance is asked for eight in that time
 
 
 def test_a_full_disk_ends_the_requests_of_every_association(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
