@@ -62,15 +62,16 @@ class Captures:
             dataset = Dataset()
             dataset.update(common)
             dataset.SOPInstanceUID, dataset.InstanceNumber = new_uid(), index + 1
-            found = list(source.datasets)
+            found, frames = list(source.datasets), {}
             if lies:
+                frames = source.frames_at(planes.positions[index], planes.orientation)
                 found = source.at(planes.positions[index], planes.orientation)
                 dataset.ImagePositionPatient = [decimal(value) for value in planes.positions[index]]
                 dataset.ImageOrientationPatient = [decimal(value) for value in planes.orientation]
                 dataset.PixelSpacing = [decimal(value) for value in planes.spacing]
                 dataset.SliceThickness = None if planes.step is None else decimal(planes.step)
             values.into(dataset, index, rescale=False, units=order.units)
-            dataset.SourceImageSequence = source_images(found)
+            dataset.SourceImageSequence = source_images(found, frames)
             dataset.DerivationDescription = "Derived with dicomlab"
             finish(dataset, order.attributes)
             complete(dataset)

@@ -166,7 +166,7 @@ def _third(source: Source, kind: str) -> str:
     third = str(values[2]) if not isinstance(values, str) and len(values) > 2 else ""
     if kind == "CT":
         return third if third in ("AXIAL", "LOCALIZER") else "AXIAL"
-    return third or "OTHER"
+    return "OTHER" if third in ("", "VOLUME", "SAMPLED", "DISTORTED", "MIXED") else third  # those of enhanced images
 
 
 class Values:
@@ -252,11 +252,12 @@ def _instances(kind: Images, order: Order, planes: Planes, common: Dataset, valu
         values.into(dataset, index, rescale=kind.kind in ("CT", "PET"), units=order.units)
         if kind.kind == "PET" and "RescaleType" in dataset:
             del dataset.RescaleType  # no attribute of PET images: Units says it
-        if len(found) == len(source.datasets):
+        frames = source.frames_at(planes.positions[plane], planes.orientation)
+        if len(found) == len(source.datasets) and not frames:
             whole = whole or Items(source_images(found))
             dataset.SourceImageSequence = whole
         else:
-            dataset.SourceImageSequence = source_images(found)
+            dataset.SourceImageSequence = source_images(found, frames)
         made.append(dataset)
     said = "Derived with dicomlab"
     if values.step:

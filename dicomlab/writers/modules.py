@@ -150,11 +150,14 @@ def reference(dataset: Dataset) -> Dataset:
     return item
 
 
-def source_images(datasets: Iterable[Dataset]) -> list[Dataset]:
-    """Items of SourceImageSequence."""
+def source_images(datasets: Iterable[Dataset], frames: Mapping[str, list[int]] | None = None) -> list[Dataset]:
+    """Items of SourceImageSequence; of multi-frame images with the frames, where it is not all of them."""
     made = []
     for one in datasets:
         item = reference(one)
+        numbers = (frames or {}).get(text(one, "SOPInstanceUID"), [])
+        if numbers and len(numbers) < int(one.get("NumberOfFrames") or 1):
+            item.ReferencedFrameNumber = numbers
         purpose = Dataset()
         purpose.CodeValue, purpose.CodingSchemeDesignator = "121322", "DCM"
         purpose.CodeMeaning = "Source image for image processing operation"

@@ -46,6 +46,7 @@ class Image:
     dataset: Dataset
     position: Floats  # (3,) mm, LPS
     orientation: Floats  # (6,)
+    frame: int = 0  # its number from 1; 0: the file has but one
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Source:
         """The planes that say where they lie."""
         found = []
         for dataset in self.datasets:
-            found += [Image(dataset, position, turn) for position, turn in _places(dataset)]
+            several = "PerFrameFunctionalGroupsSequence" in dataset
+            found += [Image(dataset, point, turn, number * several) for number, point, turn in _places(dataset)]
         return found
 
     def named(self, uids: Iterable[str]) -> list[Dataset]:
@@ -85,18 +87,38 @@ class Source:
 
     def at(self, position: Floats, orientation: Floats) -> list[Dataset]:
         """The instances a plane there is made from: those that lie there, else its neighbours, else all."""
-        across = normal(orientation)
-        parallel = [one for one in self.images if abs(normal(one.orientation) @ across) > 1 - SAME_DIRECTION]
-        if not parallel or len(parallel) < len(self.images):
+        there = self._near(position, orientation)
+        if there is None:
             return list(self.datasets)
-        away = np.array([(one.position - position) @ across for one in parallel])
+        return list({id(one.dataset): one.dataset for one in there}.values())
+
+    def frames_at(self, position: Floats, orientation: Floats) -> dict[str, list[int]]:
+        """Of multi-frame instances the frames that a plane there is made from, by SOPInstanceUID; none for all."""
+        found: dict[str, list[int]] = {}
+        for one in self._near(position, orientation) or ():
+            if one.frame:
+                found.setdefault(text(one.dataset, "SOPInstanceUID"), []).append(one.frame)
+        return found
+
+    def _near(self, position: Floats, orientation: Floats) -> list[Image] | None:
+        across, (points, normals) = normal(orientation), self._planes
+        if not len(points) or (np.abs(normals @ across) <= 1 - SAME_DIRECTION).any():
+            return None
+        away = (points - position) @ across
         there = np.abs(away) <= SAME_PLACE
         if not there.any():
             below, above = away[away < 0], away[away > 0]
             ends = ([below.max()] if below.size else []) + ([above.min()] if above.size else [])
             there = (np.abs(away[:, None] - np.array(ends)) <= SAME_PLACE).any(axis=1)
-        found = {id(one.dataset): one.dataset for one, here in zip(parallel, there, strict=True) if here}
-        return list(found.values())
+        return [self.images[index] for index in np.flatnonzero(there)]
+
+    @cached_property
+    def _planes(self) -> tuple[Floats, Floats]:
+        """Positions and normals of the images."""
+        return (
+            np.array([one.position for one in self.images]).reshape(-1, 3),
+            np.array([normal(one.orientation) for one in self.images]).reshape(-1, 3),
+        )
 
     def copied(self, keywords: Iterable[str], of: Dataset | None = None) -> list[DataElement]:
         """Elements of an instance (the first, if none is given) as they are to be written; absent ones are left out."""
@@ -231,15 +253,15 @@ def _may_hold(datasets: Sequence[Dataset], volume: xr.DataArray) -> bool:
     for one in datasets:
         if text(one, "FrameOfReferenceUID") != frame:
             return False
-        for position, turn in _places(one):
+        for _, position, turn in _places(one):
             turned = np.abs(across.T @ normal(turn)).max() > 1 - SAME_DIRECTION
             if turned and abs((position - origin) @ normal(turn)) <= SAME_PLACE:
                 return True
     return False
 
 
-def _places(dataset: Dataset) -> list[tuple[Floats, Floats]]:
-    """Position and orientation of each frame that has them."""
+def _places(dataset: Dataset) -> list[tuple[int, Floats, Floats]]:
+    """Number, position and orientation of each frame that has them."""
     places: list[tuple[Any, Any]] = []
     if "PerFrameFunctionalGroupsSequence" in dataset:
         shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
@@ -255,12 +277,12 @@ def _places(dataset: Dataset) -> list[tuple[Floats, Floats]]:
     else:
         places = [(dataset.get("ImagePositionPatient"), dataset.get("ImageOrientationPatient"))]
     made = []
-    for position, turn in places:
+    for number, (position, turn) in enumerate(places, 1):
         try:
             point, six = np.array(position, np.float64), np.array(turn, np.float64)
             if point.shape == (3,) and six.shape == (6,):
                 normal(six)
-                made.append((point, six))
+                made.append((number, point, six))
         except (TypeError, ValueError, BadData, GeometryError):
             continue
     return made
