@@ -43,6 +43,7 @@ def create(
     priority: str,
     profile: str,
     send: bool,
+    timeout: float | None,
     attributes: Mapping[str, Any],
 ) -> MediaCreation:
     """Ask for media, without having them made yet; see `Peer.create_media`."""
@@ -53,16 +54,17 @@ def create(
     names, profiles = _named(peer, what, clock, checked_profile(profile), send)
     data.ReferencedSOPSequence = [reference(uid, sop_class, profiles[uid]) for uid, sop_class in names.items()]
     uid = str(generate_uid(prefix=None))
-    made = MediaCreation(peer, MediaRequest(uid, peer.node.identity, time.time(), names, copies, soon), known)
+    request = MediaRequest(uid, peer.node.identity, time.time(), names, copies, soon)
+    made = MediaCreation(peer, request, known, timeout)
     if send and not (isinstance(what, pd.DataFrame) and "path" not in what):  # else it is there
         _send(peer, what, clock)
     made.keep(made.request)  # from here on it is remembered
     sent = False
     try:
         with associated(peer, clock, "N-CREATE") as association:
-            request = Normalized(association, "MEDIA")
+            normalized = Normalized(association, "MEDIA")
             sent = True  # it may have been taken
-            reply = request.create(MEDIA, data, sop_instance=uid)
+            reply = normalized.create(MEDIA, data, sop_instance=uid)
     except (DicomlabError, Cancelled, KeyboardInterrupt) as error:
         if not sent or isinstance(error, StatusError | InvalidRequest):
             known.forget(uid)

@@ -54,9 +54,10 @@ class MediaCreation:
         The last N-GET's Attribute List as it came.
     """
 
-    def __init__(self, peer: Peer, request: MediaRequest, known: MediaRequests) -> None:
-        self.request, self.attributes = request, None
-        self._peer, self._known = peer, known
+    def __init__(self, peer: Peer, request: MediaRequest, known: MediaRequests, timeout: float | None = None) -> None:
+        self.request = request
+        self.attributes: Dataset | None = None
+        self._peer, self._known, self._timeout = peer, known, timeout
 
     attributes: Dataset | None
 
@@ -115,7 +116,7 @@ class MediaCreation:
         facts = [
             ("peer", request.node),
             ("asked", time.strftime("%Y-%m-%d %H:%M", time.localtime(request.at))),
-            ("instances", f"{len(request.asked):,}, {request.copies} copies"),
+            ("instances", f"{len(request.asked):,}, {request.copies} cop{'y' if request.copies == 1 else 'ies'}"),
             ("now", self.said),
         ]
         return html_rows(facts, f"MediaCreation {self.uid}")
@@ -169,7 +170,7 @@ class MediaCreation:
         StatusError
             0x0112 where the device knows it no more.
         """
-        with self._peer._call(None) as call:
+        with self._peer._call(self._timeout) as call:
             self._poll(call.clock)
         return self
 
@@ -183,7 +184,7 @@ class MediaCreation:
         Interrupted
             Ctrl-C; the request goes on at the peer.
         """
-        with self._peer._call(None) as call:
+        with self._peer._call(self._timeout) as call:
             self._await(call.clock, seconds)
         return self
 
@@ -219,7 +220,7 @@ class MediaCreation:
 
     def _act(self, action: int, said: Dataset | None = None) -> None:
         sent = False
-        with self._peer._call(None) as call:
+        with self._peer._call(self._timeout) as call:
             try:
                 with associated(self._peer, call.clock, "N-ACTION") as association:
                     request = Normalized(association, "MEDIA")

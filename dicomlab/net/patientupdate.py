@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 
 from .. import phi
-from ..markup import Html, printable
+from ..markup import Html, printable, tag
 from ..markup import rows as html_rows
 from ..status import Status
 from .updates import words_of
@@ -35,30 +36,51 @@ class PatientUpdate:
         """The name of the action, in words."""
         return words_of(self.action)
 
-    def _facts(self) -> list[tuple[str, str]]:
-        said = "dry run, nothing was sent" if self.status is None else str(self.status)
-        facts = [("peer", self.peer), ("action", f"{self.name} ({self.action})"), ("result", said)]
-        if self.found is not None:
-            facts += [("found there", _lines(self.found))]
-        facts += [("was sent" if self.status is not None else "would be sent", "\n".join(_shown(self.dataset)))]
-        return facts + [("still needed", one) for one in self.lacks]
+    @property
+    def result(self) -> str:
+        """What came of it, in words."""
+        return "dry run, nothing was sent" if self.status is None else str(self.status)
 
     def __repr__(self) -> str:
-        facts = self._facts()
-        lines = [f"PatientUpdate: {facts[1][1]} at {self.peer}, {facts[2][1]}"]
-        for name, text in facts[3:]:
-            lines += [f"  {name}:", *(f"    {line}" for line in text.splitlines())]
+        lines = [f"PatientUpdate: {self.name} ({self.action}) at {self.peer}, {self.result}"]
+        if self.found is not None:
+            seen = _seen(self.found)
+            lines += [
+                "  found there:",
+                *_indented(seen.to_string(index=False).splitlines() if len(seen) else ["nothing"]),
+            ]
+        lines += ["  would be sent:" if self.status is None else "  was sent:", *_indented(_shown(self.dataset))]
+        if self.lacks:
+            lines += ["  still needed:", *_indented(self.lacks)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> Html:
-        return html_rows(self._facts(), f"PatientUpdate {self.transaction}")
+        facts: list[tuple[str, object]] = [("peer", self.peer), ("result", self.result)]
+        if self.found is not None:
+            facts.append(("found there", _table(_seen(self.found)) if len(self.found) else "nothing"))
+        sent = [
+            tag("div", line.strip(), style=f"margin-left:{(len(line) - len(line.lstrip())) / 2:g}em")
+            for line in _shown(self.dataset)
+        ]
+        facts.append(("would be sent" if self.status is None else "was sent", sent))
+        facts += [("still needed", tag("code", one)) for one in self.lacks]
+        return html_rows(facts, f"{self.name} ({self.action})")
 
 
-def _lines(found: pd.DataFrame) -> str:
-    if not len(found):
-        return "nothing"
+def _seen(found: pd.DataFrame) -> pd.DataFrame:
+    """The columns that a person tells studies and series by."""
     wanted = ("PatientID", "PatientName", "StudyDate", "StudyDescription", "Modality", "SeriesDescription")
-    return str(found[[name for name in wanted if name in found]].to_string(index=False))
+    return found[[name for name in wanted if name in found]]
+
+
+def _table(found: pd.DataFrame) -> Html:
+    text = found.astype("string").fillna("")
+    lines = [tag("tr", [tag("td", value) for value in row]) for row in text.itertuples(index=False)]
+    return tag("table", tag("tr", [tag("th", name) for name in text.columns]), lines)
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
 
 
 def _shown(dataset: Dataset, space: str = "") -> list[str]:

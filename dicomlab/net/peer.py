@@ -975,7 +975,7 @@ class Peer:
         patience = _seconds(wait)
         settings: dict[str, Any] = {"copies": copies, "priority": priority, "profile": profile}
         with self._call(timeout) as call:
-            made = media.create(self, what, call.clock, **settings, send=store, attributes=attributes)
+            made = media.create(self, what, call.clock, **settings, send=store, timeout=timeout, attributes=attributes)
         if initiate:
             made.initiate()
             if patience:
