@@ -8,6 +8,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+from docutils import nodes  # noqa: E402
+
 import dicomlab  # noqa: E402
 
 project = "dicomlab"
@@ -44,8 +46,19 @@ def list_pages(app, docname, source):
             source[0] = source[0].replace(f"\n{word}\n", "\n" + "".join(f"{line}\n" for line in lines))
 
 
+def end_of_bars(app, doctree, docname):
+    """A bar that moved is many lines on a page: its last one stays."""
+    for block in doctree.findall(nodes.literal_block):
+        lines = block.astext().splitlines()
+        bars = [line for line in lines if "%|" in line]
+        if len(bars) > 1:
+            text = "\n".join(line for line in lines if line not in bars[:-1])
+            block.replace_self(nodes.literal_block(text, text, language="none", classes=block["classes"]))
+
+
 def setup(app):
     app.connect("source-read", list_pages)
+    app.connect("doctree-resolved", end_of_bars)
 
 
 # The stories are the notebooks themselves, run while the pages are built; a cell that fails is an error.

@@ -49,7 +49,8 @@ assert checks.attrs["ok"] and set(steps.Modality) == {"CT"}
 assert len(job.result()) == series.head(3).NumberOfSeriesRelatedInstances.sum()
 assert len(scanned) == len(copies) == len(instances) == volume.sizes["z"]
 assert (dl.load(derived).values == volume.values + 1).all() and set(changed.PatientID) == {"T-7"}
-assert sent.stored.all() and kept.committed.all()
+assert sent.stored.all() and kept.committed.all() and discs.status == "DONE"
+assert set(means.status) == {"done"} and len(means) == len(ct) and not set(others.PatientID) & set(scanned.PatientID)
 text = open("audit.jsonl").read()
 assert "C-STORE" in text and "protocol 12" in text and "DOE" not in text
 assert viewer.figure() is not None and len(picker.selected) == 0
