@@ -15,7 +15,7 @@ from .errors import BadData, BadFile
 from .headers import read
 from .headertable import CLASS, INSTANCE, SYNTAX, Headers
 from .part10 import DEFLATED, EXPLICIT, IMPLICIT, read_bytes
-from .whole import NATIVE, UNDEFINED, check_native, encapsulated, expected_length
+from .whole import NATIVE, UNDEFINED, check_native, encapsulated, expected_length, inflated_size
 
 MAPPED = 64 << 20  # bytes of a file from which it is not read into memory
 LONGEST_UID = 64  # characters, PS3.5 9.1
@@ -203,6 +203,8 @@ class Reader:
             _, offset, length = elements.pixels
             if meta.transfer_syntax in NATIVE:
                 check_native(elements, length)
+                if meta.transfer_syntax == DEFLATED and offset + length > inflated_size(file[meta.data_set :]):
+                    raise BadData("the deflated data set ends before its pixel data does")
             elif length == UNDEFINED:
                 encapsulated(file, offset)
         names = (elements.text(_CLASS), elements.text(_INSTANCE))

@@ -186,10 +186,14 @@ def _incomplete(node: Node, frame: pd.DataFrame, sending: Sending, failed: list[
     untried = sum(one.comment == NOT_SENT for one in failed)
     why = str(first.status) if first.status else first.comment
     name = first.item.path or first.item.sop_instance or "the data set"
-    text = f"{total - len(failed):,} of {total:,} instances are stored; "
-    text += f"the first that is not, {name}: {why}" if first.comment != NOT_SENT else f"{untried:,} were not sent"
+    if total == 1:
+        text = f"{name} is not stored: {why}"
+    else:
+        text = f"{total - len(failed):,} of {total:,} instances are stored; "
+        text += f"the first that is not, {name}: {why}" if first.comment != NOT_SENT else f"{untried:,} were not sent"
     if untried and first.comment != NOT_SENT:
         text += f"; {untried:,} were not sent"
+    ours = all(one.seconds is None and one.comment != NOT_SENT for one in failed)  # never asked of the peer
     if isinstance(sending.cause, DicomlabError) and sending.cause.message not in why:
         text += f" ({sending.cause.message})"
     return IncompleteStore(
@@ -199,5 +203,7 @@ def _incomplete(node: Node, frame: pd.DataFrame, sending: Sending, failed: list[
         phase="C-STORE",
         elapsed=sending.deadline.elapsed,
         status=first.status,
-        advice="The rows say how each went; give them to store() again, and only what is not stored is sent.",
+        advice="The rows say what is wrong with each: mend it, or leave it out."
+        if ours
+        else "The rows say how each went; give them to store() again, and only what is not stored is sent.",
     )

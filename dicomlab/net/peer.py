@@ -565,10 +565,10 @@ class Peer:
         Parameters
         ----------
         what
-            A table with a column ``path``, as `retrieve` and `scan` make it, or rows of one; a path of a file, folder
-            or DICOMDIR; a pydicom data set; or several of these. Of a table that this method made for this peer only
-            the rows that are not ``stored`` are sent, so that giving it back goes on. What is given twice is sent once;
-            of two that share a SOP Instance UID and differ, the first.
+            A table with a column ``path``, as `retrieve` and `scan` make it, or rows of one; a path of a file, folder,
+            zip archive or DICOMDIR; a pydicom data set; or several of these. Of a table that this method made for this
+            peer only the rows that are not ``stored`` are sent, so that giving it back goes on. What is given twice is
+            sent once; of two that share a SOP Instance UID and differ, the first.
         originator
             AE title that asked for the C-MOVE of which this is part, or a pair of it and its message id.
         priority

@@ -143,8 +143,9 @@ def test_a_file_that_is_cut_is_never_stored(pacs, tmp_path, name):  # R6.9
     whole = Path(get_testdata_file(name)).read_bytes()
     for size in (len(whole) - 140, len(whole) // 2):
         path.write_bytes(whole[:size])
-        with pytest.raises(IncompleteStore, match=r"cut\.dcm: "):
+        with pytest.raises(IncompleteStore, match=r"cut\.dcm is not stored: ") as caught:
             pacs.store(path)
+        assert caught.value.status is None  # it was not the peer that found out
 
 
 def test_pixel_data_that_is_not_the_image_is_not_sent(pacs, tmp_path):  # R6.9
@@ -222,6 +223,45 @@ def test_a_file_that_cannot_be_read_is_nobodys_twin(pacs, series, tmp_path):  # 
     table.loc[0, "path"] = str(cut)
     with pytest.warns(ResultWarning, match="1 of 2"):
         assert pacs.store(table).stored.tolist() == [False, True]
+
+
+def test_what_is_wrong_on_our_side_is_not_to_be_sent_again(pacs, series, tmp_path):  # R6.9
+    text = tmp_path / "notes.txt"
+    text.write_text("not DICOM")
+    with pytest.raises(IncompleteStore) as caught:
+        pacs.store(text)
+    assert "notes.txt is not stored: a text file, no DICOM" in str(caught.value)
+    assert "mend it, or leave it out" in str(caught.value) and "again" not in str(caught.value)
+    gone = dl.scan(series)
+    series[0].unlink()
+    with pytest.raises(IncompleteStore, match=r"4 of 5 .* cannot be read: No such file .* leave it out"):
+        pacs.store(gone, errors="raise")
+
+
+def test_a_zip_archive_gives_its_instances_and_a_damaged_one_is_an_error(pacs, series, tmp_path):  # R6.1
+    import zipfile
+
+    from dicomlab.errors import BadFile
+
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+        for one in series:
+            archive.write(one, f"folder/{one.name}")
+    assert pacs.store(path).stored.tolist() == [True] * 5
+    path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(BadFile, match="cut"):
+        pacs.store([series[0], path])
+
+
+def test_a_dicomdir_that_names_what_is_not_there_says_so(pacs, tmp_path):  # R6.1
+    import shutil
+
+    shutil.copytree(Path(get_testdata_file("DICOMDIR")).parent, tmp_path / "disc")
+    next((tmp_path / "disc").glob("77654033/CR3/*")).unlink()
+    with pytest.warns(ResultWarning, match="30 of 31 .* is not there"):
+        sent = pacs.store(tmp_path / "disc" / "DICOMDIR")
+    assert sent.stored.sum() == 30 and sent.comment[30].endswith("is not there")
 
 
 def test_one_data_set_alone_is_stored_or_an_error(series):  # R6.5

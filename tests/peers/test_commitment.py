@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+import slices
 from pydicom.data import get_testdata_file
 
 import dicomlab as dl
@@ -36,6 +37,16 @@ def test_orthanc_commits_what_it_has_and_names_what_it_has_not(orthanc):  # R7.1
         with pytest.warns(ResultWarning, match="1 of 3 instances are not committed"):
             found = peer.commit(strange, wait=30)
     assert found.committed.tolist() == [True, True, False] and found.failure_reason[2] == 0x0112
+
+
+def test_what_was_derived_is_written_stored_and_committed(orthanc, tmp_path):  # R6.12
+    source = dl.scan(slices.write(tmp_path / "source", slices.stack(range(4), rows=16, columns=16)))
+    with dl.connect(orthanc.address, allow=("store", "commit"), listen=orthanc.move_port) as peer:
+        derived = dl.write(dl.load(source) + 10, tmp_path / "derived", like=source, units="HU")
+        kept = peer.commit(peer.store(derived), wait=30)
+        assert kept.committed.tolist() == [True] * 4 and kept.stored.all(), kept.attrs
+        back = peer.retrieve(peer.find("SERIES", SeriesInstanceUID=derived.SeriesInstanceUID[0]), method="get")
+        assert (dl.load(back).values == dl.load(source).values + 10).all()
 
 
 @pytest.mark.parametrize("name", ["qr", "store3"])
