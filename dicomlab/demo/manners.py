@@ -57,6 +57,7 @@ class Manners:
     reject_unfit: bool = False  # an association in which no context fits is rejected (1/1/1)
     preferred_syntax: str | None = None  # accepted wherever it is proposed; None: the first that is proposed
     role_answer: bool = True  # SCP/SCU role selection is answered
+    users: dict[str, str] | None = None  # who is let in, with passcode or "": others are rejected. None: anybody
     # the hierarchy of PS3.4 C.4
     hierarchy: str = "strict"  # unique keys above: "strict" one value each, "present" may be empty, "lenient" not due
     any_case: bool = False  # "study" is a level

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pynetdicom import evt
@@ -122,6 +123,33 @@ def _refuse_storage(assoc: Association, held: set[str]) -> None:
         accept()
 
     assoc.acse.send_accept = send_accept  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class User:
+    """The user identity of an association: a name, a name with its passcode, or a token (PS3.7 D.3.3.7)."""
+
+    kind: int = 0  # 1 name, 2 name and passcode, 3 to 5 a token; 0 none
+    primary: str = field(default="", repr=False)
+    passcode: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        """The user name; "" of a token, which is nobody's to read."""
+        return self.primary if self.kind in (1, 2) else ""
+
+    def is_known(self, users: Mapping[str, str]) -> bool:
+        """Whether it is one of those, with its passcode where it has one."""
+        return self.kind > 0 and self.primary in users and (self.kind > 2 or users[self.primary] == self.passcode)
+
+
+def user_of(assoc: Association) -> User:
+    """Who asks for an association."""
+    item = assoc.requestor.user_identity
+    if item is None:
+        return User()
+    texts = [(one or b"").decode("utf-8", "replace") for one in (item.primary_field, item.secondary_field)]
+    return User(int(item.user_identity_type or 0), *texts)
 
 
 def agree(asked: Mapping[Any, bytes], manners: Manners) -> dict[Any, bytes]:

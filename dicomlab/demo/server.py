@@ -71,6 +71,7 @@ class Request:
     action: int | None = None  # of an N-ACTION
     attributes: tuple[int, ...] = ()  # tags that an N-GET asks for
     contexts: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of an A-ASSOCIATE: class and syntaxes proposed
+    user: str = ""  # of an A-ASSOCIATE: the user name of its user identity
     time: float = field(default_factory=time.time)
 
 
@@ -225,6 +226,7 @@ class DemoServer:
                 (evt.EVT_CONN_OPEN, negotiation.opened),
                 (evt.EVT_REQUESTED, self._requested),
                 (evt.EVT_SOP_EXTENDED, self._extended),
+                *([(evt.EVT_USER_ID, lambda _: (True, b"known"))] if self.manners.users is not None else []),
             ],
             server_class=_Acceptor,
         )
@@ -280,7 +282,11 @@ class DemoServer:
         wanted = assoc.requestor.primitive
         assert wanted is not None
         titles = str(wanted.calling_ae_title).strip(), str(wanted.called_ae_title).strip()
-        self.transcript.append(Request("A-ASSOCIATE", *titles, contexts=contexts))
+        user = negotiation.user_of(assoc)
+        self.transcript.append(Request("A-ASSOCIATE", *titles, contexts=contexts, user=user.name))
+        if self.manners.users is not None and not user.is_known(self.manners.users):
+            assoc.acse.send_reject(0x01, 0x01, 0x01)
+            assoc.kill()  # once that has gone out
         assoc._serve_request = partial(self._serve, assoc)  # type: ignore[method-assign]
 
     def _extended(self, event: evt.Event) -> dict[Any, bytes]:

@@ -18,6 +18,7 @@ from pynetdicom.sop_class import Verification
 from wires import meanwhile
 
 import dicomlab as dl
+from dicomlab.demo import Holdings, Manners
 from dicomlab.errors import AssociationRejected, ConnectionLost, InvalidRequest, ProtocolError
 from dicomlab.net.addressbook import nodes
 from dicomlab.net.contexts import IMPLICIT
@@ -285,3 +286,31 @@ def test_users_of_nodes_are_read_as_they_were_saved_without_a_passcode():  # R1.
     with pytest.raises(InvalidRequest, match="never in this file") as caught:
         nodes()
     assert PASSCODE not in str(caught.value)
+
+
+KNOWN = {"anne": PASSCODE, "guest": "", "e30": ""}
+
+
+@pytest.mark.parametrize(
+    ("user", "rejected"),
+    [
+        (UserIdentity("guest"), False),
+        (UserIdentity("anne", passcode=lambda: PASSCODE, without_tls=True), False),
+        (UserIdentity(kind="jwt", token=lambda: "e30", without_tls=True, confirm=True), False),
+        (UserIdentity("anne"), True),
+        (UserIdentity("anne", passcode=lambda: "wrong", without_tls=True), True),
+        (UserIdentity("mallory"), True),
+        (None, True),
+    ],
+)
+def test_the_demo_pacs_lets_in_whom_it_knows(user, rejected):  # R1.11, R16.4
+    with dl.demo_pacs(Holdings.of([]), manners=Manners(users=KNOWN)) as pacs, dl.connect(pacs.node, user=user) as peer:
+        if rejected:
+            with pytest.raises(AssociationRejected) as caught:
+                peer.echo()
+            assert (caught.value.result, caught.value.source) == (1, 1)
+        else:
+            assert peer.echo() < 10
+        asked = pacs._owner.server.requests("A-ASSOCIATE")
+    assert asked[-1].user == ("" if user is None or user.name == "" else user.name)
+    assert PASSCODE not in repr(asked)
