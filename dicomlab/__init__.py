@@ -16,6 +16,7 @@ from .volume import DicomAccessor as _DicomAccessor  # registers the accessor .d
 if TYPE_CHECKING:
     from .cache import Cache
     from .cohort.applying import apply
+    from .deidentification import deidentify
     from .demo import demo_pacs
     from .filming import film
     from .folder import open_folder
@@ -49,6 +50,7 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
     "apply",
     "browse",
     "connect",
+    "deidentify",
     "demo_pacs",
     "diagnose",
     "errors",
@@ -79,6 +81,7 @@ _HOMES = {
     "apply": ".cohort.applying",
     "browse": ".widgets.browser",
     "connect": ".net.connecting",
+    "deidentify": ".deidentification",
     "demo_pacs": ".demo",
     "diagnose": ".net.connecting",
     "film": ".filming",
