@@ -104,7 +104,8 @@ class Memory:
         same = same[(self._looks[rows[same]] == looks[same]).all(axis=1)]
         taken = rows[same]
         foreign = {new for new, old in enumerate(taken.tolist()) if old in self._foreign}
-        return same, self._headers.take(taken), foreign
+        whole = len(taken) == len(self._headers) and bool((np.diff(taken) > 0).all())
+        return same, self._headers if whole else self._headers.take(taken), foreign
 
     def keep(self, headers: Headers, looks: Looks, foreign: set[int], now: float) -> None:
         """Keep what is settled of these files, and of no others."""

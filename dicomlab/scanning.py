@@ -201,9 +201,9 @@ def _remembered(memory: Memory, paths: list[str], told: Told | None, refresh: bo
     after = told if told is None or not count else (lambda done: told(count + done))
     headers, strange = _read([paths[row] for row in others.tolist()], memory.wanted, after)
     if known is not None and count:
-        order = np.argsort(np.concatenate([same, others]))
-        headers = joined([known, headers]).take(order)
         strange = set(same[list(foreign)].tolist()) | set(others[list(strange)].tolist())
+        order = np.argsort(np.concatenate([same, others]))
+        headers = joined([known, headers]).take(order) if len(others) else known
     if not phi.masking():  # while names are hidden none is written anywhere
         memory.keep(headers, looks, strange, now)
     return headers, strange
