@@ -13,7 +13,7 @@ from typing import Any, Final
 from .. import phi
 from ..errors import BadData, DicomlabError
 from ..status import Category
-from .hooks import ASSOCIATION, AssociationEvent, Hook, Hooks, MessageEvent
+from .hooks import ASSOCIATION, AssociationEvent, Hooks, MessageEvent
 from .logfile import LIMIT, Log
 
 _UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -42,6 +42,8 @@ class TransactionLog(Log):
     See `Log` for `entries`, `failed` and `error`; ``close()`` ends it.
     """
 
+    states = tuple(name for name in ASSOCIATION if name != "association requested")
+
     def __init__(
         self,
         hooks: Hooks,
@@ -56,19 +58,7 @@ class TransactionLog(Log):
         self._who = {"user": _user() if user is None else user, "host": socket.gethostname(), "process": os.getpid()}
         self._reason = reason
         self._open: dict[tuple[int, str, int], dict[str, Any]] = {}
-        events: dict[str, Hook] = {f"association {state}": self._association for state in _STATES}
-        events |= {"before message": self._received, "after message": self._sent}
-        super().__init__(hooks, events, where, names=names, strict=strict, limit=limit)
-
-    def _received(self, event: MessageEvent) -> None:
-        """What came is noted before it is dealt with: that may fail."""
-        if event.direction == "received":
-            self._message(event)
-
-    def _sent(self, event: MessageEvent) -> None:
-        """What we send is noted when it was sent."""
-        if event.direction == "sent":
-            self._message(event)
+        super().__init__(hooks, where, names=names, strict=strict, limit=limit)
 
     def _message(self, event: MessageEvent) -> None:
         service, _, kind = event.name.rpartition("-")
@@ -181,9 +171,6 @@ class TransactionLog(Log):
                 self._not_written(error)
         if self._file is not None:
             self._file.close()
-
-
-_STATES = [name.removeprefix("association ") for name in ASSOCIATION if name != "association requested"]
 
 
 def _transaction(event: MessageEvent) -> dict[str, str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import phi
 from ..markup import printable
-from .hooks import ASSOCIATION, AssociationEvent, Hook, Hooks, MessageEvent
-from .logfile import LIMIT, Log
+from .hooks import ASSOCIATION, AssociationEvent, MessageEvent
+from .logfile import Log
 from .messages import header
 
 if TYPE_CHECKING:
@@ -29,18 +28,7 @@ class MessageDump(Log):
     name a patient are pseudonyms (those of this session), unless ``names=True`` and ``options.phi`` is on.
     """
 
-    def __init__(
-        self,
-        hooks: Hooks,
-        where: str | os.PathLike[str] | Callable[[str], object],
-        *,
-        names: bool = False,
-        strict: bool = False,
-        limit: int = LIMIT,
-    ) -> None:
-        events: dict[str, Hook] = dict.fromkeys(ASSOCIATION, self._association)
-        events |= {"TLS ready": self._association, "before message": self._received, "after message": self._sent}
-        super().__init__(hooks, events, where, names=names, strict=strict, limit=limit)
+    states = (*ASSOCIATION, "TLS ready")
 
     def note(self, text: str, dataset: Dataset | None = None) -> None:
         """Add a text of your own, and a data set.
@@ -56,14 +44,6 @@ class MessageDump(Log):
             self._put(f"note: {text}", self._elements(dataset) if dataset is not None else ())
         except Exception as error:
             self._not_written(error)
-
-    def _received(self, event: MessageEvent) -> None:
-        if event.direction == "received":
-            self._message(event)
-
-    def _sent(self, event: MessageEvent) -> None:
-        if event.direction == "sent":
-            self._message(event)
 
     def _message(self, event: MessageEvent) -> None:
         size = "no data set" if event.data is None else f"data set of {len(event.data):,} bytes"

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .. import phi
 from ..errors import InvalidRequest, LogError
 from ..remarks import remark
 
 if TYPE_CHECKING:
-    from .hooks import Hook, Hooks
+    from .hooks import AssociationEvent, Hook, Hooks, MessageEvent
 
 LIMIT: Final = 64 << 20  # bytes of a file, after which the next is begun
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -97,8 +98,10 @@ class LogFile:
                 os.close(handle)
 
 
-class Log:
+class Log(ABC):
     """What `TransactionLog` and `MessageDump` share: hooks on one peer that write entries.
+
+    What comes is noted before it is dealt with, for that may fail; what we send is noted when it was sent.
 
     Attributes
     ----------
@@ -108,15 +111,16 @@ class Log:
         Why the last that failed did; None where none did.
     """
 
+    states: ClassVar[Sequence[str]]  # events of an association that are noted
+
     def __init__(
         self,
         hooks: Hooks,
-        events: dict[str, Hook],
         where: str | os.PathLike[str] | Callable[[Any], object],
         *,
-        names: bool,
-        strict: bool,
-        limit: int,
+        names: bool = False,
+        strict: bool = False,
+        limit: int = LIMIT,
     ) -> None:
         if not callable(where) and not isinstance(where, str | os.PathLike):
             raise InvalidRequest(
@@ -128,6 +132,8 @@ class Log:
         self._hooks, self._lock = hooks, threading.Lock()
         self.entries = self.failed = 0
         self.error: Exception | None = None
+        events: dict[str, Hook] = dict.fromkeys(self.states, self._association)
+        events |= {"before message": self._received, "after message": self._sent}
         self._added = [(event, self._guarded(function)) for event, function in events.items()]
         for event, function in self._added:
             hooks.add(event, function)
@@ -161,6 +167,22 @@ class Log:
         where = f"{phi.path(str(self.path))!r}, {self.size:,} bytes" if self._file else f"to {self._tell!r}"
         lost = f", {self.failed:,} NOT WRITTEN: {phi.said(str(self.error))}" if self.failed else ""
         return f"<{kind} {where}, {self.entries:,} entries{lost}>"
+
+    @abstractmethod
+    def _association(self, event: AssociationEvent) -> None:
+        """Note an event of an association."""
+
+    @abstractmethod
+    def _message(self, event: MessageEvent) -> None:
+        """Note a message."""
+
+    def _received(self, event: MessageEvent) -> None:
+        if event.direction == "received":
+            self._message(event)
+
+    def _sent(self, event: MessageEvent) -> None:
+        if event.direction == "sent":
+            self._message(event)
 
     def _guarded(self, function: Hook) -> Hook:
         """A hook that breaks no transfer, unless it was asked to."""
