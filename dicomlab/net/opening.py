@@ -102,6 +102,16 @@ def _attempt(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, 
 def _negotiated(node: Node, proposal: Proposal, deadline: Deadline) -> tuple[Wire, Negotiated]:
     context = None if node.tls is None else node.tls.client()  # what is wrong there is said before anything is sent
     user = None if node.user is None else _Unseen(node.user.item(tls=context is not None))
+    try:
+        return _agreed(node, proposal, deadline, context, user)
+    finally:
+        if user is not None:  # who looks into the variables of a traceback finds nothing
+            user.item = b""
+
+
+def _agreed(
+    node: Node, proposal: Proposal, deadline: Deadline, context: ssl.SSLContext | None, user: _Unseen | None
+) -> tuple[Wire, Negotiated]:
     sock = _connected(node, deadline)
     patience = deadline.grace(node.timeouts.association)  # within the total, and with one abort flag
     sealed = wire = None

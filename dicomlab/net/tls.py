@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import InvalidRequest, did_you_mean
 from ..remarks import remark
+from .secret import Secret
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _WEAK = ("NULL", "RC4", "3DES", "DES-", "EXP", "ADH", "AECDH", "MD5", "IDEA", "SEED", "PSK", "SRP")
@@ -54,6 +55,8 @@ class TLS:
                 "password takes a function that gives the password, not the password",
                 advice="password=getpass.getpass asks for it; password_variable= names an environment variable.",
             )
+        if self.password is not None:
+            object.__setattr__(self, "password", Secret(self.password))
         if self.password is not None and self.password_variable:
             raise InvalidRequest("password and password_variable were both given", advice="Give one of them.")
         _kind(self, str, "password_variable", "server_name")

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import InvalidRequest, did_you_mean
 from .items import user_identity
+from .secret import Secret
 
 LIMIT = 1024  # bytes of a user name or passcode
 TOKEN_LIMIT = 48 << 10  # bytes of a token: the roles of 128 contexts are in the same item of 64 KiB
@@ -59,7 +60,10 @@ class UserIdentity:
         if not self.kind and (not isinstance(self.name, str) or not 0 < len(self.name.encode()) <= LIMIT):
             raise InvalidRequest("a user identity takes a user name", advice='E.g. user=dl.UserIdentity("anne").')
         for secret in ("passcode", "token"):
-            self._check_source(secret, getattr(self, secret), getattr(self, f"{secret}_variable"))
+            function = getattr(self, secret)
+            self._check_source(secret, function, getattr(self, f"{secret}_variable"))
+            if function is not None and function is not _gone:
+                object.__setattr__(self, secret, Secret(function))
 
     @staticmethod
     def _check_source(secret: str, function: Any, variable: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import functools
 import logging
 import pickle
 import socket
@@ -206,6 +208,29 @@ def test_no_secret_is_shown_logged_raised_pickled_or_kept(caplog, what):  # S5
             again.item(tls=True)
 
 
+@pytest.mark.parametrize(
+    "made", [
+        lambda: UserIdentity("anne", passcode=functools.partial(str, PASSCODE)),
+        lambda: UserIdentity(kind="jwt", token=functools.partial(str, PASSCODE)),
+        lambda: TLS(password=functools.partial(str, PASSCODE)),
+    ], ids=["passcode", "token", "password"],
+)  # fmt: skip
+def test_a_function_whose_text_holds_the_secret_is_not_shown_either(made):  # S5
+    one = made()
+    node = dl.connect("A@host:104", **{"tls" if isinstance(one, TLS) else "user": one}).node
+    for each in (one, node):
+        views = (vars(each), dataclasses.asdict(each), dataclasses.astuple(each), vars(copy.deepcopy(each)))
+        for view in (each, *views, fields(each)):
+            assert PASSCODE not in repr(view) and PASSCODE.encode() not in pickle.dumps(view)
+        assert copy.deepcopy(each) == each == copy.copy(each)
+    given = one.password if isinstance(one, TLS) else one.passcode or one.token
+    assert given() == PASSCODE
+
+
+def fields(one: object) -> list[object]:
+    return [getattr(one, each.name) for each in dataclasses.fields(one)]
+
+
 def _told(error: BaseException) -> list[str]:
     """All that is said of an error: by itself, pickled, and by tracebacks that show the variables of our functions."""
     said = [str(error), repr(error.__dict__), repr(pickle.dumps(error)), *traceback.format_exception(error)]
@@ -213,6 +238,8 @@ def _told(error: BaseException) -> list[str]:
         for frame, _ in traceback.walk_tb(error.__traceback__):
             if "/tests/" not in frame.f_code.co_filename:
                 said += [f"{name} = {value!r}" for name, value in frame.f_locals.items()]
+                held = [value for value in frame.f_locals.values() if hasattr(value, "__dict__")]
+                said += [repr(vars(value)) for value in held if not isinstance(value, UserIdentity)]  # of a debugger
         before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if before is None:
             return said
