@@ -301,11 +301,39 @@ def checked(attributes: Mapping[str, Any], annotated: bool = False) -> None:
         values = _VALUES.get(name)
         if values and value not in values:
             raise InvalidRequest(f"{name}={value!r}", advice=f"It is one of {', '.join(values)}.")
+        _check_value(name, value)
     if annotated and not attributes.get("AnnotationDisplayFormatID"):
         raise InvalidRequest(
             "annotation needs AnnotationDisplayFormatID, by which the printer makes boxes for it",
             advice="The printer's conformance statement lists its values.",
         )
+
+
+_RULES = {
+    "CS": 'up to 16 capitals, digits, spaces and _, such as FilmSizeID="14INX17IN"',
+    "IS": "a whole number",
+    "US": "a whole number below 65,536",
+}
+
+
+def _check_value(name: str, value: Any) -> None:
+    """Refuse what the standard does not allow as a value of an attribute."""
+    from pydicom import config
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+    from pydicom.dataelem import DataElement
+
+    kind = dictionary_VR(name)
+    try:
+        DataElement(tag_for_keyword(name) or 0, kind, value, validation_mode=config.RAISE)
+    except Exception as error:  # pydicom raises anything on a value that does not fit
+        raise InvalidRequest(
+            f"{name}={value!r} is no value of it: {_short(error)}", advice=f"It is {_RULES.get(kind, 'text')}."
+        ) from None
+
+
+def _short(error: Exception) -> str:
+    """What pydicom says, without its address of the standard."""
+    return str(error).split(" Please see")[0].rstrip(".")
 
 
 def _clipped(images: Sequence[Rendered]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ JOB, ANNOTATION, LUT, CONFIGURATION = (
 )
 CONFIGURATION_INSTANCE = ROOT + "17.376"
 INVALID, MISSING, NO_INSTANCE, NO_CLASS, NO_ACTION, NO_ATTRIBUTE = 0x0106, 0x0120, 0x0112, 0x0118, 0x0123, 0x0105
-UNRECOGNISED, CONFLICT, RESOURCES = 0x0211, 0x0119, 0x0213
+UNRECOGNISED, DUPLICATE, RESOURCES = 0x0211, 0x0111, 0x0213
 EMPTY_SESSION, EMPTY_BOX, NO_BOX, TOO_LARGE, NOT_PRINTED = 0xB602, 0xB603, 0xC600, 0xC603, 0xC616
 
 
@@ -116,6 +117,14 @@ def instance_asked(call: Call) -> str:
     return str(getattr(message, "RequestedSOPInstanceUID", None) or "")
 
 
+def new_instance(call: Call, there: Container[str]) -> str:
+    """The UID of what an N-CREATE makes: the one that it gives, or one of ours."""
+    uid = str(call.message.AffectedSOPInstanceUID or generate_uid())
+    if uid in there:
+        raise Refused(DUPLICATE, "there is one of that UID")
+    return uid
+
+
 def given_in(call: Call) -> Dataset:
     """The attributes of the request."""
     return Dataset() if call.identifier is None else call.identifier
@@ -146,7 +155,7 @@ def create_session(call: Call, desk: Desk) -> Answer:
     desk.attributes = given_in(call)
     if int(desk.attributes.get("NumberOfCopies") or 1) < 1:
         raise Refused(INVALID, "NumberOfCopies")
-    desk.session = str(call.message.AffectedSOPInstanceUID or generate_uid())
+    desk.session = new_instance(call, ())
     made = Dataset()
     made.OwnerID = call.calling
     return Answer(made, desk.session)
@@ -212,7 +221,7 @@ def create_box(call: Call, desk: Desk) -> Answer:
         if lut is None:
             raise Refused(INVALID, "no such presentation LUT")
     made.ImageDisplayFormat = given.ImageDisplayFormat
-    box = Box(str(generate_uid()), given, dict.fromkeys(images), dict.fromkeys(annotations, ""), lut)
+    box = Box(new_instance(call, desk.boxes), given, dict.fromkeys(images), dict.fromkeys(annotations, ""), lut)
     desk.boxes[box.uid] = box
     return Answer(made, box.uid)
 
@@ -358,7 +367,7 @@ def create_lut(call: Call, desk: Desk) -> Answer:
         raise Refused(MISSING, "a shape or a table")
     if given.get("PresentationLUTShape", "IDENTITY") not in ("IDENTITY", "LIN OD"):
         raise Refused(INVALID, "PresentationLUTShape")
-    uid = str(generate_uid())
+    uid = new_instance(call, desk.luts)
     desk.luts[uid] = given
     return Answer(instance=uid)
 

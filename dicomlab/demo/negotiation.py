@@ -84,7 +84,7 @@ def prepare(
         name = str(context.abstract_syntax)
         model = name in MODELS and (manners.patient_study_only or f"{QUERY}3." not in name)
         commits = name == COMMITMENT and manners.commitment != "absent"
-        prints = any(name == PRINTING[known] for known in manners.print_classes)
+        prints = any(name == PRINTING.get(known) for known in manners.print_classes)
         performs = name in PERFORMED[: manners.performed]
         media = name == MEDIA and manners.media
         more = commits or performs or media or prints

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,8 @@ class PrintResult(Facts):
                 yield name, text
         if self.printer is not None:
             yield "printer", f"{self.printer.status}{f', {self.printer.info}' if self.printer.info else ''}"
-        yield "events", ", ".join(f"{source} {event}" for source, event in self.events[["source", "event"]].values)
+        told = Counter(f"{source} {event}" for source, event in self.events[["source", "event"]].values)
+        yield "events", ", ".join(f"{count} x {what}" if count > 1 else what for what, count in told.items())
         yield "unavailable", ", ".join(self.unavailable)
         yield "remarks", "; ".join(self.remarks)
 

@@ -74,7 +74,8 @@ def test_a_row_for_each_step_and_service_in_order(server: DemoServer) -> None:  
     assert (table.do[table.result == "failed"].str.len() > 0).all()
     offered = {name: row(table, name).result for name in ALL}
     assert offered["C-ECHO"] == offered["C-FIND Study Root"] == offered["C-GET Study Root"] == "ok"
-    assert offered["print, grayscale"] == "failed" and "print, grayscale" not in table.attrs["failed"]
+    assert offered["print, grayscale"] == offered["print, colour"] == "ok"
+    assert offered["unified procedure step"] == "failed" and "unified procedure step" not in table.attrs["failed"]
     assert table.attrs["ok"] and table.attrs["failed"] == [] and table.attrs["peer"] == server.address
     assert table.attrs["elapsed"] < table.attrs["limit"] == 30 and row(table, "C-ECHO").seconds < 5
 
@@ -220,7 +221,7 @@ def test_too_many_associations() -> None:  # R2.3
 
 def test_an_archive_without_a_context_in_common(monkeypatch: pytest.MonkeyPatch, server: DemoServer) -> None:  # R2.3
     monkeypatch.setattr("dicomlab.demo.negotiation.COMMITMENT", "1.2.3")
-    for others in ("MODELS", "PERFORMED", "UPDATER", "MEDIA"):
+    for others in ("MODELS", "PERFORMED", "UPDATER", "MEDIA", "PRINTING"):
         kind = type(getattr(negotiation, others))
         monkeypatch.setattr(negotiation, others, kind() if kind is not str else "1.2.3")
     monkeypatch.setattr("dicomlab.demo.negotiation.VERIFICATION", "1.2.3")
