@@ -9,7 +9,7 @@ from .elements import tag_of
 from .errors import BadFile, InvalidRequest
 from .instances import describe
 from .outgoing import Outgoing, outgoing
-from .stepattributes import filled, missing
+from .stepvalues import filled, missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,13 +136,21 @@ def _of_table(frame: pd.DataFrame) -> list[dict[str, Any]]:
         frame = frame[frame["stored"].fillna(False).astype(bool)]
         if not len(frame):
             raise InvalidRequest("nothing is selected: none of these is stored", advice="Store them first.")
-    if not all(name in frame for name in _UIDS[1:]):
-        found = _of_outgoing(outgoing(frame))
-    else:
+    if all(name in frame for name in _UIDS[1:]):
         names = [name for name in (*_UIDS, *OF_SERIES, "Rows") if name in frame]
         found = [dict(zip(names, row, strict=True)) for row in frame[names].itertuples(index=False)]
         if "path" in frame:
             found = _with_people(found, frame["path"].tolist())
+    elif "path" in frame and frame["path"].notna().all():
+        found = _of_outgoing(outgoing(frame))
+    else:
+        raise InvalidRequest(
+            "these rows say neither the series of an instance nor its file",
+            advice="Give the data sets or paths that were stored, or rows of instances: scan, retrieve, find('IMAGE').",
+        )
+    if "AffectedSOPInstanceUID" in frame:  # where the archive has it under another UID
+        for values, uid in zip(found, frame["AffectedSOPInstanceUID"].tolist(), strict=True):
+            values["SOPInstanceUID"] = values["SOPInstanceUID"] if missing(uid) else uid
     return [{"RetrieveAETitle": retrieve, **values} for values in found]
 
 

@@ -28,7 +28,7 @@ FILES |= {"filming", "filmlayout", "rendered", "rendering"}
 FILES |= {"copying", "headerpack", "inventory", "scanmemory", "suv", "suvdecay", "suvenhanced", "suvfacts", "unpacking"}
 FILES |= {"fileset", "mediaset", "modification", "originals", "placing", "writers", "writing"}
 FILES |= {"deidentification", "pseudonymisation", "pseudonymmap", "remains"}
-FILES |= {"performedseries", "stepattributes"}
+FILES |= {"performedseries", "stepattributes", "stepvalues"}
 MAY_IMPORT = {  # room: the rooms it may import
     "words": {"words"},
     "files": {"words", "files"},

@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from .filmprint import PrintResult
     from .mediacreation import MediaCreation, MediaCreations
     from .patients import PatientUpdater
+    from .performedstep import PerformedStep
     from .printer import Event, Printer
     from .printing import PrintSession
-    from .procedure import PerformedStep
 
 
 class Owner(Protocol):

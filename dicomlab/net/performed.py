@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..stepattributes import PATIENT, SCHEDULED, missing
+from ..stepattributes import PATIENT, SCHEDULED
+from ..stepvalues import missing
 from .remembered import Remembered
 
 if TYPE_CHECKING:

@@ -302,6 +302,14 @@ def test_a_step_without_series_is_not_completed_and_stays_open(pacs: dl.Peer) ->
     assert kept(pacs, mpps.uid).PerformedProcedureStepEndTime
 
 
+def test_what_is_not_begun_is_neither_changed_nor_ended(pacs: dl.Peer, state: Path) -> None:  # R8.1
+    mpps = pacs.perform(BY_HAND)
+    for change in (lambda: mpps.add(SERIES), mpps.update, mpps.complete, mpps.discontinue):
+        with pytest.raises(InvalidRequest, match="the step is not begun"):
+            change()
+    assert not told(pacs, "A-ASSOCIATE") and not state.exists()
+
+
 def test_an_end_has_date_and_time(pacs: dl.Peer) -> None:  # R8.5
     mpps = pacs.perform(BY_HAND)
     mpps.create()
@@ -396,11 +404,17 @@ def test_what_store_gave_is_what_was_made(pacs: dl.Peer) -> None:  # R8.9
         mpps.add(sent, ProtocolName="thorax", OperatorsName="Tech^One")
         with pytest.raises(InvalidRequest, match=r"of the study .* this step of"):
             mpps.add(other)
+        with pytest.raises(InvalidRequest, match="none of these is stored"):
+            mpps.add(sent.iloc[1:2])
+        with pytest.raises(InvalidRequest, match="neither the series of an instance nor its file"):
+            mpps.add(pacs.store(pydicom.dcmread(CT)))
+        with pytest.raises(InvalidRequest, match="neither the series of an instance nor its file"):
+            mpps.add(pacs.find("SERIES", StudyInstanceUID=study))
+        mpps.add(sent.head(1).assign(AffectedSOPInstanceUID="1.2.3.99"))
     (series,) = kept(pacs, mpps.uid).PerformedSeriesSequence
-    assert [image.ReferencedSOPInstanceUID for image in series.ReferencedImageSequence] == [sent.SOPInstanceUID[0]]
+    images = [image.ReferencedSOPInstanceUID for image in series.ReferencedImageSequence]
+    assert images == [sent.SOPInstanceUID[0], "1.2.3.99"]  # the second as the archive has it
     assert (series.ProtocolName, str(series.OperatorsName), series.RetrieveAETitle) == ("thorax", "Tech^One", "DEMO")
-    with pytest.raises(InvalidRequest, match="none of these is stored"):
-        pacs.perform({**BY_HAND}).add(sent.iloc[1:2])
 
 
 @pytest.mark.parametrize("kind", ["data set", "path", "folder", "table", "row", "rows"])
