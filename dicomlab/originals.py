@@ -60,12 +60,17 @@ def write_out(
     return to_folder([one.piece for one in entries], target.path, told), []
 
 
-def are_instances(what: Any) -> bool:
-    """Whether these are instances, or their files, and not something to be made an instance of."""
+def are_instances(what: Any, like: Any = None) -> bool:
+    """Whether these are instances, or their files, and not something to be made an instance of.
+
+    With `like` paths and tables without files are taken for something that is derived from it.
+    """
     import pandas as pd
 
     if isinstance(what, str | os.PathLike):
-        return not _begins(os.path.expanduser(os.fspath(what)), b"%PDF-")
+        return like is None and not _begins(os.path.expanduser(os.fspath(what)), b"%PDF-")
+    if isinstance(what, pd.DataFrame) and like is not None and "path" not in what.columns:
+        return False
     if isinstance(what, list | tuple):
         return bool(what) and all(isinstance(one, Dataset | str | os.PathLike) for one in what)
     return isinstance(what, pd.DataFrame | pd.Series | Dataset) and not are_measurements(what)

@@ -92,8 +92,8 @@ def write(
     pandas.DataFrame
         The instances table of what was written. ``attrs["step"]`` is the distance of two values that can be told
         apart, ``attrs["max_error"]`` how far off the value is that is farthest from what was given; 0 where all are as
-        they were. Sent to a peer, the columns of `Peer.store` say how that went, and rows that it did not take keep
-        their file in ``path``.
+        they were. ``attrs["remarks"]`` is what else is to be known. Sent to a peer, the columns of `Peer.store` say how
+        that went, and rows that it did not take keep their file in ``path``.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def write(
     (False, True, 0.0)
     """
     target = _target(to)
-    if like is not None and not isinstance(volume, str | os.PathLike) and are_instances(volume):
+    if like is not None and are_instances(volume, like):
         raise InvalidRequest(
             "these are instances, which are written back as they are",
             advice="Leave out like=; to write something that is derived from them, load them first.",
@@ -152,6 +152,8 @@ def write(
         one.file_meta.TransferSyntaxUID = UID(syntax)
     table = _sent(entries, to) if target is None else _put(entries, target, progress)
     table.attrs |= {"step": done.step, "max_error": done.error}
+    if done.remarks or done.notes:
+        table.attrs["remarks"] = [*done.remarks, *done.notes]
     return table
 
 

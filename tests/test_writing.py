@@ -10,6 +10,7 @@ from pathlib import Path
 
 import derived
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 import xarray as xr
@@ -539,3 +540,39 @@ def test_secondary_captures_are_read_by_other_programs(tmp_path):
     table = dl.write(dl.load(source), tmp_path / "out", like=source, kind="SC")
     for path in table.path:
         assert not derived.verified(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "units", "said"),
+    [("CT", "Hounsfield", "Give units='HU'"), ("CT", "hu", "Give units='HU'"), ("PET", "BQ/ML", "did you mean 'BQML'")],
+)
+def test_units_that_are_none_are_refused_and_the_term_is_said(tmp_path, kind, units, said):
+    source = derived.series(tmp_path / "source", kind)
+    with pytest.raises(InvalidRequest, match=said):
+        dl.write(dl.load(source) * 2, tmp_path / "out", like=source, units=units)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mask_of_numbers_is_told_what_makes_a_segmentation(tmp_path):
+    source = derived.series(tmp_path / "source")
+    volume = dl.load(source)
+    with pytest.warns(ResultWarning, match=r'all values are 0 and 1.*kind="SEG"'):
+        dl.write((volume > -900).astype(float), tmp_path / "out", like=source)
+    with pytest.raises(InvalidRequest, match=r"volume\.copy\(data=array\)"):
+        dl.write(volume.values > 0, tmp_path / "no", like=source)
+    with pytest.raises(InvalidRequest, match="columns name, value and unit"):
+        dl.write(pd.DataFrame({"a": [1]}), tmp_path / "no", like=source)
+
+
+def test_a_disk_that_is_full_is_said_and_nothing_is_left(tmp_path):  # R13.7
+    resource = pytest.importorskip("resource")
+    source = derived.series(tmp_path / "source", shape=(64, 64))
+    volume = dl.load(source)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # a file may not grow beyond, as on a disk without room
+    try:
+        with pytest.raises(InvalidRequest, match=r"nothing was written to .*File too large"):
+            dl.write(volume, tmp_path / "out", like=source)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "out").exists()

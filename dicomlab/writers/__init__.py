@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from ..errors import InvalidRequest, did_you_mean
 from .capture import Captures
 from .documents import Documents
@@ -60,6 +63,15 @@ def choose(what: Any, source: Source, kind: str | None) -> Writer:
     for writer in WRITERS:
         if writer.writes(what, source):
             return writer
+    if isinstance(what, np.ndarray):
+        raise InvalidRequest(
+            "an array of numpy does not say where it lies",
+            advice="Put it into the volume that it was made from: volume.copy(data=array).",
+        )
+    if isinstance(what, pd.DataFrame):
+        raise InvalidRequest(
+            "the table is none of measurements", advice="Give columns name, value and unit, one row for each number."
+        )
     raise InvalidRequest(
         f"nothing writes {type(what).__name__}",
         advice="Give an array as load makes it, masks, a table of measurements, or a document.",

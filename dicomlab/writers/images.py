@@ -12,7 +12,7 @@ import xarray as xr
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, did_you_mean
 from ..geometry import STEP
 from ..pixels import Array
 from .laid import Planes, planes_of
@@ -48,6 +48,13 @@ _TELLS = {
     "time": "TemporalPositionIdentifier", "echo": "EchoTime", "b_value": "DiffusionBValue",
     "inversion_time": "InversionTime", "flip_angle": "FlipAngle", "acquisition": "AcquisitionNumber",
 }  # fmt: skip
+#: Terms of Units (0054,1001) of PET.
+_UNITS = (
+    "BQML", "GML", "NONE", "CNTS", "PCNT", "CPS", "CM2", "CM2ML", "MGMINML", "UMOLMINML", "MLMING", "MLG",
+    "1CM", "UMOLML", "PROPCNTS", "PROPCPS", "MLMINML", "MLML", "STDDEV",
+)  # fmt: skip
+#: Words that are heard for terms.
+_MEANT = {"hu": "HU", "hounsfield": "HU", "hounsfield unit": "HU", "hounsfield units": "HU", "[hnsf'u]": "HU"}
 _PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _MAXIMUM_PLANES = 100_000
 
@@ -81,6 +88,9 @@ class Images:
             raise InvalidRequest(
                 f"colour cannot be written as {self.kind}", advice='Write it as kind="SECONDARY CAPTURE".'
             )
+        meant = _MEANT.get(str(order.units).lower())
+        if meant and meant != order.units:
+            raise InvalidRequest(f"{order.units!r} is no unit of {self.kind}", advice=f"Give units={meant!r}.")
         frame = frame_of(planes, source)
         now = dt.datetime.now()
         common = began(source, _STORAGE + self.end, self.modality, now)
@@ -105,6 +115,11 @@ class Images:
                 raise InvalidRequest(
                     "a PET image says in which units its values are, and these are not known",
                     advice='Give units=, a term of Units (0054,1001): "BQML", "GML", "NONE", ...',
+                )
+            if units not in _UNITS:
+                raise InvalidRequest(
+                    f"{units!r} is no term of Units (0054,1001){did_you_mean(units, _UNITS)}",
+                    advice=f"Terms are {', '.join(_UNITS)}.",
                 )
             common.add(element("Units", units))
             common.NumberOfSlices = len(planes.positions)
@@ -266,7 +281,9 @@ def _instances(kind: Images, order: Order, planes: Planes, common: Dataset, valu
         dataset.DerivationDescription = said
         finish(dataset, order.attributes)
         complete(dataset)
-    if order.units is None and kind.kind == "CT":
+    if values.rules[0].exact and (values.planes.min(), values.planes.max()) == (0, 1):
+        remarks.append('all values are 0 and 1: a segmentation is made of array > 0, or with kind="SEG"')
+    elif order.units is None and kind.kind == "CT":
         remarks.append('the units of the values are not known and are written as unspecified (give units="HU")')
     return Made(made, values.step, values.error, remarks)
 

@@ -76,7 +76,13 @@ class Masks:
         if not fraction:
             _pack(dataset, planes, values)
         remarks = ["planes without any segment are left out, since there are many"] if large else []
-        return Made([dataset], 1 / _LEVELS if fraction else 0.0, error, remarks)
+        notes = []
+        if staying(planes, order.source)[:1] == [None]:
+            notes.append(
+                "the masks lie on a grid of their own, which not every program shows over the images "
+                "(masks.dicom.like(volume) puts them on that of the images)"
+            )
+        return Made([dataset], 1 / _LEVELS if fraction else 0.0, error, remarks, notes)
 
 
 def _pack(dataset: Dataset, planes: Planes, values: Array) -> None:

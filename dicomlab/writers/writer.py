@@ -29,7 +29,7 @@ class Made:
     step: float = 0.0  # the distance of two values that can be told apart; 0: nothing is lost
     error: float = 0.0  # how far the value farthest from what was given is
     remarks: list[str] = field(default_factory=list)  # what must not be missed
-    fixed: frozenset[str] = frozenset()  # keywords that the caller may not give
+    notes: list[str] = field(default_factory=list)  # what is good to know
 
 
 class Writer(Protocol):
