@@ -278,9 +278,22 @@ def read_row(path: Path) -> Row | None:
     )
 
 
+def note_path(path: Path) -> str:
+    """The note beside a file that was set aside."""
+    return f"{path.with_suffix('')}.why.txt"
+
+
+def note_of(path: Path) -> str:
+    """Why a file was set aside, as its note says; "" without one."""
+    try:
+        return Path(note_path(path)).read_text("ascii", "replace").partition("\n")[2].strip()
+    except OSError:
+        return ""
+
+
 def _note(path: Path, node: str, why: str) -> None:
     """Say beside a file why it is here."""
-    handle = os.open(f"{path.with_suffix('')}.why.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = os.open(note_path(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(handle, "w", encoding="ascii", errors="backslashreplace") as file:
         file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {node}\n{why}\n")
 

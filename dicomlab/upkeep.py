@@ -119,6 +119,46 @@ class Upkeep(Inventory):
         """
         return self._removed(self._chosen(what, node), dry_run)
 
+    def set_aside(self) -> pd.DataFrame:
+        """What came and is no result: kept, for nothing that was received is thrown away, and never handed out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each: ``node``, PatientID and the UIDs (as far as they can be read), ``kind`` ("aside": other
+            bytes of an instance that is here, or one that nobody asked for; "quarantine": damaged), ``why``, ``size``
+            (bytes), ``since`` (UTC) and ``path``.
+
+        Examples
+        --------
+        >>> import dicomlab as dl
+        >>> with dl.demo_pacs() as pacs:
+        ...     len(pacs.cache.set_aside())
+        0
+        """
+        from .setaside import listed
+
+        return listed(self.root)
+
+    def discard(self, rows: pd.DataFrame | None = None) -> int:
+        """Delete what was set aside, or some rows of that table; gives how many there were.
+
+        Raises
+        ------
+        InvalidRequest
+            A row is none of `set_aside`.
+        """
+        from .setaside import discard
+
+        here = self.set_aside().path.tolist()
+        paths = here if rows is None else [str(path) for path in rows["path"]]
+        if strange := sorted(set(paths) - set(here)):
+            raise InvalidRequest(
+                f"{phi.path(strange[0])!r} was not set aside here", advice="Give rows of set_aside(), or none for all."
+            )
+        discard(paths)
+        return len(paths)
+
     def trim(
         self,
         max_size: int | str | None = None,

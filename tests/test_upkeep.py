@@ -97,6 +97,35 @@ def test_what_is_removed_is_the_rows_the_study_or_all_of_a_node_and_of_no_other(
     assert len(cache.remove(node=OTHER)) == 4 and studies(cache) == ["1.3"]
 
 
+def test_all_of_a_patient_can_be_removed(cache: Cache) -> None:  # R14.8
+    fill(cache)
+    receive(cache, data_set("1.9.0.1", "1.9", "1.9.0", "P1"), "1.9.0.1")  # another study
+    patients = cache.contents("PATIENT")
+    gone = cache.remove(patients[patients.PatientID == "P1"])
+    assert set(gone.StudyInstanceUID) == {"1.1", "1.9"} and set(gone.status) == {"removed"}
+    assert studies(cache) == ["1.2", "1.3"]
+
+
+def test_two_contents_of_one_uid_are_both_kept_listed_and_can_be_discarded(cache: Cache) -> None:  # R14.9, R14.10
+    assert cache.set_aside().empty and cache.discard() == 0
+    fill(cache, series=1, instances=1)
+    other = data_set("1.1.0.1", "1.1", "1.1.0", "P1", pixels=b"\1" * 512)
+    receive(cache, other, "1.1.0.1")
+    receive(cache, data_set("1.1.0.2", "1.1", "1.1.0", "P1")[:-9], "1.1.0.2")
+    found = cache.set_aside().set_index("kind")
+    assert sorted(found.index) == ["aside", "quarantine"] and len(cache.contents("IMAGE")) == 1
+    assert found.why["aside"] == "other bytes are here under the same SOP Instance UID"
+    assert found.SOPInstanceUID["aside"] == "1.1.0.1" and found.node["aside"] == NODE
+    assert Path(found.path["aside"]).read_bytes().endswith(other) and "pixel data" in found.why["quarantine"]
+    with pytest.raises(InvalidRequest, match="was not set aside here"):
+        cache.discard(cache.contents("IMAGE"))
+    table = cache.set_aside()
+    assert cache.discard(table[table.kind == "aside"]) == 1
+    assert cache.set_aside().kind.tolist() == ["quarantine"]
+    assert cache.discard() == 1 and not list((cache.root / "aside").iterdir())
+    assert len(cache.contents("IMAGE")) == 1 and cache.verify() == []
+
+
 def test_what_was_not_used_for_longest_goes_first(cache: Cache) -> None:  # R14.8
     fill(cache, series=4)
     use(cache, 5, 40, 3, 20)
