@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .errors import BadData, BadFile
-from .headers import read
+from .headers import BATCH, read
 from .headertable import CLASS, INSTANCE, SYNTAX, Headers
 from .part10 import DEFLATED, EXPLICIT, IMPLICIT, read_bytes
 from .whole import NATIVE, UNDEFINED, check_native, encapsulated, expected_length, inflated_size
@@ -76,6 +76,11 @@ def look(rows: Sequence[Outgoing]) -> None:
     A row without its UIDs is given them, or the trouble with its file. What is whole and is what its row says needs no
     second look (`Outgoing.seen`); all else the `Reader` looks at, and says what is wrong.
     """
+    for first in range(0, len(rows), BATCH):  # what is known of the heads is several times what is kept
+        _look(rows[first : first + BATCH])
+
+
+def _look(rows: Sequence[Outgoing]) -> None:
     marks: list[tuple[int, ...] | None] = []
     for row in rows:
         row.looked = True

@@ -29,9 +29,10 @@ def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 
 with dl.connect(address, allow="store", timeout=30) as peer:
-    peer.store([folder / str(number) for number in range(50)])
+    paths = [folder / str(number) for number in range(count)]
+    peer.store(paths[:50])
     before = peak()
-    sent = peer.store([folder / str(number) for number in range(count)])
+    sent = peer.store(paths)
     grown = peak() - before
 print(json.dumps({"stored": int(sent.stored.sum()), "statuses": sorted(set(sent.status.tolist())), "grown": grown}))
 """
