@@ -21,6 +21,7 @@ SHARED = (
     "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "SeriesDate", "Modality", "BodyPartExamined",
     "ProtocolName",
 )  # fmt: skip
+GUESS = 100  # instances of a series whose number is not known
 
 
 @dataclass(slots=True)
@@ -31,8 +32,8 @@ class Member:
     at: list[int]  # rows of the table that name it
     row: pd.DataFrame | None  # that it is retrieved by; None where its files are known
     paths: list[str]  # its files, once they are here
-    fetched: bool = False  # nothing of it was here before
-    size: int = 0  # bytes that were fetched
+    images: int = 0  # as the archive counts them; a guess where it does not
+    alone: bool = False  # is to be retrieved in a request of its own
 
 
 def members(series: Any, *, has_peer: bool) -> tuple[pd.DataFrame, list[Member]]:
@@ -59,11 +60,13 @@ def members(series: Any, *, has_peer: bool) -> tuple[pd.DataFrame, list[Member]]
         )
     addresses(series)  # refuses rows without what they are found by
     found: dict[str, Member] = {}
+    counted = series.get("NumberOfSeriesRelatedInstances", pd.Series(pd.NA, index=series.index, dtype="Int64"))
+    counts = pd.to_numeric(counted, errors="coerce").fillna(GUESS).astype(int).tolist()
     for at, uid in enumerate(series["SeriesInstanceUID"].tolist()):
         if uid in found:
             found[uid].at.append(at)
         else:
-            found[uid] = Member(uid, [at], series.iloc[[at]], [])
+            found[uid] = Member(uid, [at], series.iloc[[at]], [], counts[at])
     return series.drop(columns=[name for name in OURS if name in series]), list(found.values())
 
 

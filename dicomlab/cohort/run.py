@@ -9,6 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from ..errors import CacheError
 from ..progress import Progress
 from .cluster import Cluster
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from ..net.job import Job
     from ..net.peer import Peer
 
-AHEAD = 2  # series that are here and wait for the function
+AHEAD = 2  # series that are here and wait for the function, before the next are asked for
+BATCH, IMAGES = 8, 400  # series, and instances, that are asked for together
 ENDED = "the process that ran it ended: it may have used up the memory"
 
 
@@ -49,9 +52,10 @@ class Run:
         self._pool, self._peer, self._discard, self._progress, self._told = pool, peer, discard, progress, told
         self._waiting: deque[Member] = deque()
         self._fetched: deque[Member] = deque()
-        self._fetching: tuple[Member, Job] | None = None
+        self._fetching: tuple[list[Member], Job] | None = None
         self._running: dict[Future[Outcome], Member] = {}
         self._suspects: deque[Member] = deque()  # that ran as a process ended: one of them may have ended it
+        self._before: set[str] = set()  # series that were here
         self._woken = threading.Event()
         self.stop = threading.Event()
         self.seconds = 0.0  # of retrieval
@@ -61,6 +65,9 @@ class Run:
     def all(self, members: list[Member]) -> None:
         """Run until all have an outcome, or it is to stop."""
         self._waiting.extend(members)
+        if self._discard and self._peer is not None:
+            here = self._peer.cache.contents("SERIES", node=self._peer.node.identity)
+            self._before = set(here["SeriesInstanceUID"])
         try:
             while not self.stop.is_set() and self._step():
                 self._woken.wait(0.25)
@@ -84,40 +91,54 @@ class Run:
 
     def _fetch(self) -> None:
         if self._fetching is not None:
-            member, job = self._fetching
+            batch, job = self._fetching
             if not job.done:
                 return
             self._fetching = None
             self.seconds += job.elapsed
-            self._came(member, job)
+            self._came(batch, job)
         while self._waiting and len(self._fetched) < AHEAD:
-            member = self._waiting[0]
-            if member.row is None or (isinstance(self._pool, Cluster) and self._pool.retrieves):
+            if self._waiting[0].row is None or (isinstance(self._pool, Cluster) and self._pool.retrieves):
                 self._fetched.append(self._waiting.popleft())
                 continue
             assert self._peer is not None
-            self._waiting.popleft()
-            job = self._peer.retrieve(member.row, background=True, progress=False)
+            batch = self._batch()
+            rows = pd.concat([one.row for one in batch if one.row is not None])
+            job = self._peer.retrieve(rows, background=True, progress=False)
             job.watched()
-            self._fetching = member, job
+            self._fetching = batch, job
             job.then(lambda _: self._woken.set())
             return
 
-    def _came(self, member: Member, job: Job) -> None:
-        if job.error is not None:
-            self._tell(member, Outcome(FAILED, error=said("retrieve", job.error)))
+    def _batch(self) -> list[Member]:
+        """The next ones that are asked for together: small series would wait for associations alone."""
+        batch = [self._waiting.popleft()]
+        images = batch[0].images
+        while self._waiting and not batch[0].alone and len(batch) < BATCH:
+            images += self._waiting[0].images
+            if self._waiting[0].alone or images > IMAGES:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    def _came(self, batch: list[Member], job: Job) -> None:
+        table = job.partial if job.error is None else None
+        found = {} if table is None else dict(iter(table.groupby("SeriesInstanceUID")["path"]))
+        if len(batch) > 1 and (job.warnings or len(found) < len(batch)):  # asked again one by one, it is known whose
+            for member in reversed(batch):
+                member.alone = True
+                self._waiting.appendleft(member)
             return
-        table = job.partial
-        if not len(table):
-            why = job.warnings[0] if job.warnings else "nothing came"
-            self._tell(member, Outcome(FAILED, error=f"retrieve: {why}"))
-            return
-        self.remarks += job.warnings
-        member.paths = table["path"].tolist()
-        member.size = int(table.attrs["bytes"] or 0)
-        member.fetched = table.attrs["fetched"] == len(table)
-        self.size += member.size
-        self._fetched.append(member)
+        self.remarks += job.warnings if found else []
+        for member in batch:
+            if member.uid in found:
+                member.paths = found[member.uid].tolist()
+                self._fetched.append(member)
+                continue
+            why = said("retrieve", job.error) if job.error else f"retrieve: {'; '.join(job.warnings) or 'nothing came'}"
+            self._tell(member, Outcome(FAILED, error=why))
+        if table is not None:
+            self.size += int(table.attrs["bytes"] or 0)
 
     # -- the function ------------------------------------------------------------------------------------------------
 
@@ -173,7 +194,7 @@ class Run:
 
     def _tell(self, member: Member, made: Outcome) -> None:
         self._told(member, made)
-        self._progress.advance(1, member.size)
-        if self._discard and member.fetched and self._peer is not None and member.row is not None:
+        self._progress.advance(1, 0)
+        if self._discard and self._peer is not None and member.row is not None and member.uid not in self._before:
             with contextlib.suppress(CacheError):
                 self._peer.cache.remove(member.row, node=self._peer.node.identity)

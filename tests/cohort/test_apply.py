@@ -9,7 +9,6 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from slices import stack, write
 from support import ROOT
 
 import dicomlab as dl
+from dicomlab.cohort import run
 from dicomlab.errors import CacheError, Interrupted, InvalidRequest, ResultWarning
 
 
@@ -223,10 +223,12 @@ def test_one_call_at_a_time_writes_to_a_file(peer: dl.Peer, series: pd.DataFrame
 
 
 def test_ctrl_c_gives_the_table_so_far_and_the_rest_is_done_later(peer: dl.Peer, series: pd.DataFrame) -> None:
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    def interrupt(done: int, total: int | None) -> None:
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
     with pytest.raises(Interrupted, match="not run of 12 series") as caught:
-        dl.apply(slow, series, peer=peer, workers=1)
+        dl.apply(slow, series, peer=peer, workers=1, progress=interrupt)
     table = caught.value.rows
     assert table is not None and {"done", "not run"} <= set(table.status) and table.attrs["stopped"]
     done = set(table[table.status == "done"].SeriesInstanceUID)
@@ -273,8 +275,11 @@ def test_kill_loses_no_result_that_was_kept(archive: Counted, tmp_path: Path) ->
 # -- how much is here ------------------------------------------------------------------------------------------------
 
 
-def test_no_more_series_are_here_than_are_worked_on(peer: dl.Peer, series: pd.DataFrame, archive: Counted) -> None:
+def test_no_more_series_are_here_than_are_worked_on(
+    peer: dl.Peer, series: pd.DataFrame, archive: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     here: list[int] = []
+    monkeypatch.setattr(run, "BATCH", 2)
 
     def look(volume: Any) -> int:
         time.sleep(0.1)
@@ -282,9 +287,21 @@ def test_no_more_series_are_here_than_are_worked_on(peer: dl.Peer, series: pd.Da
         return int(volume.size)
 
     table = dl.apply(look, series, peer=peer, workers=1, discard=True)
-    assert (table.status == "done").all() and max(here) <= 1 + 2 + 2
+    assert (table.status == "done").all() and max(here) <= 1 + (run.AHEAD - 1) + 2 + 1
     assert len(peer.cache.contents("SERIES")) == 0
     assert archive.most == 1
+
+
+def test_small_series_are_asked_for_together_and_large_ones_alone(
+    peer: dl.Peer, series: pd.DataFrame, archive: Counted
+) -> None:
+    before = len(archive.server.requests("A-ASSOCIATE"))
+    dl.apply(size, series, peer=peer)
+    together = len(archive.server.requests("A-ASSOCIATE")) - before
+    peer.cache.remove(series)
+    large = series.assign(NumberOfSeriesRelatedInstances=run.IMAGES)
+    dl.apply(size, large, peer=peer)
+    assert together == 2 * 2 and len(archive.server.requests("A-ASSOCIATE")) - before - together == 2 * SERIES
 
 
 def test_what_was_here_before_is_not_discarded(peer: dl.Peer, series: pd.DataFrame) -> None:
