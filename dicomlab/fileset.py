@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
+from . import phi
 from .errors import InvalidRequest
 from .filemeta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from .part10 import EXPLICIT
@@ -76,11 +77,11 @@ def to_folder(pieces: Sequence[Piece], folder: str, told: Callable[[int], object
         return place(pieces, folder, told)
     except FileExistsError as error:
         raise InvalidRequest(
-            f"nothing was written to {folder!r}: {error.filename!r} is there already",
+            f"nothing was written to {phi.path(folder)!r}: {phi.path(str(error.filename))!r} is there already",
             advice="Name another folder; no file is written over.",
         ) from None
     except OSError as error:
         raise InvalidRequest(
-            f"nothing was written to {folder!r}: {error.strerror or error}",
+            f"nothing was written to {phi.path(folder)!r}: {error.strerror or error}",
             advice="Make room, or name another folder." if error.errno == 28 else "Name another folder.",
         ) from None

@@ -148,6 +148,12 @@ def test_errors_warnings_and_status_words_hold_no_name(planted):
     clean(refused.value)
 
 
+def twice(call):
+    """The second time the name is taken."""
+    call()
+    return call()
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -158,6 +164,8 @@ def test_errors_warnings_and_status_words_hold_no_name(planted):
         lambda path: dl.load(get_testdata_file("CT_small.dcm")).dicom.to_nifti(path),
         lambda path: dl.load(get_testdata_file("CT_small.dcm")).dicom.to_nifti(path + "/ct.nii"),
         lambda path: dl.scan(path + "\0"),
+        lambda path: twice(lambda: dl.modify(get_testdata_file("CT_small.dcm"), to=path, PatientName="X")),
+        lambda path: twice(lambda: dl.modify(get_testdata_file("CT_small.dcm"), to=path + "/x", PatientName="X")),
     ],
 )
 def test_a_path_that_cannot_be_used_is_not_told_by_its_name(call, tmp_path):  # R0.6

@@ -26,7 +26,7 @@ from .sealed import Sealed
 from .tls import warn_of_plain
 from .verification import VERIFICATION
 
-REMEMBERED = 1_000  # of those who were turned away
+REMEMBERED = 1_000  # of those who were turned away, and of associations that ended badly
 CONNECTIONS = 64  # associations at once; more are rejected as "local limit exceeded"
 
 
@@ -179,6 +179,10 @@ class Listener:
         if len(self.rejected) < REMEMBERED:  # who knocks all the time takes no memory
             self.rejected.append(why)
 
+    def _trouble(self, what: str) -> None:
+        if len(self.troubles) < REMEMBERED:
+            self.troubles.append(what)
+
     def _no_tls(self, why: str) -> None:
         self._turned_away(f"a connection was not made safe by TLS: {why}")
 
@@ -194,8 +198,11 @@ class Listener:
         with self._lock:
             crowded = self._stopped or len(self._serving) >= CONNECTIONS
             if not crowded:
-                self._serving[thread] = wire
-                thread.start()
+                try:
+                    thread.start()
+                    self._serving[thread] = wire
+                except RuntimeError:  # the system gives no more threads; who listens goes on
+                    crowded = True
         if crowded:
             with contextlib.suppress(DicomlabError, Cancelled):
                 wire.send(negotiation.reject_pdu(2, 3, 2))
@@ -220,10 +227,10 @@ class Listener:
             self._abort(wire)
         except DicomlabError as error:
             self._abort(wire)
-            self.troubles.append(str(error))
+            self._trouble(str(error))
         except Exception as error:  # kept for the caller: an exception in a thread is seen by nobody
             self._abort(wire)
-            self.troubles.append(f"{type(error).__name__}: {error}")
+            self._trouble(f"{type(error).__name__}: {error}")
         finally:
             wire.close()
             with self._lock:

@@ -27,6 +27,8 @@ _STATUS = {
     Outcome.FULL: 0xA700,  # Out of Resources
 }
 DATA_SET_DOES_NOT_MATCH = 0xA900
+NAMED = 10_000  # data sets that are refused, or remarked on, by name
+LONGEST = 64  # characters of a UID (PS3.5 9.1)
 HEADERS = 2_000  # instances of one retrieval up to which their headers stay in memory; more are read again, all at once
 
 
@@ -102,15 +104,15 @@ class Receiver:
         with self._lock:
             if receipt.outcome in (Outcome.STORED, Outcome.DUPLICATE):
                 if uid in self.kept:
-                    self.remarks.append(f"{uid} came twice, with the same bytes")
+                    self._remark(f"{uid} came twice, with the same bytes")
                 self.kept[uid] = receipt if len(self.kept) < HEADERS else replace(receipt, elements=None)
                 if len(self.kept) == HEADERS:
                     self.kept = {uid: replace(kept, elements=None) for uid, kept in self.kept.items()}
                 self.bytes += receipt.size
                 if receipt.why:
-                    self.remarks.append(f"{uid}: {receipt.why}")
+                    self._remark(f"{uid}: {receipt.why}")
             else:
-                self.refused.append(Refused(uid, receipt.why))
+                self._note(uid, receipt.why)
                 if receipt.outcome is Outcome.FULL:
                     self.full = receipt.error
         if receipt.outcome in (Outcome.STORED, Outcome.DUPLICATE):
@@ -125,4 +127,13 @@ class Receiver:
 
     def _refuse(self, uid: str, why: str) -> None:
         with self._lock:
-            self.refused.append(Refused(uid, why))
+            self._note(uid, why)
+
+    def _note(self, uid: str, why: str) -> None:
+        """Remember what was refused; an archive that sends without end what nobody asked for takes no memory."""
+        if len(self.refused) < NAMED:
+            self.refused.append(Refused(uid[:LONGEST], why))
+
+    def _remark(self, text: str) -> None:
+        if len(self.remarks) < NAMED:
+            self.remarks.append(text)

@@ -20,7 +20,7 @@ import dicomlab as dl
 from dicomlab.cache import Cache
 from dicomlab.demo import DemoServer, Holdings
 from dicomlab.errors import CacheError, InvalidRequest
-from dicomlab.net import doorway, listener, negotiation
+from dicomlab.net import doorway, listener, negotiation, receiver
 from dicomlab.net.contexts import EXPLICIT, Context
 from dicomlab.net.deadline import Cancelled, Deadline
 from dicomlab.net.listener import Listener, Storage, check_route, local_address
@@ -397,3 +397,47 @@ def test_lengths_beyond_the_limits_end_an_association_that_stands():  # R0.8: PD
                 assert answer_to(one)[:1] == b"\x07"
     assert [word in trouble for word, trouble in zip(words, door.troubles, strict=True)] == [True] * 5
     assert not received.kept
+
+
+def test_where_the_system_gives_no_thread_the_archive_is_told_so_and_the_listener_goes_on(monkeypatch):  # R0.7, R0.8
+    start = threading.Thread.start
+    asked = []
+
+    def none_left(thread):
+        if thread.name == "dicomlab store" and not asked:
+            asked.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with listening() as (door, received):
+        monkeypatch.setattr(threading.Thread, "start", none_left)
+        assert store(door.address) == (2, 3, 2)  # local limit exceeded
+        assert store(door.address) == [0, 0]
+    assert len(received.kept) == 1 and len(door.rejected) == 1 and asked
+
+
+def test_what_is_remembered_of_those_who_do_harm_has_an_end(monkeypatch):  # R0.8
+    monkeypatch.setattr(listener, "REMEMBERED", 3)
+    with listening() as (door, _):
+        for _ in range(6):
+            with socket.create_connection(door.address) as one:
+                one.sendall(request())
+                assert answer_to(one)[0] == 2
+                one.sendall(b"\x04\0\xff\xff\xff\xff\0\0\0\0\1\3")  # a PDU of 4 GiB
+                answer_to(one)
+            with socket.create_connection(door.address) as one:
+                one.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                answer_to(one)
+        assert store(door.address) == [0, 0]
+    assert len(door.troubles) == 3 and len(door.rejected) == 3
+
+
+def test_an_archive_that_sends_without_end_what_nobody_asked_for_takes_no_memory(tmp_path, monkeypatch):  # R0.8, R5.16
+    monkeypatch.setattr(receiver, "NAMED", 3)
+    with Cache(tmp_path / "cache", index=tmp_path / "index.sqlite") as cache:
+        wanted = [Address(StudyInstanceUID="1.2")]
+        taken = receiver.Receiver(cache, node(), wanted, lambda size: None)
+        with Listener(node(), Storage(taken), Deadline(10)) as door:
+            statuses = store(door.address, instances=6)
+    assert statuses[0] == 0 and 0 not in statuses[1:] and not taken.kept
+    assert [one.SOPInstanceUID for one in taken.refused] == ["1.2.3.1", "1.2.3.2", "1.2.3.3"]
