@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydicom.uid import generate_uid
 
 from ..errors import DicomlabError, InvalidRequest, StatusError
-from ..tables import addresses
+from ..tables import IDENTIFYING, addresses
 from .deadline import Cancelled, Deadline
 from .delivery import store
 from .holdings import ask
@@ -33,6 +34,8 @@ from .storage import Manner
 if TYPE_CHECKING:
     from .peer import Peer
 
+_UID = re.compile(r"[0-9]+(\.[0-9]+){2,}")
+
 
 def create(
     peer: Peer,
@@ -47,7 +50,6 @@ def create(
     attributes: Mapping[str, Any],
 ) -> MediaCreation:
     """Ask for media, without having them made yet; see `Peer.create_media`."""
-    import pandas as pd
 
     known = MediaRequests()
     copies, soon, data = how_many(copies), how_soon(priority), described(attributes)
@@ -56,7 +58,7 @@ def create(
     uid = str(generate_uid(prefix=None))
     request = MediaRequest(uid, peer.node.identity, time.time(), names, copies, soon)
     made = MediaCreation(peer, request, known, timeout)
-    if send and not (isinstance(what, pd.DataFrame) and "path" not in what):  # else it is there
+    if send and not _of_archive(what):  # else it is there
         _send(peer, what, clock)
     made.keep(made.request)  # from here on it is remembered
     sent = False
@@ -78,10 +80,8 @@ def create(
 
 def _named(peer: Peer, what: Any, clock: Deadline, profile: str, send: bool) -> tuple[dict[str, str], dict[str, str]]:
     """Class and application profile of each instance, by its UID."""
-    import pandas as pd
-
-    if isinstance(what, pd.DataFrame) and len(what) and not {"path", "SOPInstanceUID"} & set(what.columns):
-        held = ask(peer.node, addresses(what), clock)  # rows of studies or series: what is in them?
+    if _of_archive(what):
+        held = ask(peer.node, addresses(what), clock)  # what is in these patients, studies or series?
         if not held.instances:
             raise InvalidRequest(
                 f"the archive names no instances of these rows{f' ({held.why})' if held.why else ''}",
@@ -90,7 +90,7 @@ def _named(peer: Peer, what: Any, clock: Deadline, profile: str, send: bool) -> 
             )
         found = {uid: one.SOPClassUID for uid, one in held.instances.items()}
         return found, dict.fromkeys(found, profile)
-    unsent = what.drop(columns="stored") if send and isinstance(what, pd.DataFrame) and "stored" in what else what
+    unsent = what.drop(columns="stored") if send and "stored" in getattr(what, "columns", ()) else what
     table, pairs = referenced(unsent)
     lost = sum(not uid for uid, _ in pairs)
     if lost:
@@ -100,6 +100,18 @@ def _named(peer: Peer, what: Any, clock: Deadline, profile: str, send: bool) -> 
         )
     each = table[PROFILE].tolist() if table is not None and PROFILE in table else [profile] * len(pairs)
     return dict(pairs), {uid: one for (uid, _), one in zip(pairs, each, strict=True)}
+
+
+def _of_archive(what: Any) -> bool:
+    """Whether it names patients, studies or series of the archive, or UIDs of studies, as `retrieve` takes them."""
+    import pandas as pd
+
+    if isinstance(what, pd.DataFrame):
+        return bool(len(what)) and not {"path", "SOPInstanceUID"} & set(what.columns)
+    if isinstance(what, pd.Series) and set(what.index) & set(IDENTIFYING):
+        return "path" not in what.index
+    several = [what] if isinstance(what, str) else list(what) if isinstance(what, pd.Series | list | tuple) else []
+    return bool(several) and all(isinstance(one, str) and _UID.fullmatch(one) for one in several)
 
 
 def _send(peer: Peer, what: Any, clock: Deadline) -> None:

@@ -925,8 +925,9 @@ class Peer:
         Parameters
         ----------
         what
-            A table with SOPClassUID and SOPInstanceUID, such as `store` gives; rows of studies or series; or what
-            `store` takes. A column RequestedMediaApplicationProfile goes before `profile`.
+            A table with SOPClassUID and SOPInstanceUID, such as `store` gives; what `store` takes; or rows of studies
+            or series, or UIDs of studies, as `retrieve` takes them. A column RequestedMediaApplicationProfile goes
+            before `profile`.
         copies
             How many of each.
         priority

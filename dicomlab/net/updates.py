@@ -104,8 +104,8 @@ def patient_id(value: Any) -> str:
     value = phi.real(value)
     if not isinstance(value, str):
         raise InvalidRequest(
-            f"PatientID {value!r} is no text",
-            advice="A number may have lost leading zeros: read saved tables with dl.read_table, and give one text.",
+            f"PatientID takes one text, not {_kind(value)}",
+            advice="Give row.PatientID; a number may have lost leading zeros: read saved tables with dl.read_table.",
         )
     if not value.strip() or len(value) > 64 or re.search(r"[\\*?\x00-\x1f]", value):
         raise InvalidRequest(
@@ -117,15 +117,34 @@ def patient_id(value: Any) -> str:
 def uid(keyword: str, value: Any) -> str:
     """A UID."""
     if not isinstance(value, str) or not _UID.fullmatch(value) or len(value) > 64:
-        raise InvalidRequest(f"{keyword} {value!r} is no UID", advice="Give it as the archive names it.")
+        said = f"{value!r:.70}" if isinstance(value, str) else _kind(value)
+        raise InvalidRequest(f"{keyword} takes one UID, not {said}", advice=f"Give row.{keyword} of a table.")
     return value
 
 
 def with_values(dataset: Dataset, values: Mapping[str, Any]) -> Dataset:
     """The data set with those attributes, by keyword; None is an empty one."""
     for keyword, value in values.items():
-        dataset.add(element(keyword, phi.key(keyword, value)))
+        dataset.add(element(keyword, phi.key(keyword, _written(value))))
     return dataset
+
+
+def _written(value: Any) -> Any:
+    """A value of a table as it is written: a date, a time of day, NA."""
+    import pandas as pd
+
+    if isinstance(value, pd.Timedelta):
+        value = (pd.Timestamp(0) + value).time()
+    if isinstance(value, dt.time):
+        return f"{value:%H%M%S.%f}".removesuffix(".000000")
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return None
+    return f"{value:%Y%m%d}" if isinstance(value, dt.date) else value
+
+
+def _kind(value: Any) -> str:
+    """What a value is, where it may be a whole row with names in it."""
+    return repr(value) if isinstance(value, int | float) else f"a {type(value).__name__}"
 
 
 def with_real_values(dataset: Dataset) -> Dataset:

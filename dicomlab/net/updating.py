@@ -155,6 +155,10 @@ class Updating:
             except StatusError as error:
                 error.advice = _AFTER.get(error.status.code if error.status else None, error.advice)
                 raise
+            except KeyboardInterrupt as error:
+                if sent:
+                    error.add_note(f"Whether it was done is not known; the transaction is {transaction}.")
+                raise
             except DicomlabError as error:
                 if sent:
                     known = "Whether it was done is not known: look with find()"

@@ -69,6 +69,30 @@ def test_media_are_made_of_series_and_what_was_sent_is_what_the_standard_says(se
     assert gets[0].attributes == (0x21000020, 0x21000030, 0x2200000B, 0x00081198, 0x2200000D)
 
 
+def test_whatever_names_something_in_the_archive_may_be_given(server):
+    with dl.connect(server.address, allow="create_media") as pacs:
+        series = pacs.find("SERIES", Modality="CT").head(1)
+        images = pacs.find(
+            "IMAGE", StudyInstanceUID=series.StudyInstanceUID, SeriesInstanceUID=series.SeriesInstanceUID
+        )
+        study = series.StudyInstanceUID
+        given = [
+            series,
+            series.iloc[0],
+            images,
+            images.iloc[0],
+            study,
+            study[0],
+            [study[0]],
+            dl.scan(*FILES).drop(columns=["path"]),
+        ]
+        for what in given:
+            pacs.create_media(what, initiate=False)
+    counts = [len(one.identifier.ReferencedSOPSequence) for one in asked(server, "N-CREATE")]
+    number = series.NumberOfSeriesRelatedInstances.iloc[0]
+    assert counts[:4] == [number, number, number, 1] and len(set(counts[4:7])) == 1 and counts[4] >= number
+
+
 def test_each_step_can_be_taken_singly(server):  # R10.2
     with dl.connect(server.address, allow="create_media") as pacs:
         made = pacs.create_media(pacs.find("SERIES", Modality="CT").head(1), initiate=False)

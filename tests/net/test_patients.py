@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import doctest
 import inspect
 import json
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from normalizedfaults import FAULTS, meet
 from pydicom.dataset import Dataset
@@ -203,6 +205,23 @@ def test_a_study_gets_another_description(pacs, server):  # R11.1
     assert found.StudyDescription.tolist() == ["knee"] and found.StudyDate.notna().all()
 
 
+def test_values_of_a_table_go_out_as_they_are_written(pacs, server):  # R11.6
+    row = pacs.find("SERIES", PatientID=PETER, Modality="CT").iloc[0]
+    pacs.patients.change_series(row.SeriesInstanceUID, SeriesDate=row.StudyDate, SeriesTime=row.StudyTime, **WHY)
+    pacs.patients.change_series(row.SeriesInstanceUID, SeriesDate=dt.date(2024, 2, 1), SeriesTime=pd.NA, **WHY)
+    first, second = [one.identifier for one in actions(server)]
+    assert first.SeriesDate == f"{row.StudyDate:%Y%m%d}" and len(first.SeriesTime) == 6
+    assert second.SeriesDate == "20240201" and not second.SeriesTime
+
+
+def test_a_row_that_is_given_for_an_identifier_is_not_shown_whole(pacs):  # R0.6
+    row = pacs.find("STUDY", PatientID=PETER).iloc[0]
+    for call in (pacs.patients.delete_study, pacs.patients.delete_patient):
+        with pytest.raises(InvalidRequest, match=r"takes one .* not a Series. Give row\.") as caught:
+            call(row, **WHY)
+        assert "Doe^Peter" not in str(caught.value)
+
+
 def test_a_study_is_deleted(pacs):  # R11.1
     study, *others = studies(pacs, PETER)
     pacs.patients.delete_study(study, **WHY, confirm=study)
@@ -330,16 +349,16 @@ def test_a_node_must_be_allowed_to_update_and_a_dry_run_only_reads(server):  # R
         (lambda one: one.change_patient(PETER, StudyID="A", **WHY), "not changed by this action"),
         (lambda one: one.change_patient(PETER, **WHY), "nothing is to be changed"),
         (lambda one: one.change_patient(PETER, PatientBirthDate="1.1.60", **WHY), "PatientBirthDate"),
-        (lambda one: one.change_patient(123, PatientName="A", **WHY), "is no text"),
+        (lambda one: one.change_patient(123, PatientName="A", **WHY), "takes one text, not 123"),
         (lambda one: one.change_patient("DOE*", PatientName="A", **WHY), "names no one patient"),
         (lambda one: one.change_patient("", PatientName="A", **WHY), "names no one patient"),
         (lambda one: one.change_patient("a\\b", PatientName="A", **WHY), "names no one patient"),
         (lambda one: one.merge_patient([], PETER, **WHY), "nothing is selected"),
         (lambda one: one.merge_patient(PETER, PETER, **WHY), "into itself"),
-        (lambda one: one.delete_study("12*", **WHY), "is no UID"),
-        (lambda one: one.delete_study(None, **WHY), "is no UID"),
+        (lambda one: one.delete_study("12*", **WHY), "takes one UID"),
+        (lambda one: one.delete_study(None, **WHY), "takes one UID"),
         (lambda one: one.change_study("1.2.3", **WHY), "nothing is to be changed"),
-        (lambda one: one.delete_study("1.2.3", **WHY, transaction="x", confirm="1.2.3"), "transaction 'x' is no UID"),
+        (lambda one: one.delete_study("1.2.3", **WHY, transaction="x", confirm="1.2.3"), "transaction takes one UID"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_sent(pacs, server, call, words):
