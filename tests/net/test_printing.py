@@ -20,7 +20,7 @@ from pydicom.uid import generate_uid
 
 import dicomlab as dl
 from dicomlab.demo import DemoServer, Holdings, Manners
-from dicomlab.errors import InvalidRequest, NoAcceptedContext, ProtocolError, ResultWarning, StatusError
+from dicomlab.errors import Interrupted, InvalidRequest, NoAcceptedContext, ProtocolError, ResultWarning, StatusError
 from dicomlab.status import Category, Status
 
 GREY, COLOUR = (f"1.2.840.10008.5.1.1.{end}" for end in ("9", "18"))
@@ -488,6 +488,33 @@ def test_cancel_from_another_thread_ends_a_wait():  # R1.5
         with pytest.raises(dl.errors.ConnectError, match="stopped") as caught:
             peer.print(RAMP, wait=60)
         assert time.monotonic() - began < 20 and caught.value.rows.status.tolist() == [0]
+
+
+def test_ctrl_c_stops_run_all_and_says_what_was_printed():  # R0.5
+    with printing() as (peer, server):
+        asked = []
+
+        def second(event: object) -> None:
+            asked.append(event)
+            if len(asked) == 2:
+                raise KeyboardInterrupt
+
+        peer.hooks.add("before N-SET-RQ", second)
+        with pytest.raises(Interrupted) as caught:
+            peer.print([RAMP, RAMP], "1x1")
+        assert caught.value.rows.printed.tolist() == [True, False] and len(server.films) == 1
+        assert peer.print(RAMP).pages.printed.tolist() == [True]  # and nothing stands in its way
+
+
+def test_no_name_is_printed_logged_or_shown_where_names_are_hidden(tmp_path):  # R0.6
+    import slices
+
+    paths = slices.write(tmp_path, slices.stack([0.0], SeriesDescription="DOE JANE", PatientName="DOE^JANE"))
+    lines: list[Any] = []
+    with dl.options.set(phi=False), printing() as (peer, server), peer.log_to(lines.append):
+        result = peer.print(paths, text=True)
+        said = f"{result}{result.images.to_string()}{lines}{result.film._repr_html_()}"
+    assert "JANE" not in said and "JANE" not in str(server.films[0].images[1])
 
 
 # -- what a peer does wrong ------------------------------------------------------------------------------------------
