@@ -11,10 +11,10 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from . import decoding
-from .codecs import encoder_of
+from .codecs import RLE, encoder_of
 from .errors import BadData, BadFile, InvalidRequest, MissingCodec
 from .part10 import EXPLICIT, IMPLICIT
-from .pixels import Array, Format, check_size
+from .pixels import Array, Format, check_size, tidy
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -45,8 +45,8 @@ def format_of(dataset: Dataset) -> Format:
     return form
 
 
-def frames(dataset: Dataset, syntax: str) -> list[Array]:
-    """The values of each frame of compressed pixel data.
+def frames(dataset: Dataset, syntax: str, *, clean: bool = True) -> list[Array]:
+    """The values of each frame of compressed pixel data; without `clean`, with what is in the bits that are not used.
 
     Raises
     ------
@@ -67,7 +67,8 @@ def frames(dataset: Dataset, syntax: str) -> list[Array]:
         raise BadData(f"its pixel data has {len(streams)} frames, NumberOfFrames is {count}")
     try:
         check_size(form.full * count)
-        return [decoding.frame("", syntax, form, data, at, count) for at, data in enumerate(streams)]
+        found = [decoding.frame("", syntax, form, data, at, count) for at, data in enumerate(streams)]
+        return [tidy(one, form) for one in found] if clean else found
     except BadFile as error:
         raise BadData(error.why) from None
     except InvalidRequest as error:
@@ -85,7 +86,7 @@ def unpack(dataset: Dataset, syntax: str) -> None:
         As `frames`.
     """
     form = format_of(dataset)
-    values = b"".join(one.tobytes() for one in frames(dataset, syntax))
+    values = b"".join(one.tobytes() for one in frames(dataset, syntax, clean=syntax != RLE))  # it may hold overlays
     element = copy.copy(dataset["PixelData"])
     element.value = values + b"\0" * (len(values) % 2)
     element.VR = "OW" if form.allocated > 8 else "OB"

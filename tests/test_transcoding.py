@@ -112,6 +112,22 @@ def test_what_is_given_is_not_changed():
         assert there.to_json() == before
 
 
+def test_a_codestream_without_the_sign_of_its_header_gives_the_values_of_the_header():  # R6.4
+    there = pydicom.dcmread(get_testdata_file("J2K_pixelrep_mismatch.dcm"))
+    back = parsed(transcode(there, JPEG_2000, EXPLICIT), EXPLICIT)
+    assert back.pixel_array.min() < 0 and back.BitsStored == 13
+    found = np.frombuffer(back.PixelData, "<i2")
+    assert found.min() == back.pixel_array.min() and found.max() < 1 << 12
+
+
+def test_an_overlay_in_the_bits_that_are_not_used_is_kept_by_rle():  # PS3.5 8.1.1
+    there = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    values = np.frombuffer(there.PixelData, "<i2") & 0x0FFF | np.int16(0x1000)
+    there.PixelRepresentation, there.BitsStored, there.HighBit, there.PixelData = 0, 12, 11, values.tobytes()
+    packed = parsed(transcode(there, EXPLICIT, RLELossless), RLELossless)
+    assert parsed(transcode(packed, RLELossless, EXPLICIT), EXPLICIT).PixelData == values.tobytes()
+
+
 @pytest.mark.parametrize("name", ["CT_small.dcm", "SC_rgb_small_odd.dcm", "MR_small_RLE.dcm", "SC_rgb_rle_2frame.dcm"])
 def test_imagecodecs_alone_is_enough_for_jpeg_2000(name, monkeypatch):  # R6.4: the extra "fast" and nothing else
     pytest.importorskip("imagecodecs")
