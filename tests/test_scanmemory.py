@@ -146,6 +146,15 @@ def test_a_file_that_was_changed_a_moment_before_is_read_again(place, monkeypatc
     assert scanmemory.settled(looks, 9.0).tolist() == [True, True, False]
 
 
+@pytest.mark.parametrize("time_ns", [-(10**18), 10**19, 2 * 10**9])
+def test_a_file_of_any_time_is_scanned(place, time_ns):
+    try:
+        os.utime(place / "a" / "0000.dcm", ns=(time_ns, time_ns))
+    except OverflowError:
+        pytest.skip("this system knows no such time")
+    assert len(scanned(place)[0]) == len(scanned(place)[0]) == 30
+
+
 def test_another_session_knows_it_too_and_refresh_reads_all(place):
     code = "import sys, dicomlab as dl; print(len(dl.scan(sys.argv[1])))"
     said = subprocess.check_output([sys.executable, "-W", "ignore", "-c", code, place], cwd=ROOT, text=True)
