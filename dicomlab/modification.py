@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydicom.dataset import Dataset
@@ -12,9 +13,10 @@ from pydicom.dataset import Dataset
 from . import phi
 from .dicomdir import is_directory_file
 from .errors import BadFile, InvalidRequest
-from .fileset import file_name, made, meta_of, to_folder
+from .fileset import file_name, file_of, meta_of, to_folder
 from .instances import instances as table_of
-from .outgoing import outgoing
+from .outgoing import Outgoing, outgoing
+from .placing import Piece
 from .transcoding import read_file
 from .writers.modules import MAKER, element, keyword_known
 
@@ -58,7 +60,7 @@ def modify(instances: Any, to: str | os.PathLike[str], *, reason: str = "CORRECT
     InvalidRequest
         Nothing is selected, or a keyword or value cannot be; nothing was written.
     BadFile
-        An instance cannot be read.
+        An instance cannot be read; nothing was written.
 
     References
     ----------
@@ -86,16 +88,27 @@ def modify(instances: Any, to: str | os.PathLike[str], *, reason: str = "CORRECT
     if os.path.isfile(folder) and not is_directory_file(folder):
         raise InvalidRequest(f"{folder!r} is a file", advice="Name a folder.")
     now = dt.datetime.now().strftime("%Y%m%d%H%M%S")
-    paths = []
-    for one in outgoing(instances):  # each whole before the next is read
-        if one.trouble:
-            raise BadFile(one.path, one.trouble)
-        dataset = copy.deepcopy(one.dataset) if one.dataset is not None else read_file(one.path)
-        name = file_name(one.sop_instance)
-        _change(dataset, elements, now, reason)
-        dataset.file_meta = meta_of(dataset, one.transfer_syntax)
-        paths += to_folder([made(dataset, name, one.transfer_syntax, one.transfer_syntax)], folder)
-    return table_of(paths)
+    named: dict[str, Outgoing] = {}
+    for one in outgoing(instances):  # all of them once before the first is written
+        name = file_name(str(_changed(one, elements, now, reason).SOPInstanceUID))
+        if name in named:
+            raise InvalidRequest("an instance is there twice", advice="Choose one of them.")
+        named[name] = one
+    pieces = [Piece(name, partial(_file, one, elements, now, reason)) for name, one in named.items()]
+    return table_of(to_folder(pieces, folder))
+
+
+def _file(one: Outgoing, elements: list[Any], now: str, reason: str) -> bytes:
+    return file_of(_changed(one, elements, now, reason), one.transfer_syntax, one.transfer_syntax)
+
+
+def _changed(one: Outgoing, elements: list[Any], now: str, reason: str) -> Dataset:
+    if one.trouble:
+        raise BadFile(one.path, one.trouble)
+    dataset = copy.deepcopy(one.dataset) if one.dataset is not None else read_file(one.path)
+    _change(dataset, elements, now, reason)
+    dataset.file_meta = meta_of(dataset, one.transfer_syntax)
+    return dataset
 
 
 def _change(dataset: Dataset, elements: list[Any], now: str, reason: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 import dicomlab as dl
-from dicomlab.errors import InvalidRequest
+from dicomlab.errors import BadFile, InvalidRequest
 from dicomlab.fileset import file_name
 
 NAMES = ["CT_small.dcm", "MR_small_RLE.dcm", "693_J2KI.dcm", "image_dfl.dcm", "MR_small_bigendian.dcm", "reportsi.dcm"]
@@ -54,3 +54,10 @@ def test_what_cannot_be_changed_is_refused_before_anything_is_written(tmp_path, 
 def test_a_uid_that_is_a_path_is_no_name(uid):
     with pytest.raises(InvalidRequest, match="is no UID"):
         file_name(uid)
+
+
+def test_one_bad_file_and_none_is_written(tmp_path):  # R13.11
+    (tmp_path / "bad.dcm").write_bytes(b"no DICOM")
+    with pytest.raises(BadFile, match=r"bad\.dcm"):
+        dl.modify([get_testdata_file("CT_small.dcm"), tmp_path / "bad.dcm"], tmp_path / "out", PatientID="1")
+    assert not (tmp_path / "out").exists()
