@@ -40,6 +40,9 @@ _NAMED = {0x00080016, 0x00080018}  # SOP Class and Instance UID: a file's meta g
 REFUSED_BEFORE = (ConnectError, AssociationRejected, NoAcceptedContext, InvalidRequest)
 
 
+QUICK = 2_000  # files that are looked at again after a stop, when the table is due within a second (R1.19)
+
+
 @dataclass
 class Retrieval:
     """One retrieval: what is due, what is here, what came, and why not all of it."""
@@ -184,8 +187,8 @@ def estimate(run: Retrieval) -> pd.DataFrame:
 def result(run: Retrieval, errors: str) -> pd.DataFrame:
     """The table of a retrieval that has ended, or the error that it ends with."""
     missing = run.lacking()
-    stopped = isinstance(run.cause, KeyboardInterrupt | Cancelled)  # then its table is due at once (R1.19)
-    if missing and not stopped:  # another process may have fetched it meanwhile
+    stopped = isinstance(run.cause, KeyboardInterrupt | Cancelled)
+    if missing and (not stopped or len(run.here) <= QUICK):  # another process may have fetched it meanwhile
         with contextlib.suppress(CacheError):
             run.look()
         missing = run.lacking()

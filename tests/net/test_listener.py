@@ -13,7 +13,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
-from support import free_port
+from support import Stopwatch, free_port
 from wires import meanwhile
 
 import dicomlab as dl
@@ -148,9 +148,9 @@ def test_connections_that_say_nothing_do_not_keep_the_archive_out():  # R0.7
             bare = held.enter_context(socket.create_connection(door.address))
             if number % 2:
                 bare.sendall(request()[:40])  # and these stop in the middle of their request
-        began = time.monotonic()
+        clock = Stopwatch()
         assert store(door.address) == [0, 0]
-        assert time.monotonic() - began < 2.0
+        assert clock.seconds < 2.0
 
 
 def test_of_too_many_half_open_connections_the_oldest_is_closed(monkeypatch):  # R0.8
@@ -221,9 +221,9 @@ def test_associations_that_stand_end_with_the_listener_by_an_abort():  # R1.19: 
     with listening() as (door, _), socket.create_connection(door.address) as connection:
         connection.sendall(request())
         assert answer_to(connection)[0] == 2
-        began = time.monotonic()
+        clock = Stopwatch()
         door.close()
-        assert time.monotonic() - began < 1.0
+        assert clock.seconds < 1.0
         assert answer_to(connection)[:1] == b"\x07"
 
 
@@ -292,21 +292,21 @@ def test_the_grace_time_counts_from_the_last_byte_that_moved():  # R5.12
 def test_the_grace_time_ends_when_all_is_here_with_the_total_deadline_or_on_request():  # R1.4, R1.17, R5.12
     done = threading.Event()
     with listening(Deadline(10, 0.5)) as (door, _):
-        began = time.monotonic()
+        clock = Stopwatch()
         door.settle(5.0, done)
-        assert time.monotonic() - began < 1.0
+        assert clock.seconds < 1.0
     call = Deadline(10)
     with listening(call) as (door, _):
         threading.Timer(0.2, call.cancel).start()
-        began = time.monotonic()
+        clock = Stopwatch()
         with pytest.raises(Cancelled):
             door.settle(5.0, done)
-        assert time.monotonic() - began < 0.7
+        assert clock.seconds < 0.7
     with listening() as (door, _):
         threading.Timer(0.2, done.set).start()
-        began = time.monotonic()
+        clock = Stopwatch()
         door.settle(5.0, done)
-        assert time.monotonic() - began < 0.7
+        assert clock.seconds < 0.7
 
 
 def test_a_cache_that_cannot_be_used_is_out_of_resources_and_no_abort(tmp_path):  # PS3.4 B.2.3

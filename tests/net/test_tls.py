@@ -20,7 +20,7 @@ from contextlib import contextmanager
 
 import pytest
 from certificates import PASSWORD, Certificates
-from support import free_port
+from support import Stopwatch, free_port
 from wires import both_sides, collect, connected, meanwhile
 
 import dicomlab as dl
@@ -202,10 +202,10 @@ def test_a_handshake_that_stalls_ends_within_the_association_deadline(client, si
 def test_a_handshake_is_left_when_the_call_is_cancelled(client):  # R1.17
     with bare(lambda peer: None) as address, dl.connect(address, tls=client) as pacs:
         threading.Timer(0.3, pacs.cancel).start()
-        began = time.monotonic()
+        clock = Stopwatch()
         with pytest.warns(ResultWarning):
             assert len(pacs.find(PatientID="")) == 0
-        assert time.monotonic() - began < 1.5
+        assert clock.seconds < 1.5
 
 
 # -- in --------------------------------------------------------------------------------------------------------
@@ -457,10 +457,10 @@ def test_a_password_is_never_in_the_file(made):  # R1.3
 def test_ctrl_c_in_the_handshake_comes_back_within_a_second(client):  # R1.19, F7
     with bare(lambda peer: None) as address:
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-        began = time.monotonic()
+        clock = Stopwatch()
         with pytest.raises(KeyboardInterrupt):
             dl.connect(address, tls=client).echo()
-        assert time.monotonic() - began < 1.3
+        assert clock.seconds < 1.3
 
 
 def test_one_thread_may_send_while_another_receives():  # R1.17: C-CANCEL in the middle of a C-GET
