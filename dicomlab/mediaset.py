@@ -15,6 +15,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from . import phi
 from .dicomdir import referenced
 from .errors import BadFile, InvalidRequest
 from .placing import Piece, place
@@ -80,7 +81,7 @@ def to_file_set(
         place(pieces, folder, told, then=lambda: replaced(where, directory.getvalue()))
     except OSError as error:
         raise InvalidRequest(
-            f"nothing was added to the file-set {folder!r}: {error.strerror or error}",
+            f"nothing was added to the file-set {phi.path(folder)!r}: {error.strerror or error}",
             advice="Make room, or name another folder." if error.errno == 28 else "Name another folder.",
         ) from None
     return paths, remarks
@@ -158,7 +159,7 @@ def to_zip(entries: Sequence[Entry], path: str, told: Callable[[int], object] = 
         It is there, or cannot be written.
     """
     if os.path.lexists(path):
-        raise InvalidRequest(f"{path!r} is there already", advice="Name an archive that is not there yet.")
+        raise InvalidRequest(f"{phi.path(path)!r} is there already", advice="Name an archive that is not there yet.")
     above = os.path.dirname(path) or "."
     folder, draft = "", f"{path}.{os.getpid()}.part"
     try:
@@ -176,7 +177,9 @@ def to_zip(entries: Sequence[Entry], path: str, told: Callable[[int], object] = 
         os.rename(draft, path)
         return remarks
     except OSError as error:
-        raise InvalidRequest(f"{path!r} cannot be written: {error.strerror or error}", advice="Name another.") from None
+        raise InvalidRequest(
+            f"{phi.path(path)!r} cannot be written: {error.strerror or error}", advice="Name another."
+        ) from None
     finally:
         with suppress(OSError):
             os.unlink(draft)

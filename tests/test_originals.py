@@ -162,3 +162,46 @@ def test_what_is_no_instance_is_refused_and_nothing_is_written(tmp_path):
     with pytest.raises(InvalidRequest, match="nothing is selected"):
         dl.write(dl.scan(tmp_path / "source").head(0), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_with_names_hidden_files_are_as_they_are_and_no_message_names_a_folder(tmp_path):
+    source = derived.series(tmp_path / "Müller" / "source")
+    with dl.options.set(phi=False):
+        rows = dl.scan(tmp_path / "Müller" / "source")
+        table = dl.write(rows, tmp_path / "Müller" / "out")
+        assert "00123" not in set(table.PatientID) and not table.path.str.contains("Müller").any()
+        with pytest.raises(InvalidRequest) as said:
+            dl.write(rows, tmp_path / "Müller" / "out")
+        assert "is there already" in str(said.value) and "Müller" not in str(said.value)
+        made = dl.pseudonymise(rows, tmp_path / "Müller" / "pseudonyms", map=tmp_path / "Müller" / "map.json")
+    for old, path in zip(source, sorted((tmp_path / "Müller" / "out").iterdir()), strict=True):
+        assert path.read_bytes() == old.read_bytes()
+    assert len(made) == 4 and "00123" in (tmp_path / "Müller" / "map.json").read_text()
+
+
+def test_a_writer_from_outside_is_asked_first(tmp_path, monkeypatch):  # R13.1
+    from dicomlab import writers
+
+    class Notes:
+        kind, choices = "NOTE", frozenset()
+
+        def writes(self, what, source):
+            return isinstance(what, dict)
+
+        def make(self, order):
+            dataset = pydicom.Dataset()
+            dataset.update(order.source.first)
+            dataset.SOPInstanceUID, dataset.PatientComments = "1.2.3.4", order.what["note"]
+            from dicomlab.fileset import meta_of
+            from dicomlab.writers.writer import Made
+
+            dataset.file_meta = meta_of(dataset)
+            return Made([dataset])
+
+    monkeypatch.setattr(writers, "WRITERS", list(writers.WRITERS))
+    writers.register(Notes())
+    source = derived.series(tmp_path / "source", count=1)
+    table = dl.write({"note": "seen"}, tmp_path / "out", like=source)
+    assert pydicom.dcmread(table.path[0]).PatientComments == "seen"
+    with pytest.raises(InvalidRequest, match="has no writes, make"):
+        writers.register(type("Half", (), {"kind": "X", "choices": frozenset()})())
