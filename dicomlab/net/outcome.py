@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,10 +179,21 @@ def estimate(run: Retrieval) -> pd.DataFrame:
         "known": run.holdings.known,
         "why": run.holdings.why,
         "cache": str(run.cache.root),
+        "free": free(run.cache.root),
     }
-    if not run.holdings.instances and run.holdings.known:
-        say([_nothing(run)], run.node.identity)
+    remarks = [_nothing(run)] if not run.holdings.instances and run.holdings.known else []
+    if known and frame.attrs["bytes_to_fetch"] > frame.attrs["free"]:
+        remarks.append(
+            f"{frame.attrs['bytes_to_fetch']:,} bytes would be fetched, uncompressed, and the disk of the cache has "
+            f"{frame.attrs['free']:,} free"
+        )
+    say(remarks, run.node.identity)
     return frame
+
+
+def free(folder: Path) -> int:
+    """Bytes that are free on the disk of a folder, which need not be there yet."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
 
 
 def result(run: Retrieval, errors: str) -> pd.DataFrame:

@@ -479,7 +479,8 @@ class Peer:
         destination
             AE title of a third party to send to, by C-MOVE.
         dry_run
-            Fetch nothing; give a row for each series with instances, how many are here, and bytes where known.
+            Fetch nothing; give a row for each series with instances, how many are here, and bytes where known;
+            ``attrs["free"]`` is what the disk of the cache has left.
         background
             Come back at once with a `Job` that runs while the next cell does; several may run at once.
         progress

@@ -339,3 +339,14 @@ def test_only_a_dry_run_asks_how_large_each_image_is(pacs: dl.Peer) -> None:  # 
         assert images
         sizes.append(any("Rows" in identifier for identifier in images))
     assert sizes == [True, False]
+
+
+def test_an_estimate_says_what_is_free_and_what_the_disk_cannot_hold(pacs, monkeypatch):  # R5.5
+    series = pacs.find("SERIES", StudyInstanceUID=ST)
+    estimate = pacs.retrieve(series, dry_run=True)
+    assert estimate.attrs["free"] > 0
+    if estimate.attrs["bytes_to_fetch"] is None:
+        pytest.skip("the archive does not say how large its instances are")
+    monkeypatch.setattr("dicomlab.net.outcome.free", lambda folder: 1_000)
+    with pytest.warns(errors.ResultWarning, match="the disk of the cache has 1,000 free"):
+        assert pacs.retrieve(series, dry_run=True).attrs["free"] == 1_000
