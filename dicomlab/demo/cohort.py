@@ -45,7 +45,7 @@ def cohort(patients: int = 200, seed: int = 0) -> tuple[Holdings, list[dict[str,
     truth = []
     for number in range(patients):
         age = int(random.integers(30, 90))
-        radius = float(np.clip(5 + 0.14 * (age - 30) + random.normal(0, 1.0), 4, 18))
+        radius = float(np.clip(6.5 + 0.12 * (age - 30) + random.normal(0, 1.0), 4, 17))
         made = _stored(radius, random)
         images += _images(number, age, made, seed)
         name = images[-1].PatientID
