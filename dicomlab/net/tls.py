@@ -228,28 +228,34 @@ def _identify(context: ssl.SSLContext, settings: TLS) -> None:
             failed.append(error)
             raise
 
-    place = settings.key or settings.certificate
     try:
         context.load_cert_chain(settings.certificate, settings.key or None, password)
+        return
     except Exception as error:
-        if failed:
-            if isinstance(failed[0], InvalidRequest):
-                raise failed[0] from None
-            kind = type(failed[0]).__name__
-            failed.clear()  # what it says may be the password, and a traceback may show variables
-            raise InvalidRequest(
-                f"the function that gives the password of {place} raised {kind}",
-                advice="Call it yourself to see why.",
-            ) from None
-        if asked:
-            words, advice = f"the password does not open the key in {place}", "Check the password."
-        elif "KEY_VALUES_MISMATCH" in str(error):
-            words = f"the key in {place} is not that of the certificate in {settings.certificate}"
-            advice = "Give the key that the certificate was made for."
-        else:
-            words = f"{settings.certificate} and {place} do not hold a certificate and its key"
-            advice = "Both are PEM files: certificate first, then those between it and its CA."
-        raise InvalidRequest(f"TLS: {words} ({_reason(error)})", advice=advice) from None
+        wrong = _wrong(settings, failed[0] if failed else error, bool(failed), bool(asked))
+    failed.clear()
+    raise wrong  # here, so that it has no context: what that says may be the password, and it may be pickled
+
+
+def _wrong(settings: TLS, error: Exception, of_function: bool, asked: bool) -> InvalidRequest:
+    """Why our certificate and key cannot be had, without what the function that gives the password has said."""
+    place = settings.key or settings.certificate
+    if of_function:
+        if isinstance(error, InvalidRequest):
+            return error.with_traceback(None)
+        return InvalidRequest(
+            f"the function that gives the password of {place} raised {type(error).__name__}",
+            advice="Call it yourself to see why.",
+        )
+    if asked:
+        words, advice = f"the password does not open the key in {place}", "Check the password."
+    elif "KEY_VALUES_MISMATCH" in str(error):
+        words = f"the key in {place} is not that of the certificate in {settings.certificate}"
+        advice = "Give the key that the certificate was made for."
+    else:
+        words = f"{settings.certificate} and {place} do not hold a certificate and its key"
+        advice = "Both are PEM files: certificate first, then those between it and its CA."
+    return InvalidRequest(f"TLS: {words} ({_reason(error)})", advice=advice)
 
 
 def _password(settings: TLS) -> str:
@@ -261,13 +267,13 @@ def _password(settings: TLS) -> str:
             advice="Give TLS(password=getpass.getpass), or password_variable= with the name of an environment "
             "variable that holds it.",
         )
-    try:
-        return os.environ[settings.password_variable]
-    except KeyError:
+    held = os.environ.get(settings.password_variable)
+    if held is None:
         raise InvalidRequest(  # without its name: a user may have written the password there
             "the environment variable named as password_variable is not set",
             advice="password_variable= takes the name of a variable, never the password.",
-        ) from None
+        )
+    return held
 
 
 def _reason(error: Exception) -> str:

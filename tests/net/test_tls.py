@@ -405,7 +405,7 @@ def test_no_secret_is_shown_logged_raised_or_pickled(made, monkeypatch, caplog):
             if "/tests/" not in frame.f_code.co_filename:  # what a traceback with variables shows of ours
                 shown += [f"{name} = {value!r}" for name, value in frame.f_locals.items()]
         shown += [repr(caught.value.__dict__), str(pickle.dumps(caught.value)), caplog.text]
-        assert caught.value.__cause__ is None
+        assert caught.value.__cause__ is None and caught.value.__context__ is None  # others pickle them too
         assert not [text for text in shown if PASSWORD in text]
 
 
