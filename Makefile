@@ -4,8 +4,8 @@
 # The others: lab, docs, peers, benchmarks, faults, soak, clean.   PYTHON=python3.12 make demo   chooses the interpreter.
 
 PYTHON ?= python3
-# The tests wait for peers and deadlines most of the time: two at once take half as long, also on two cores.
-WORKERS ?= 2
+# The tests wait for peers and deadlines most of the time: several at once take less, also on two cores.
+WORKERS ?= 4
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
