@@ -12,13 +12,13 @@ from .deadline import Cancelled, Deadline, let_go
 from .node import Node
 
 if TYPE_CHECKING:
-    from .peer import Peer
+    from .calling import Calling
 
 
 class Call:
     """One call that runs, so that `Peer.cancel` finds it."""
 
-    def __init__(self, peer: Peer, clock: Deadline) -> None:
+    def __init__(self, peer: Calling, clock: Deadline) -> None:
         self._peer, self.clock = peer, clock
         self.waits: Callable[[str], object] = str  # is told why the call waits before it can begin
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..cache import Cache
 from ..errors import CacheError, InvalidRequest
+from .calling import Owner
 from .node import Node, Timeouts
-from .peer import Owner, Peer
+from .peer import Peer
 from .tls import TLS
 from .useridentity import UserIdentity
 

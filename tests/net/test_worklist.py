@@ -17,11 +17,13 @@ from canned import Answers, archive, match
 from pydicom.dataset import Dataset
 
 import dicomlab as dl
-import dicomlab.net.peer
 from dicomlab import errors, worklistkeys
 from dicomlab.demo import Holdings, Manners
 from dicomlab.demo.schedule import schedule
+from dicomlab.net import asking, calling, performing, recording, sending
+from dicomlab.net import peer as whole
 
+PARTS = [worklistkeys, asking, calling, performing, recording, sending, whole]
 TODAY = dt.date(2024, 4, 1)
 STEP = "ScheduledProcedureStepSequence"
 SPEC_4 = """ScheduledStationAETitle ScheduledProcedureStepStartDate ScheduledProcedureStepStartTime Modality
@@ -295,7 +297,7 @@ def test_from_a_step_to_the_earlier_studies_of_its_patient(pacs: dl.Peer) -> Non
     assert not set(priors.StudyInstanceUID) & set(steps.StudyInstanceUID)
 
 
-@pytest.mark.parametrize("module", [worklistkeys, dicomlab.net.peer])
+@pytest.mark.parametrize("module", PARTS)
 def test_the_examples_run(module: Any) -> None:
     failed, attempted = doctest.testmod(module)
     assert attempted and not failed
