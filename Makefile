@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 # The tests wait for peers and deadlines most of the time: several at once take less, also on two cores.
-WORKERS ?= 4
+WORKERS ?= 3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -22,7 +22,7 @@ test: $(VENV)/.dev
 	@failed=; \
 	echo ruff check; $(BIN)/ruff check . || failed="$$failed ruff"; \
 	echo mypy; $(BIN)/mypy || failed="$$failed mypy"; \
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup || failed="$$failed pytest"; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "make test failed in:$$failed"; exit 1; }
 
 lab: $(VENV)/.lab

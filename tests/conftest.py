@@ -29,12 +29,6 @@ def no_widget_left() -> Iterator[None]:
         sys.modules["ipywidgets"].Widget.close_all()
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """A file is one worker's, with its servers; JupyterLab and its browser are too."""
-    room = item.path.parent if item.path.parent.name == "browser" else item.path
-    item.add_marker(pytest.mark.xdist_group(str(room.relative_to(item.config.rootpath))))
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The full form of a long run is asked for: `make soak`."""
     if "soak" in config.getoption("markexpr"):
