@@ -130,6 +130,16 @@ class Cells:
         return np.where(inside, taken, 0).astype(np.uint8)
 
 
+def objects(values: Sequence[Any]) -> Any:
+    """A column of objects as they are: older pandas makes arrays of data sets, as they offer to be one."""
+    import pandas as pd
+
+    made = np.empty(len(values), object)
+    for at, value in enumerate(values):
+        made[at] = value
+    return pd.Series(made)
+
+
 def strings(cells: Cells) -> Any:
     """A "string" array of values that are ASCII; NA where one is absent or empty."""
     import pandas as pd

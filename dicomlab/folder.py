@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import phi
 from .cache import Cache
+from .cells import objects
 from .elements import Elements, tag_of
 from .errors import IncompleteRetrieve, InvalidRequest
 from .identifier import columns_of, describe_keys, ihe_keys
@@ -142,7 +143,6 @@ class Folder:
         InvalidRequest
             Nothing is selected, a key is unknown or its value is none.
         """
-        import pandas as pd
 
         from .matching import matches
         from .tables import table
@@ -159,7 +159,7 @@ class Folder:
         frame = table(records, list(dict.fromkeys(columns)))
         problems = frame.attrs.get("problems", [])
         if raw:
-            frame["dataset"] = pd.Series([record.dataset() for record in records], dtype="object")
+            frame["dataset"] = objects([record.dataset() for record in records])
         by = [name for name in _ORDER if name in frame]
         frame = frame.sort_values(by, kind="stable", na_position="last").reset_index(drop=True)
         cut = limit is not None and len(frame) > limit

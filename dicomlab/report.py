@@ -14,7 +14,7 @@ import xarray as xr
 
 from . import phi
 from .errors import UnknownName
-from .markup import Html, joined, printable, tag
+from .markup import Html, joined, pictured, printable, tag
 
 COLUMNS = ("severity", "what", "why", "instances")
 SEVERITIES = ("error", "warning", "note")
@@ -23,7 +23,7 @@ SHOWN = 8  # lines of the report that are told at once
 
 def line(severity: str, what: str, why: str, instances: list[str]) -> dict[str, Any]:
     """One line of a report."""
-    what, why = phi.said(what), phi.said(why)
+    what, why = pictured(phi.said(what)), pictured(phi.said(why))
     return {"severity": severity, "what": what, "why": why, "instances": [phi.said(name) for name in instances]}
 
 

@@ -243,9 +243,11 @@ def _contradictions(read: headers.Headers) -> list[dict[str, Any]]:
     found = contradictions(read)
     if not found:
         return []
-    paths, (why, *others) = [read.paths[row] for row in found], found.values()
+    values, (why, *others) = read.values(0x00080018), found.values()
+    uids = [(values[row] or b"").decode("latin-1").strip("\0 ") for row in found]
     files = "another file" if len(others) == 1 else f"{len(others):,} other files"
-    return [line("note", paths[0], f"{why}; so it is with {files}" if others else why, paths)]
+    said = f"{why}; so it is with {files}" if others else why
+    return [line("note", read.paths[next(iter(found))], said, uids)]
 
 
 def _suspects(paths: Sequence[str], read: headers.Headers) -> Iterator[str]:

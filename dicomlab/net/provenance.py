@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from .. import phi
+from ..cells import objects
 from ..elements import Elements
 from ..encoding import vr_of
 from ..errors import BadData
@@ -89,7 +90,6 @@ def as_table(
     raw: bool = False,
     quiet: bool = False,
 ) -> pd.DataFrame:
-    import pandas as pd
 
     with noted() if quiet else nullcontext():
         columns = plan.keyed
@@ -105,7 +105,7 @@ def as_table(
     ignored = sorted(name for name in wrong if name not in unknown)
     drop = sorted({row for name in ignored for row in wrong[name]})
     if raw:
-        frame = frame.assign(dataset=pd.Series([record.dataset() for record in records], dtype=object))
+        frame = frame.assign(dataset=objects([record.dataset() for record in records]))
     by = [name for name in _ORDER if name in frame]
     if drop:
         frame = frame.drop(index=frame.index[drop])
@@ -159,7 +159,7 @@ def name_hints(asked: Iterable[Wanted]) -> list[str]:
                 given, _, family = value.strip().rpartition(" ")
             if family.strip() and given.strip():
                 name = f"{family.strip()}^{given.strip()}"
-                example = "DOE^JANE" if phi.masking() else f'{name}" or "{name.upper()}'
+                example = "FAMILY^GIVEN" if phi.masking() else f'{name}" or "{name.upper()}'
                 hints.append(f'no {one.key.name} matches; names are written Family^Given, as in "{example}"')
     return list(dict.fromkeys(hints))
 

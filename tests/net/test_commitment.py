@@ -104,7 +104,7 @@ def test_an_answer_that_comes_later_is_collected(state):  # R7.4
             found = pacs.commit(pacs.store(FILES), wait=0.2)
         assert found.commitment.tolist() == ["no answer yet"] * 2 and found.committed.isna().all()
         assert pacs.commitments().commitment.tolist() == ["no answer yet"] * 2
-        assert pacs.commitments(wait=20).committed.tolist() == [True, True]
+        assert pacs.commitments(wait=60).committed.tolist() == [True, True]
         assert pacs.commitments().committed.tolist() == [True, True]
 
 

@@ -88,7 +88,7 @@ def archive(work: Callable[[dl.Peer], int], listen: int) -> Iterator[Node]:
     """Who answers that."""
     if work in (echo, worklist, store, commit):
         with dl.demo_pacs() as pacs:
-            yield replace(pacs.node, timeouts=TIMES)
+            yield replace(pacs.node, timeouts=TIMES, listen=0)  # nobody comes back
     else:
         with serving(0, 2, move_port=listen) as server:
             yield Node("SLOW", "127.0.0.1", server.server_address[1], listen=listen, timeouts=TIMES)

@@ -140,7 +140,7 @@ def test_a_name_as_people_write_it_is_told_how_dicom_writes_it(name: str, writte
         assert written in str(caught[0].message)
         with dl.options.set(phi=False), pytest.warns(errors.ResultWarning) as caught:
             pacs.find("STUDY", PatientName=name)
-        assert 'as in "DOE^JANE"' in str(caught[0].message) and "Maria" not in str(caught[0].message)
+        assert 'as in "FAMILY^GIVEN"' in str(caught[0].message) and "Maria" not in str(caught[0].message)
         for quiet in ("Nobody", "Doe^Nobody", "Doe*"):  # a warning would be an error here
             pacs.find("STUDY", PatientName=quiet)
         assert not len(pacs.find("STUDY", StudyDescription="not there"))  # only names are written so
