@@ -124,6 +124,8 @@ def apply(
         due = [one for one in found if one.uid not in known]
         rates = Rates.of(peer, name)
         if dry_run:
+            if file is not None:
+                file.close()
             return estimate(due, peer, rates, workers or cores())
         pool = _pool(function, given, due, peer, client, workers, processes)
     except BaseException:

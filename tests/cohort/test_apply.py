@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -322,6 +324,19 @@ def test_an_estimate_counts_and_after_a_few_series_it_has_minutes(peer: dl.Peer,
     (after,) = dl.apply(named, series, peer=peer, dry_run=True, workers=1).itertuples()
     assert after.instances == 36 and after.GB_to_fetch < before.GB_to_fetch
     assert 12 * 0.05 / 60 <= after.minutes < 1
+
+
+def test_an_estimate_leaves_its_file_of_results_to_the_run(
+    peer: dl.Peer, series: pd.DataFrame, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a file that is left open is one
+        for count in (3, 1):
+            (row,) = dl.apply(size, series.head(3), peer=peer, results=results, dry_run=True).itertuples()
+            assert row.series == count
+            dl.apply(size, series.head(2), peer=peer, results=results)
+            gc.collect()
 
 
 @pytest.mark.parametrize(
