@@ -22,7 +22,7 @@ test: $(VENV)/.dev
 	@failed=; \
 	echo ruff check; $(BIN)/ruff check . || failed="$$failed ruff"; \
 	echo mypy; $(BIN)/mypy || failed="$$failed mypy"; \
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile || failed="$$failed pytest"; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 2 || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "make test failed in:$$failed"; exit 1; }
 
 lab: $(VENV)/.lab

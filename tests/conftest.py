@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import certificates
 import pytest
+import running
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +19,6 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv("DICOMLAB_INDEX", str(home / "index"))
     monkeypatch.setenv("DICOMLAB_STATE", str(home / "state"))
     monkeypatch.setenv("DICOMLAB_CONFIG", str(home / "nodes.toml"))
-    monkeypatch.setenv("DICOMLAB_STATE", str(home / "state"))
     return home
 
 
@@ -37,6 +38,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Whoever reads along sees a failure when it happens, and a test that does not end while it does not."""
+    config.pluginmanager.register(running.Limit(config), "limit")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(running.Running(config), "running")
 
 
 @pytest.fixture(autouse=True)
