@@ -15,8 +15,8 @@ from .geometry import STRAIGHT, Grid, stack
 from .imageheader import SERIES
 from .pixels import Array
 from .planes import Plane, agreed, column, frames
+from .positions import coordinates_of
 from .stacks import Stack
-from .volume import geometry_coordinate
 
 
 def volume(found: Stack, chunks: Any = None) -> xr.DataArray:
@@ -39,9 +39,7 @@ def volume(found: Stack, chunks: Any = None) -> xr.DataArray:
         values, dims = values.reshape(values.shape[1:]), ("y", "x")
         coordinates = {"SOPInstanceUID": first.sop_instance, "path": first.path}
     else:
-        coordinates = {name: (name, getattr(grid, name), {"units": "mm"}) for name in "zyx"}
-        coordinates |= _per_plane(found)
-        coordinates["geometry"] = geometry_coordinate(grid.matrix, first.frame, grid.spacing)
+        coordinates = coordinates_of(grid, first.frame) | _per_plane(found)
     described = attributes(planes)
     if values.ndim > len(dims):
         dims = (*dims, "channel")

@@ -28,21 +28,15 @@ from . import phi
 from .errors import GeometryError, InvalidRequest, MissingCodec
 from .geometry import SAME_DIRECTION, Floats, step_of
 from .pixels import smallest
+from .positions import Positions
 
 _RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # of NIfTI, from LPS
 _RESAMPLE = "Resample it onto a regular grid first: volume.dicom.regular()."
 _RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 
 
-class Exports:
+class Exports(Positions):
     """The part of ``.dicom`` that hands a volume to other libraries."""
-
-    _array: xr.DataArray
-
-    @property
-    def affine(self) -> Floats:
-        """float64 (4, 4), as DicomAccessor has it."""
-        raise NotImplementedError
 
     def to_nibabel(self) -> Any:
         """The volume as ``nibabel.Nifti1Image`` (extra ``nifti``).

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .errors import GeometryError, InvalidRequest
-from .volume import AXES
+from .geometry import AXES
 from .windows import checked_window
 
 if TYPE_CHECKING:

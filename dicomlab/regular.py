@@ -13,9 +13,9 @@ import xarray as xr
 from . import geometry
 from .errors import InvalidRequest
 from .geometry import AXES, Floats
+from .positions import geometry_coordinate
 from .resample import must_be_whole, onto
 from .sides import axis_of_rows
-from .volume import geometry_coordinate
 
 CHOICES = ("planes", "patient")
 _ALIKE = 1.01  # steps that differ by less are one step

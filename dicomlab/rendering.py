@@ -17,13 +17,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .errors import BadFile, DicomlabError, GeometryError, InvalidRequest
+from .geometry import AXES
 from .montage import as_volume, aspect, grey, slices_of
 from .outgoing import outgoing
 from .remarks import remark
 from .rendered import Rendered, shrunk, texts, turned, written
 from .series import load, load_all
 from .transcoding import read_file
-from .volume import AXES
 from .windows import checked_window
 
 _TAKES = "Give a volume, an array (rows, columns), instances, paths or pydicom data sets."

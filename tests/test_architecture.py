@@ -19,11 +19,12 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
     if path.name != "__main__.py"  # `python -m` uses the package as a notebook does; nothing imports it
 }
-FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "draft", "folder", "geometry", "index"}
+FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "draft", "folder", "geometry", "index", "volume"}
 FILES |= {"codecs", "instances", "encapsulated", "exports", "extensions", "glance", "montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
+FILES |= {"repeats", "stacks"}
 FILES |= {"compression", "contours", "outgoing", "sendable", "upkeep", "regular", "resample", "transcoding"}
-FILES |= {"arranging", "functionalgroups", "lookup", "realworld", "imageheader", "repeats", "sides", "stacks", "volume"}
+FILES |= {"arranging", "functionalgroups", "imageheader", "lookup", "positions", "realworld", "sides"}
 FILES |= {"filming", "filmlayout", "rendered", "rendering"}
 FILES |= {"copying", "headerpack", "inventory", "scanmemory", "setaside", "unpacking"}
 FILES |= {"suv", "suvdecay", "suvenhanced", "suvfacts"}

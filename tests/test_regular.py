@@ -13,7 +13,7 @@ from test_resample import AXIAL, BACKWARDS, OBLIQUE, SAGITTAL, expected, grid
 
 from dicomlab import geometry, load, scan
 from dicomlab.errors import GeometryError, InvalidRequest, ResultWarning
-from dicomlab.volume import geometry_coordinate
+from dicomlab.positions import coordinates_of
 
 STEP = 2.0**-12
 
@@ -25,10 +25,8 @@ def tilted(degrees=20.0, shape=(6, 9, 7), spacing=(3.0, 1.0, 1.25), heights=None
     heights = np.arange(shape[0]) * spacing[0] if heights is None else np.array(heights, float)
     corner = np.array([-4.0, -5.0, -6.0])
     found = geometry.stack(corner + heights[:, None] * [0, 0, 1.0], six, spacing[1:], shape[1:], spacing[0])
-    coordinates = {name: (name, getattr(found, name)) for name in "zyx"}
-    coordinates["geometry"] = geometry_coordinate(found.matrix, frame, found.spacing)
     values = np.random.default_rng(3).normal(size=(len(heights), *shape[1:]))
-    return xr.DataArray(values, coordinates, ("z", "y", "x"), attrs={"units": "HU"})
+    return xr.DataArray(values, coordinates_of(found, frame), ("z", "y", "x"), attrs={"units": "HU"})
 
 
 def by_scipy(volume, target):

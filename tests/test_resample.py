@@ -12,7 +12,7 @@ import xarray as xr
 import dicomlab.volume
 from dicomlab import geometry
 from dicomlab.errors import GeometryError, InvalidRequest, ResultWarning
-from dicomlab.volume import geometry_coordinate
+from dicomlab.positions import coordinates_of
 
 AXIAL, OBLIQUE = (1, 0, 0, 0, 1, 0), (0.8, 0.6, 0, -0.36, 0.48, 0.8)
 SAGITTAL, BACKWARDS = (0, 1, 0, 0, 0, -1), (-1, 0, 0, 0, -1, 0)
@@ -26,9 +26,8 @@ def grid(orientation=AXIAL, shape=(6, 7, 8), spacing=(3, 2, 1.5), centre=(0, 0, 
     corner = np.array(centre, float) - across * heights.mean()
     corner -= six[3:] * spacing[1] * (shape[1] - 1) / 2 + six[:3] * spacing[2] * (shape[2] - 1) / 2
     found = geometry.stack(corner + heights[:, None] * across, six, spacing[1:], (shape[1], shape[2]), spacing[0])
-    coordinates = {name: (name, getattr(found, name)) for name in "zyx"}
-    coordinates["geometry"] = geometry_coordinate(found.matrix, frame, found.spacing)
-    volume = xr.DataArray(np.zeros((len(heights), *shape[1:])), coordinates, ("z", "y", "x"), attrs={"units": "Gy"})
+    values = np.zeros((len(heights), *shape[1:]))
+    volume = xr.DataArray(values, coordinates_of(found, frame), ("z", "y", "x"), attrs={"units": "Gy"})
     return volume.copy(data=expected(volume))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dicomlab import geometry, load
 from dicomlab.errors import GeometryError, InvalidRequest
-from dicomlab.volume import geometry_coordinate
+from dicomlab.positions import coordinates_of
 
 ORDERS = list(itertools.product(itertools.permutations("zyx"), itertools.product((1, -1), repeat=3)))
 
@@ -26,10 +26,8 @@ def oblique(shape=(4, 5, 6), tilt=0.0, frame="1.2") -> xr.DataArray:
     step = np.cross(row, column) * 3 + np.array([0, tilt, 0])
     positions = np.array([10.0, -20, 33]) + np.arange(shape[0])[:, None] * step
     grid = geometry.stack(positions, [*row, *column], (0.8, 0.6), shape[1:], 3.0)
-    coordinates = {name: (name, getattr(grid, name)) for name in "zyx"}
-    coordinates["geometry"] = geometry_coordinate(grid.matrix, frame, grid.spacing)
     values = np.arange(np.prod(shape)).reshape(shape).astype(np.int16)
-    return xr.DataArray(values, coordinates, ("z", "y", "x"), attrs={"units": "HU", "Modality": "CT"})
+    return xr.DataArray(values, coordinates_of(grid, frame), ("z", "y", "x"), attrs={"units": "HU", "Modality": "CT"})
 
 
 def places(volume: xr.DataArray) -> dict[int, tuple[float, ...]]:

@@ -22,9 +22,9 @@ from ..headers import Headers
 from ..imageheader import PLANES, WANTED
 from ..pixels import Array
 from ..planes import Plane, describe, frames
+from ..positions import coordinates_of
 from ..stacks import Stack, groups, line
 from ..vendor import SIEMENS_TILES, UIH_FRAMES, UIH_TILES
-from ..volume import geometry_coordinate
 from .images import frames_of, tiled
 from .reader import Failed, Found, Thing, title
 
@@ -166,8 +166,7 @@ def _volume(found: Stack, tiles: dict[int, Tiles], chunks: Any) -> xr.DataArray:
     def along(of_each: Sequence[Any], dtype: Any) -> tuple[tuple[str, ...], Array]:
         return front, np.array(of_each, dtype).reshape(shape)
 
-    coordinates: dict[str, Any] = {name: (name, getattr(grid, name), {"units": "mm"}) for name in "zyx"}
-    coordinates |= found.coordinates
+    coordinates = coordinates_of(grid, first.frame) | found.coordinates
     coordinates["SOPInstanceUID"] = along([plane.sop_instance for plane in planes], str)
     numbers = [plane.number for plane in planes]
     if None not in numbers:
@@ -179,7 +178,6 @@ def _volume(found: Stack, tiles: dict[int, Tiles], chunks: Any) -> xr.DataArray:
         each = np.array(times, np.float64).reshape(*shape, len(cut.positions))
         said = {"units": "ms", "long_name": "since the volume's first slice"}
         coordinates["slice_time"] = ((*front, "z"), each, said)
-    coordinates["geometry"] = geometry_coordinate(grid.matrix, first.frame, grid.spacing)
     values = values.reshape(*shape, *values.shape[1:])
     made = xr.DataArray(values, coordinates, (*front, "z", "y", "x"), attrs=attributes(planes))
     return made if chunks is None or chunks == {} else made.chunk(chunks)

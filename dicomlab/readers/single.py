@@ -15,8 +15,8 @@ from ..geometry import Grid
 from ..headers import Headers
 from ..imageheader import SERIES, WANTED, format_of
 from ..pixels import Format, Rescale
+from ..positions import coordinates_of
 from ..stacks import line
-from ..volume import geometry_coordinate
 from .images import frames_of
 from .reader import Failed, Found, Thing, title
 
@@ -164,8 +164,7 @@ def labelled(
     dims = (*front, "y", "x")
     if grid is not None:
         dims = (*front, "z", "y", "x")
-        found |= {name: (name, getattr(grid, name), {"units": "mm"}) for name in "zyx"}
-        found["geometry"] = geometry_coordinate(grid.matrix, file.header.text("FrameOfReferenceUID"), grid.spacing)
+        found |= coordinates_of(grid, file.header.text("FrameOfReferenceUID"))
     found |= coordinates or {}
     found |= {"SOPInstanceUID": file.header.text("SOPInstanceUID"), "path": file.path}
     array = xr.DataArray(values, found, dims, attrs=attrs)

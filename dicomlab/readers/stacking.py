@@ -11,8 +11,8 @@ import xarray as xr
 
 from .. import geometry
 from ..errors import GeometryError
+from ..positions import coordinates_of
 from ..stacks import direction_of, line
-from ..volume import geometry_coordinate
 from .arrays import attributes, labelled, per_frame, read_frames
 from .layout import Column, Integers, Layout, lay_out
 from .reader import Failed, Found, Thing, title
@@ -162,12 +162,8 @@ def _volume(slices: Sequence[Slice], layout: Layout, grid: geometry.Grid, chunks
     values = read_frames(ordered, chunks)
     values = values.reshape(*shape, *values.shape[1:])
     dims: tuple[str, ...] = (*layout.front, "z", "y", "x")
-    coordinates: dict[str, Any] = {name: (name, getattr(grid, name), {"units": "mm"}) for name in "zyx"}
-    coordinates |= layout.coordinates
+    coordinates = coordinates_of(grid, first.instance.frame, first.instance.space) | layout.coordinates
     coordinates |= per_frame(ordered, shape, (*layout.front, "z"))
-    coordinates["geometry"] = geometry_coordinate(
-        grid.matrix, first.instance.frame, grid.spacing, first.instance.space
-    )
     return labelled(values, coordinates, dims, attributes(ordered), chunks)
 
 
