@@ -15,6 +15,7 @@ from .draft import Draft
 from .encoding import walk
 from .errors import BadData, CacheError
 from .instances import WANTED
+from .uids import BIG_ENDIAN, DEFLATED, IMPLICIT, NATIVE
 
 if TYPE_CHECKING:
     from .cache import Receipt
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 LATER = 1 << 62  # bytes: the size of a data set that still arrives
 FIRST = 8192  # bytes in which most headers end
 HELD = 2 << 30  # bytes of a data set that are held in memory, where the file cannot begin yet (R0.8)
-STREAMED = frozenset((whole.DEFLATED, whole.EXPLICIT_BIG))  # transfer syntaxes that are read when all is there
+STREAMED = frozenset((DEFLATED, BIG_ENDIAN))  # transfer syntaxes that are read when all is there
 _UID = re.compile(r"[0-9.]*[0-9][0-9.]*\Z")
 _NO_DIGEST = "0" * 32
 
@@ -106,7 +107,7 @@ class Arrival:
 
         if self.transfer_syntax in STREAMED:
             return False
-        implicit = self.transfer_syntax == whole.IMPLICIT_LITTLE
+        implicit = self.transfer_syntax == IMPLICIT
 
         def read(size: int) -> bytes:
             if size > self._filled:
@@ -149,7 +150,7 @@ class Arrival:
         self._view = memoryview(self._buffer)
 
     def _describe(self, elements: Elements) -> None:
-        implicit = self.transfer_syntax == whole.IMPLICIT_LITTLE
+        implicit = self.transfer_syntax == IMPLICIT
         if self.transfer_syntax not in STREAMED and elements.implicit != implicit:
             agreed, found = ("implicit", "explicit") if implicit else ("explicit", "implicit")
             raise BadData(f"it is encoded with {found} VR, {agreed} VR was agreed")
@@ -199,11 +200,11 @@ class Arrival:
 
         if not len(data):
             raise BadData("no data set came")
-        if self.transfer_syntax == whole.EXPLICIT_BIG:
+        if self.transfer_syntax == BIG_ENDIAN:
             elements, remark = whole.read_big_endian(data, WANTED)
         else:
-            plain: bytes | memoryview = whole.inflate(data) if self.transfer_syntax == whole.DEFLATED else data
-            elements = parse(plain, implicit=self.transfer_syntax == whole.IMPLICIT_LITTLE, wanted=WANTED)
+            plain: bytes | memoryview = whole.inflate(data) if self.transfer_syntax == DEFLATED else data
+            elements = parse(plain, implicit=self.transfer_syntax == IMPLICIT, wanted=WANTED)
             remark = whole.check(plain, elements, self.transfer_syntax)
         self._describe(elements)
         self._remark(remark)
@@ -211,7 +212,7 @@ class Arrival:
     def _check_file(self, draft: Draft) -> None:
         assert self.elements is not None and self.elements.pixels is not None
         _, start, length = self.elements.pixels
-        if start + length == self.size and self.transfer_syntax in whole.NATIVE:  # nothing else to look at
+        if start + length == self.size and self.transfer_syntax in NATIVE:  # nothing else to look at
             whole.check_native(self.elements, length)
             self._remark("")
             return

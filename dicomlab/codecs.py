@@ -15,11 +15,10 @@ import numpy as np
 
 from . import codestream
 from .errors import BadData, InvalidRequest, MissingCodec
-from .pixels import Array, Format, name_of
+from .pixels import Array, Format
+from .uids import DEFLATED_FRAMES, RLE, name_of
 
 _JPEG = "1.2.840.10008.1.2.4."
-DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
-RLE = "1.2.840.10008.1.2.5"
 #: How many bytes of output RLE makes of one of input, at most (PS3.5 G.3.2).
 _RLE_RATIO = 64
 

@@ -11,15 +11,13 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from . import decoding
-from .codecs import RLE, encoder_of
+from .codecs import encoder_of
 from .errors import BadData, BadFile, InvalidRequest, MissingCodec
-from .part10 import EXPLICIT, IMPLICIT
 from .pixels import Array, Format, check_size, tidy
+from .uids import EXPLICIT, IMPLICIT, JPEG_2000, JPEG_2000_LOSSY, RLE
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-
-JPEG_2000, JPEG_2000_LOSSY = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"
 
 
 def format_of(dataset: Dataset) -> Format:

@@ -10,10 +10,11 @@ import numpy as np
 from . import codecs, encapsulated
 from .elements import parse_file
 from .errors import BadData, BadFile
-from .pixels import NATIVE, Array, Format, check_size, name_of, read_into, tidy
-from .whole import DEFLATED, EXPLICIT_BIG, inflated_size
+from .pixels import Array, Format, check_size, read_into, tidy
+from .uids import BIG_ENDIAN, DEFLATED, IN_PLACE, name_of
+from .whole import inflated_size
 
-_WHOLE = {DEFLATED, EXPLICIT_BIG}
+_WHOLE = {DEFLATED, BIG_ENDIAN}
 #: JPEG 2000 and JPEG XL undo their own colour transforms.
 _RGB = ("YBR_RCT", "YBR_ICT", "XYB")
 
@@ -59,7 +60,7 @@ def decode(
         It is a video, it is not in the file, or one frame is larger than ``pixels.PIXEL_LIMIT``.
     """
     check_size(form.full)
-    if transfer_syntax in NATIVE and place is not None:
+    if transfer_syntax in IN_PLACE and place is not None:
         return _native(path, form, place, index, count)
     if transfer_syntax in _WHOLE:
         return _by_pydicom(path, transfer_syntax, form, index, count)

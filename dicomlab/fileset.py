@@ -11,9 +11,9 @@ from pydicom.uid import UID
 from . import phi
 from .errors import InvalidRequest
 from .filemeta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from .part10 import EXPLICIT
 from .placing import Piece, place
 from .transcoding import transcode
+from .uids import EXPLICIT
 
 
 def meta_of(dataset: Dataset, syntax: str = EXPLICIT) -> FileMetaDataset:

@@ -18,7 +18,8 @@ from .decoding import decode, forget, photometric
 from .elements import Elements
 from .errors import BadData, BadFile, InvalidRequest, MissingCodec
 from .lookup import Lookup, lookup
-from .pixels import NATIVE, Array, Format, Rescale, check_size, read_into, smallest, tidy
+from .pixels import Array, Format, Rescale, check_size, read_into, smallest, tidy
+from .uids import IN_PLACE
 
 #: A frame this large that is so many times larger than its file is a broken header, and nothing is allocated for it.
 _LARGE, _DENSEST = 256 * 2**20, 10_000
@@ -44,7 +45,7 @@ class Frame:
     def native(self) -> bool:
         """Whether the stored values can be read straight from the file."""
         form = self.form
-        return self.transfer_syntax in NATIVE and not (form.samples > 1 and (form.planar or form.size < form.full))
+        return self.transfer_syntax in IN_PLACE and not (form.samples > 1 and (form.planar or form.size < form.full))
 
 
 _Work = Callable[[Frame, Array], None]

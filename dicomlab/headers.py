@@ -15,7 +15,7 @@ from .encoding import vr_of
 from .errors import BadFile
 from .headertable import CLASS, INSTANCE, META, PIXEL_VR, SYNTAX, Headers
 from .lockstep import Integers, Mask, Places, walk_all
-from .part10 import BIG_ENDIAN, DEFLATED, IMPLICIT
+from .uids import BIG_ENDIAN, DEFLATED, IMPLICIT
 
 __all__ = ["Headers", "read"]
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import phi
 from .errors import BadFile, InvalidRequest
-from .part10 import EXPLICIT, IMPLICIT
 from .places import Place
 from .scanning import gather
 from .sendable import LONGEST_UID, Outgoing, Reader, look, wrong
 from .transcoding import read_file
-from .whole import NATIVE
+from .uids import EXPLICIT, IMPLICIT, NATIVE
 
 if TYPE_CHECKING:
     import pandas as pd

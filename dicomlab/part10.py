@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING
 from .elements import Elements, FileMeta, grow, parse
 from .encoding import LONG, PIXELS, UNDEFINED, NeedMore, hexadecimal, walk
 from .errors import BadData, BadFile
+from .uids import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
 from .whole import inflated_size
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-IMPLICIT = "1.2.840.10008.1.2"
-EXPLICIT = "1.2.840.10008.1.2.1"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
 HEAD = 4096  # bytes read at first
 RATIO = 200  # R0.8: an inflated data set may be so many times the size of the file,
 INFLATED = 4 << 30  # and so many bytes;

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BadFile, InvalidRequest
-from .part10 import BIG_ENDIAN, DEFLATED
+from .uids import NATIVE, name_of
 
 PIXEL_LIMIT = 8 * 2**30  # bytes of one volume; asked before anything is allocated (R0.8)
-
-IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
-NATIVE = frozenset({IMPLICIT, EXPLICIT})
-_PLAIN = NATIVE | {BIG_ENDIAN, DEFLATED}  # the length of their pixel data is that of the values
 
 Array = NDArray[Any]
 
@@ -183,7 +178,7 @@ def _pread(descriptor: int, view: memoryview, offset: int) -> int:
 
 def length_fits(length: int, form: Format, frames: int, transfer_syntax: str) -> str:
     """ "" or what is wrong with the length of the value of pixel data that is not encapsulated."""
-    if transfer_syntax not in _PLAIN:
+    if transfer_syntax not in NATIVE:
         return ""
     if length == 0xFFFFFFFF:
         return f"encapsulated pixel data, but the transfer syntax is {name_of(transfer_syntax)}"
@@ -211,48 +206,3 @@ def tidy(stored: Array, form: Format) -> Array:
     elif int(np.bitwise_or.reduce(bits, axis=None)) >> form.stored:
         np.bitwise_and(bits, bits.dtype.type(2**form.stored - 1), out=bits)
     return stored
-
-
-_NEWER = {  # than pydicom's dictionary
-    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
-    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
-    "1.2.840.10008.1.2.4.112": "JPEG XL",
-    "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
-}
-
-
-#: Under which roots makers number their private SOP classes.
-_MAKERS = {
-    "1.2.840.113619.": "GE", "1.3.12.2.1107.": "Siemens", "1.3.46.670589.": "Philips", "1.2.392.200036.9116.": "Canon",
-}  # fmt: skip
-
-
-def class_name(sop_class: str) -> str:
-    """Name of an SOP class with its UID; of one that is not the standard's, whose it is.
-
-    Examples
-    --------
-    >>> class_name("1.2.840.10008.5.1.4.1.1.2"), class_name("1.3.46.670589.11.0.0.12.1")
-    ('CT Image Storage (1.2.840.10008.5.1.4.1.1.2)', 'private SOP class of Philips (1.3.46.670589.11.0.0.12.1)')
-    """
-    name = name_of(sop_class)
-    if name != sop_class or sop_class.startswith("1.2.840.10008."):
-        return name
-    maker = next((f" of {maker}" for root, maker in _MAKERS.items() if sop_class.startswith(root)), "")
-    return f"private SOP class{maker} ({sop_class})"
-
-
-@lru_cache(maxsize=256)
-def name_of(uid: str) -> str:
-    """Name of a UID in PS3.6 Annex A, with the UID; the UID alone if it has none.
-
-    Examples
-    --------
-    >>> name_of("1.2.840.10008.1.2.1")
-    'Explicit VR Little Endian (1.2.840.10008.1.2.1)'
-    """
-    from pydicom.config import IGNORE
-    from pydicom.uid import UID
-
-    name = _NEWER.get(uid) or UID(uid, IGNORE).name
-    return f"{name} ({uid})" if name != uid else uid

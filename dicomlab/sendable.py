@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from .errors import BadData, BadFile
 from .headers import BATCH, read
 from .headertable import CLASS, INSTANCE, SYNTAX, Headers
-from .part10 import DEFLATED, EXPLICIT, IMPLICIT, read_bytes
-from .whole import NATIVE, UNDEFINED, check_native, encapsulated, expected_length, inflated_size
+from .part10 import read_bytes
+from .uids import DEFLATED, EXPLICIT, IMPLICIT, NATIVE
+from .whole import UNDEFINED, check_native, encapsulated, expected_length, inflated_size
 
 MAPPED = 64 << 20  # bytes of a file from which it is not read into memory
 LONGEST_UID = 64  # characters, PS3.5 9.1

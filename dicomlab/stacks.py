@@ -12,8 +12,8 @@ import numpy as np
 from .elements import Elements
 from .errors import GeometryError
 from .geometry import SAME_DIRECTION, axis_letters, normal
-from .pixels import class_name
 from .planes import Plane
+from .uids import class_name
 
 
 @dataclass

@@ -16,10 +16,10 @@ import xarray as xr
 from . import headers, phi, suvenhanced
 from .elements import Elements, tag_of
 from .errors import InvalidRequest, ResultWarning, did_you_mean
-from .pixels import class_name
 from .suvdecay import of_dose, one_tracer, scan_start
 from .suvenhanced import ENHANCED_PET
 from .suvfacts import KINDS, KNOWN, NOTHING, Factor, Kind, already, needed, number, of_bw, refused
+from .uids import class_name
 
 PET = "1.2.840.10008.5.1.4.1.1.128"
 _PHILIPS, _FACTOR, _TO_BQML = 0x70530010, 0x70531000, 0x70531009

@@ -9,20 +9,17 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID
 
 from . import compression
-from .compression import JPEG_2000, JPEG_2000_LOSSY
 from .errors import BadData, BadFile, MissingCodec
-from .part10 import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
+from .uids import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, JPEG_2000, JPEG_2000_LOSSY, JPEG_LS, NATIVE, RLE
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-JPEG_LS = "1.2.840.10008.1.2.4.80"
-PLAIN = (EXPLICIT, IMPLICIT, DEFLATED, BIG_ENDIAN)  # without compression of the pixels
 #: What we can write without loss, in the order of preference.
-LOSSLESS = (EXPLICIT, IMPLICIT, DEFLATED, JPEG_2000, str(RLELossless), JPEG_LS, BIG_ENDIAN)
+LOSSLESS = (EXPLICIT, IMPLICIT, DEFLATED, JPEG_2000, RLE, JPEG_LS, BIG_ENDIAN)
 #: What has lost already and is not compressed again: JPEG, JPEG-LS near-lossless, JPEG 2000, HTJ2K, JPEG XL.
 LOSSY = frozenset(f"1.2.840.10008.1.2.4.{end}" for end in (50, 51, 81, 91, 203, 111, 112))
 _SWAPPED = {"OW": "u2", "OL": "u4", "OF": "u4", "OD": "u8", "OV": "u8"}
@@ -56,9 +53,9 @@ def transcode(dataset: Dataset, syntax: str, target: str) -> bytes:
         warnings.simplefilter("ignore")  # pydicom warns of values that break their VR; they are sent as they are
         warnings.filterwarnings("error", "Failed to (de|en)code")  # it would put question marks for letters
         changed = _without_groups(dataset)
-        coded = "PixelData" in changed and syntax != target and not {syntax, target} <= set(PLAIN)
+        coded = "PixelData" in changed and syntax != target and not {syntax, target} <= NATIVE
         swapped = "PixelData" in changed and BIG_ENDIAN in (syntax, target)
-        if target not in PLAIN and ("FloatPixelData" in changed or "DoubleFloatPixelData" in changed):
+        if target not in NATIVE and ("FloatPixelData" in changed or "DoubleFloatPixelData" in changed):
             raise BadData(f"its pixels are real numbers, which {UID(target).name} does not take")
         before = _pixels(changed, syntax) if coded or swapped else None
         if syntax == BIG_ENDIAN:
@@ -103,9 +100,9 @@ def _recoded(dataset: Dataset, syntax: str, target: str) -> Dataset:
     dataset.file_meta = FileMetaDataset()
     dataset["PixelData"] = copy.copy(dataset["PixelData"])
     try:
-        if syntax not in PLAIN:
+        if syntax not in NATIVE:
             compression.unpack(dataset, syntax)
-        if target not in PLAIN:
+        if target not in NATIVE:
             compression.pack(dataset, target)
     except (BadData, MissingCodec) as error:
         raise _named(error, syntax, target) from None
@@ -183,7 +180,7 @@ def _pixels(dataset: Dataset, syntax: str) -> Any:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = UID(syntax)
     try:
-        if syntax not in PLAIN:
+        if syntax not in NATIVE:
             found = compression.frames(dataset, syntax)
             return found[0] if len(found) == 1 else np.stack(found)
         return pixel_array(dataset, raw=True)

@@ -9,15 +9,10 @@ from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadData, BadFile
+from .uids import BIG_ENDIAN, DEFLATED, NATIVE
 
 if TYPE_CHECKING:
     from .elements import Elements
-
-IMPLICIT_LITTLE = "1.2.840.10008.1.2"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-EXPLICIT_BIG = "1.2.840.10008.1.2.2"
-NATIVE = frozenset((IMPLICIT_LITTLE, EXPLICIT_LITTLE, DEFLATED, EXPLICIT_BIG))
 
 UNDEFINED = 0xFFFFFFFF
 INFLATE_LIMIT = 4 << 30  # bytes, and
@@ -127,7 +122,7 @@ def read_big_endian(data: bytes | memoryview, wanted: frozenset[int]) -> tuple[E
     from . import filemeta
     from .elements import parse_file
 
-    head = filemeta.head("", "", EXPLICIT_BIG, filemeta.Provenance("", "", len(data)))
+    head = filemeta.head("", "", BIG_ENDIAN, filemeta.Provenance("", "", len(data)))
     handle, path = tempfile.mkstemp(suffix=".dcm")
     try:
         with open(handle, "wb") as file:

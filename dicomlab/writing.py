@@ -20,10 +20,10 @@ from .fileset import file_name, made
 from .instances import instances
 from .mediaset import Entry
 from .originals import Target, are_instances, originals, target_of, write_out
-from .part10 import EXPLICIT
 from .progress import reporter
 from .scanning import scan
 from .transcoding import LOSSLESS
+from .uids import EXPLICIT
 from .writers.modules import checked
 from .writers.source import Source, source_of
 from .writers.writer import Order

@@ -24,6 +24,7 @@ from dicomlab import codecs, codestream, decoding, encapsulated, headers, load, 
 from dicomlab.errors import BadData, BadFile, InvalidRequest, MissingCodec
 from dicomlab.imageheader import format_of
 from dicomlab.pixels import Format
+from dicomlab.uids import DEFLATED_FRAMES
 
 
 @pytest.fixture(params=["fast", "core"], autouse=True)
@@ -270,7 +271,7 @@ def test_what_a_missing_codec_says(tmp_path, decoders, monkeypatch):  # R12.13
     monkeypatch.setattr(codecs, "_can", lambda *_: False)
     form = Format(1, 1, 1, 8, 8, 7, False, "MONOCHROME2")
     for syntax in codecs.CODECS:
-        if syntax == codecs.DEFLATED_FRAMES:
+        if syntax == DEFLATED_FRAMES:
             continue
         with pytest.raises(MissingCodec, match=rf"^x: nothing installed decodes .*\({re.escape(syntax)}\)") as caught:
             list(codecs.decoders("x", syntax, form))
@@ -281,7 +282,7 @@ def test_what_a_missing_codec_says(tmp_path, decoders, monkeypatch):  # R12.13
 
 def test_each_syntax_is_decoded_by_the_first_that_is_here(decoders):  # R12.13
     found = codecs.available()
-    fast = [names[:1] == ["imagecodecs"] for syntax, names in found.items() if syntax != codecs.DEFLATED_FRAMES]
+    fast = [names[:1] == ["imagecodecs"] for syntax, names in found.items() if syntax != DEFLATED_FRAMES]
     assert all(fast) if decoders == "fast" else not any(fast)
     assert found[RLE][-1] == "pydicom" and found[JPEG_2000][-1] == "pillow"
     assert ("gdcm" in found[coded.LOSSLESS]) is (decoders == "core")

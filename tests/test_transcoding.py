@@ -14,10 +14,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID, RLELossless
 
-from dicomlab.compression import JPEG_2000, JPEG_2000_LOSSY
 from dicomlab.errors import BadData
-from dicomlab.part10 import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
-from dicomlab.transcoding import JPEG_LS, LOSSLESS, transcode, with_loss
+from dicomlab.transcoding import LOSSLESS, transcode, with_loss
+from dicomlab.uids import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, JPEG_2000, JPEG_2000_LOSSY, JPEG_LS
 
 NAMES = (
     "CT_small.dcm", "rtdose.dcm", "rtdose_expb.dcm", "SC_rgb_small_odd.dcm", "SC_rgb_small_odd_big_endian.dcm",

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 
+from ..uids import IMPLICIT
 from . import wire
-from .manners import IMPLICIT
 
 if TYPE_CHECKING:
     from .server import Call

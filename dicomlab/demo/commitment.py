@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import build_role
 from pynetdicom.presentation import build_context
 
+from ..uids import EXPLICIT, IMPLICIT
 from .answering import report, respond
-from .manners import EXPLICIT, IMPLICIT
 from .move import Requestor
 from .negotiation import COMMITMENT
 

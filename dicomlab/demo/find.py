@@ -9,9 +9,10 @@ from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_VR
 from pynetdicom.dimse_primitives import C_FIND
 
+from ..uids import EXPLICIT, IMPLICIT
 from . import wire
 from .holdings import UNIQUE, Instance, encode
-from .manners import EXPLICIT, words
+from .manners import words
 from .matching import matches, values
 from .negotiation import WORKLIST
 from .worklistfind import steps
@@ -266,5 +267,5 @@ def respond(call: Call, status: int, record: Dataset | None = None, comment: str
     if comment:
         response.ErrorComment = comment[:64]  # type: ignore[assignment]
     explicit = call.transfer_syntax == EXPLICIT
-    data = None if record is None else encode(record, call.transfer_syntax if explicit else "1.2.840.10008.1.2")
+    data = None if record is None else encode(record, call.transfer_syntax if explicit else IMPLICIT)
     wire.send(call.assoc, response, call.context_id, data)

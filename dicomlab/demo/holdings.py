@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from .manners import EXPLICIT, IMPLICIT
+from ..uids import BIG_ENDIAN, EXPLICIT, IMPLICIT
 
 UNIQUE = {
     "PATIENT": "PatientID",
@@ -58,7 +58,7 @@ class Instance:
     def dataset(self) -> Dataset:
         """A data set of its own, with pixel data and file meta information."""
         implicit = self.transfer_syntax == IMPLICIT
-        little = self.transfer_syntax != "1.2.840.10008.1.2.2"
+        little = self.transfer_syntax != BIG_ENDIAN
         dataset = pydicom.filereader.read_dataset(BytesIO(self.data), implicit, little)
         dataset.file_meta = pydicom.dataset.FileMetaDataset()
         dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(self.transfer_syntax)
@@ -86,7 +86,7 @@ def of_dataset(dataset: Dataset) -> Instance:
         data = encode(dataset, syntax)
     else:
         out = DicomBytesIO()
-        out.is_little_endian, out.is_implicit_VR = syntax != "1.2.840.10008.1.2.2", False
+        out.is_little_endian, out.is_implicit_VR = syntax != BIG_ENDIAN, False
         write_dataset(out, dataset)
         data = out.getvalue()
     return of_bytes(data, syntax)
@@ -103,7 +103,7 @@ def of_bytes(data: bytes, transfer_syntax: str) -> Instance:
     header = pydicom.filereader.read_dataset(
         BytesIO(data),
         transfer_syntax == IMPLICIT,
-        transfer_syntax != "1.2.840.10008.1.2.2",
+        transfer_syntax != BIG_ENDIAN,
         stop_when=lambda tag, vr, length: tag >= 0x7FE00008,
     )
     if not header.get("SOPClassUID") or not header.get("SOPInstanceUID"):

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.dimse_primitives import N_ACTION, N_CREATE, N_DELETE, N_EVENT_REPORT, N_GET, N_SET
 from pynetdicom.dsutils import encode
 
+from ..uids import IMPLICIT
 from . import films, wire
 from .answering import respond, tags
 from .films import (
@@ -36,7 +37,6 @@ from .films import (
     instance_asked,
     on_context,
 )
-from .manners import IMPLICIT
 
 if TYPE_CHECKING:
     from .server import Call, DemoServer

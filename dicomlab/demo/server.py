@@ -28,11 +28,12 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE, N_EVENT_REPORT
 from pynetdicom.transport import ThreadedAssociationServer
 
+from ..uids import BIG_ENDIAN, IMPLICIT
 from . import find, get, move, negotiation, normalized, printer, storage, verification, wire
 from .answering import tags
 from .films import PrintedFilm
 from .holdings import Holdings, Instance
-from .manners import IMPLICIT, Manners
+from .manners import Manners
 from .media import Job
 
 SERVICES = {
@@ -350,7 +351,7 @@ def _read(raw: BytesIO, transfer_syntax: str) -> Dataset | None:
     """The Identifier; None if it cannot be read."""
     try:
         found = pydicom.filereader.read_dataset(
-            BytesIO(raw.getvalue()), transfer_syntax == IMPLICIT, transfer_syntax != "1.2.840.10008.1.2.2"
+            BytesIO(raw.getvalue()), transfer_syntax == IMPLICIT, transfer_syntax != BIG_ENDIAN
         )
         list(found)  # decode every element now
     except Exception:

@@ -14,8 +14,9 @@ from pydicom.uid import generate_uid
 from ..elements import Elements, parse
 from ..errors import BadData, CacheError, DicomlabError, DimseTimeout, Interrupted, InvalidRequest, StatusError
 from ..remarks import remark
+from ..uids import EXPLICIT, IMPLICIT
 from .association import Association, associate
-from .contexts import EXPLICIT, IMPLICIT, Context
+from .contexts import Context
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
 from .incoming import Message

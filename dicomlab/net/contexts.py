@@ -6,12 +6,9 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
-LIMIT = 128  # ids are the odd numbers 1 to 255
+from ..uids import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, JPEG_2000, JPEG_2000_LOSSY, JPEG_LS, RLE
 
-IMPLICIT = "1.2.840.10008.1.2"
-EXPLICIT = "1.2.840.10008.1.2.1"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-BIG_ENDIAN = "1.2.840.10008.1.2.2"
+LIMIT = 128  # ids are the odd numbers 1 to 255
 
 VERIFICATION = "1.2.840.10008.1.1"
 
@@ -19,12 +16,12 @@ VERIFICATION = "1.2.840.10008.1.1"
 STORABLE = (
     EXPLICIT,
     IMPLICIT,
-    "1.2.840.10008.1.2.4.90",  # JPEG 2000 lossless
+    JPEG_2000,
     "1.2.840.10008.1.2.4.70",  # JPEG lossless, first order
-    "1.2.840.10008.1.2.4.80",  # JPEG-LS lossless
-    "1.2.840.10008.1.2.5",  # RLE lossless
+    JPEG_LS,
+    RLE,
     "1.2.840.10008.1.2.4.50",  # JPEG baseline
-    "1.2.840.10008.1.2.4.91",  # JPEG 2000
+    JPEG_2000_LOSSY,
     "1.2.840.10008.1.2.4.51",  # JPEG extended
     "1.2.840.10008.1.2.4.81",  # JPEG-LS near lossless
     "1.2.840.10008.1.2.4.57",  # JPEG lossless

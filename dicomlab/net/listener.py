@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Protocol
 
 from ..errors import AssociationTimeout, DicomlabError, InvalidRequest
+from ..uids import IMPLICIT
 from . import negotiation
 from .association import Association
-from .contexts import IMPLICIT, preferred, storage_classes
+from .contexts import preferred, storage_classes
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
 from .doorway import Doorway, remedy

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadData, InvalidRequest
 from ..identifier import encode
+from ..uids import BIG_ENDIAN, DEFLATED, IMPLICIT
 from ..whole import inflate
 from . import dimse
-from .contexts import BIG_ENDIAN, DEFLATED, IMPLICIT
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -11,9 +11,10 @@ from ..elements import Elements, parse
 from ..errors import BadData, StatusError
 from ..identifier import encode
 from ..status import Category, Status
+from ..uids import IMPLICIT
 from . import contexts
 from .association import Association
-from .contexts import IMPLICIT, Context
+from .contexts import Context
 from .dimse import MESSAGES, RESPONSE, CommandField
 from .incoming import Message
 

@@ -10,8 +10,8 @@ from ..elements import Elements
 from ..errors import BadData, DicomlabError, StatusError
 from ..identifier import encode
 from ..status import Category, Status
+from ..uids import IMPLICIT
 from .association import GRACE, Association
-from .contexts import IMPLICIT
 from .deadline import Cancelled
 from .dimse import CommandField
 

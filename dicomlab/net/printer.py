@@ -11,8 +11,9 @@ from ..elements import Elements, parse, tag_of
 from ..errors import BadData, InvalidRequest, NoAcceptedContext, StatusError
 from ..facts import Facts
 from ..remarks import remark
+from ..uids import EXPLICIT, IMPLICIT
 from .association import Association, associate
-from .contexts import EXPLICIT, IMPLICIT, Context
+from .contexts import Context
 from .deadline import Deadline
 from .incoming import Message
 from .negotiation import RESULTS

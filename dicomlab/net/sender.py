@@ -14,7 +14,8 @@ from ..markup import printable
 from ..progress import Progress
 from ..sendable import Lookout, Outgoing, Reader
 from ..status import Category, Status
-from ..transcoding import JPEG_2000_LOSSY, LOSSLESS, LOSSY, read_file, transcode, with_loss
+from ..transcoding import LOSSLESS, LOSSY, read_file, transcode, with_loss
+from ..uids import JPEG_2000_LOSSY
 from .association import Association
 from .deadline import Cancelled
 from .dimse import CommandField

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..models import PATIENT_ROOT, PATIENT_STUDY_ONLY, STUDY_ROOT
-from .contexts import EXPLICIT, IMPLICIT, Context
+from ..uids import EXPLICIT, IMPLICIT
+from .contexts import Context
 from .transfer import GET, MOVE
 from .verification import VERIFICATION
 

@@ -17,9 +17,9 @@ from ..identifier import PATIENT_ROOT, STUDY_ROOT, encode, identifiers
 from ..level import QueryLevel
 from ..status import Category, Status
 from ..tables import Address
+from ..uids import IMPLICIT
 from . import contexts
 from .association import Association, Message, associate
-from .contexts import IMPLICIT
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
 from .holdings import Held, Holdings

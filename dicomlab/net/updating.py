@@ -15,9 +15,10 @@ from ..elements import Elements
 from ..errors import DicomlabError, InvalidRequest, NoAcceptedContext, StatusError
 from ..identifier import encode
 from ..level import QueryLevel
+from ..uids import IMPLICIT
 from .association import associate
 from .audit import TransactionLog
-from .contexts import IMPLICIT, VERIFICATION, Context
+from .contexts import VERIFICATION, Context
 from .normalized import Normalized
 from .operation import Course
 from .patientupdate import PatientUpdate

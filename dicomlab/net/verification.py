@@ -6,8 +6,9 @@ from time import perf_counter
 
 from ..errors import StatusError
 from ..status import Category
+from ..uids import EXPLICIT, IMPLICIT
 from .association import associate
-from .contexts import EXPLICIT, IMPLICIT, Context
+from .contexts import Context
 from .deadline import Deadline
 from .dimse import CommandField
 from .node import Node

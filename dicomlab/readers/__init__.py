@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile, DicomlabError, InvalidRequest
 from ..headers import Headers
-from ..pixels import class_name
 from ..planes import combinations
+from ..uids import class_name
 from .document import Documents
 from .dose import Doses
 from .enhanced import Enhanced

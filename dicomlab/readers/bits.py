@@ -10,13 +10,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..codecs import DEFLATED_FRAMES
 from ..decoding import decode
 from ..encapsulated import frame
-from ..pixels import NATIVE, Array, read_into
+from ..pixels import Array, read_into
+from ..uids import DEFLATED_FRAMES, IN_PLACE, RLE
 from .single import File
-
-RLE = "1.2.840.10008.1.2.5"
 
 
 class BitFrames:
@@ -38,7 +36,7 @@ class BitFrames:
         self._bytes = replace(form, allocated=8, stored=8, high=7, signed=False)
         syntax = file.transfer_syntax
         self._packed: dict[str, Callable[[bytes], bytes]] = {DEFLATED_FRAMES: self._inflated, RLE: self._unpacked}
-        self._native = syntax in NATIVE
+        self._native = syntax in IN_PLACE
 
     def __getitem__(self, index: int) -> NDArray[np.bool_]:
         """bool (rows, columns)."""

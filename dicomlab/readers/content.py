@@ -9,7 +9,7 @@ import numpy as np
 
 from ..elements import Elements
 from ..errors import BadData
-from ..pixels import name_of
+from ..uids import name_of
 from .codes import NO_CODE, Code, code_of, several
 
 COLUMNS = (

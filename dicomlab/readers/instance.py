@@ -12,8 +12,8 @@ from ..elements import Elements, parse_file, tag_of
 from ..errors import BadData, BadFile
 from ..facts import Facts
 from ..headers import Headers
-from ..pixels import class_name
 from ..stacks import line
+from ..uids import class_name
 from .reader import Thing, title
 
 if TYPE_CHECKING:

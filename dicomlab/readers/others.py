@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..elements import Elements
 from ..headers import Headers
-from ..pixels import class_name
+from ..uids import class_name
 from .instance import WANTED, Instance, thing
 from .reader import Found
 

@@ -14,15 +14,15 @@ from ..errors import BadData, BadFile, GeometryError
 from ..frames import stored_values
 from ..functionalgroups import PER_FRAME, SHARED, Groups
 from ..imageheader import WANTED
-from ..pixels import NATIVE, Array, check_size, read_into
+from ..pixels import Array, check_size, read_into
 from ..stacks import line
+from ..uids import BIG_ENDIAN, IN_PLACE
 from .laying import MEASURES, ORIENTATION, POSITION, Laid, lay
 from .reader import Thing, title
 from .single import File, Single, attributes, labelled, now
 
 _MAPPING = tag_of("RealWorldValueMappingSequence")
 _FLOATS: dict[str, np.dtype[Any]] = {"OF": np.dtype("<f4"), "OD": np.dtype("<f8")}
-_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _QUANTITY = frozenset(("246205007", "G-C1C6"))  # the concept "Quantity" in SNOMED CT, and as it was written before
 _PADDING = ("FloatPixelPaddingValue", "DoubleFloatPixelPaddingValue", "PixelPaddingValue")
 
@@ -127,7 +127,7 @@ def _floats(file: File, dtype: np.dtype[Any], frame: int) -> Array:
     shape = file.form.rows, file.form.columns
     size = shape[0] * shape[1] * dtype.itemsize
     offset, length = file.place
-    if file.transfer_syntax in NATIVE:
+    if file.transfer_syntax in IN_PLACE:
         if length < (frame + 1) * size:
             raise file.bad(f"the pixel data has {length} bytes, {file.frames} frames need {file.frames * size}")
         values = np.empty(shape, dtype)
@@ -142,7 +142,7 @@ def _floats(file: File, dtype: np.dtype[Any], frame: int) -> Array:
         raise BadFile(file.path, f"cannot be read: {error}") from error
     if len(data) < (frame + 1) * size:
         raise file.bad(f"the pixel data has {len(data)} bytes, {file.frames} frames need {file.frames * size}")
-    order = dtype.newbyteorder(">") if file.transfer_syntax == _BIG_ENDIAN else dtype
+    order = dtype.newbyteorder(">") if file.transfer_syntax == BIG_ENDIAN else dtype
     return np.frombuffer(data, order, shape[0] * shape[1], frame * size).reshape(shape)
 
 

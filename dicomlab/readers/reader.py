@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ..elements import Elements
 from ..errors import DicomlabError, GeometryError
 from ..headers import Headers
-from ..pixels import class_name
+from ..uids import class_name
 
 
 @dataclass

@@ -14,8 +14,8 @@ from ..elements import Elements
 from ..errors import BadData, UnknownName
 from ..headers import Headers
 from ..imageheader import SERIES
-from ..part10 import BIG_ENDIAN
 from ..pixels import Array, check_size
+from ..uids import BIG_ENDIAN
 from .codes import code_of, several
 from .instance import WANTED, Instance, blamed, thing, whole
 from .reader import Found

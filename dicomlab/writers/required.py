@@ -10,7 +10,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 
 from ..errors import InvalidRequest
-from ..pixels import class_name
+from ..uids import class_name
 
 _PATIENT = ((), ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"))
 _STUDY = (

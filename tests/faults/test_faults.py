@@ -18,8 +18,8 @@ from support import free_port
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.cache import Cache
-from dicomlab.net.contexts import DEFLATED, IMPLICIT
 from dicomlab.net.node import Node, Quirks, Timeouts
+from dicomlab.uids import DEFLATED, IMPLICIT
 
 TIMEOUT = 3.0
 

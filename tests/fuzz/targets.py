@@ -31,10 +31,11 @@ from dicomlab.elements import Elements, parse, parse_file
 from dicomlab.encapsulated import frame
 from dicomlab.errors import BadData, DicomlabError
 from dicomlab.net import dimse, negotiation, pdu
-from dicomlab.net.contexts import EXPLICIT, IMPLICIT, Context
+from dicomlab.net.contexts import Context
 from dicomlab.net.deadline import Deadline
 from dicomlab.net.incoming import Incoming
 from dicomlab.net.pdu import MAXIMUM_LENGTH, PduType, Released, ReleaseRequested, Wire, p_data
+from dicomlab.uids import DEFLATED, EXPLICIT, IMPLICIT, NATIVE
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
@@ -240,11 +241,11 @@ def files(data: bytes) -> None:
     with contextlib.suppress(BadData):
         meta, elements = parse_file(path)
         _values(elements, 0)
-        if elements.pixels is None or meta.transfer_syntax == whole.DEFLATED:
+        if elements.pixels is None or meta.transfer_syntax == DEFLATED:
             return
         with contextlib.suppress(BadData):
             whole.check_file(path, elements, meta.transfer_syntax)
-        if meta.transfer_syntax not in whole.NATIVE:
+        if meta.transfer_syntax not in NATIVE:
             for count in (1, 2):
                 with contextlib.suppress(BadData):
                     frame(str(path), elements.pixels[1:], 0, count)

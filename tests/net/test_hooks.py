@@ -14,10 +14,11 @@ from support import free_port
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import DemoServer, Holdings, Manners
-from dicomlab.net.contexts import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, Context
+from dicomlab.net.contexts import Context
 from dicomlab.net.hooks import EVENTS, Hooks
 from dicomlab.net.messages import dataset, encoded
 from dicomlab.net.negotiation import Proposal
+from dicomlab.uids import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 

@@ -7,9 +7,9 @@ from wires import meanwhile, wired
 
 from dicomlab.errors import ProtocolError
 from dicomlab.net import dimse
-from dicomlab.net.contexts import EXPLICIT
 from dicomlab.net.incoming import IDENTIFIER_LIMIT, Incoming
 from dicomlab.net.pdu import p_data
+from dicomlab.uids import EXPLICIT
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 PART = 1 << 16

@@ -21,12 +21,13 @@ from dicomlab.cache import Cache
 from dicomlab.demo import DemoServer, Holdings
 from dicomlab.errors import CacheError, InvalidRequest
 from dicomlab.net import doorway, listener, negotiation, receiver
-from dicomlab.net.contexts import EXPLICIT, Context
+from dicomlab.net.contexts import Context
 from dicomlab.net.deadline import Cancelled, Deadline
 from dicomlab.net.listener import Listener, Storage, check_route, local_address
 from dicomlab.net.node import Node
 from dicomlab.net.receiver import Receiver
 from dicomlab.tables import Address
+from dicomlab.uids import EXPLICIT
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"

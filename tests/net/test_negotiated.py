@@ -9,9 +9,10 @@ import pytest
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import Holdings
-from dicomlab.net.contexts import EXPLICIT, IMPLICIT, Context
+from dicomlab.net.contexts import Context
 from dicomlab.net.negotiated import Negotiated
 from dicomlab.net.negotiation import Accepted, Proposal
+from dicomlab.uids import EXPLICIT, IMPLICIT
 
 VERIFICATION, CT = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.2"
 

@@ -11,7 +11,8 @@ from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
 from dicomlab import filemeta
 from dicomlab.net import items, negotiation
-from dicomlab.net.contexts import EXPLICIT, IMPLICIT, STORABLE, Context
+from dicomlab.net.contexts import STORABLE, Context
+from dicomlab.uids import EXPLICIT, IMPLICIT
 
 VERIFICATION = "1.2.840.10008.1.1"
 

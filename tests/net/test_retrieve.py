@@ -20,9 +20,9 @@ from support import Stopwatch, free_port
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import DemoServer, Holdings, Manners
-from dicomlab.net.contexts import EXPLICIT
 from dicomlab.net.node import Quirks
 from dicomlab.tables import Address
+from dicomlab.uids import EXPLICIT
 
 PREFIX = "1.3.6.1.4.1.5962.1.1.0.0.0."
 ST = f"{PREFIX}1196533885.18148.0.1"

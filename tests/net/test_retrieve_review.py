@@ -17,9 +17,9 @@ from dicomlab import errors
 from dicomlab.cache import Cache
 from dicomlab.demo import Holdings, Manners
 from dicomlab.net import contexts
-from dicomlab.net.contexts import EXPLICIT
 from dicomlab.net.holdings import Held
 from dicomlab.net.holdings import Holdings as Due
+from dicomlab.uids import EXPLICIT
 
 ST = "1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.1"
 

@@ -26,7 +26,7 @@ from dicomlab.errors import (
     NoAcceptedContext,
     ResultWarning,
 )
-from dicomlab.net.contexts import EXPLICIT, IMPLICIT
+from dicomlab.uids import EXPLICIT, IMPLICIT
 
 FILES = [get_testdata_file(name) for name in ("CT_small.dcm", "MR_small_RLE.dcm", "reportsi.dcm", "JPEG2000.dcm")]
 

@@ -23,11 +23,11 @@ import dicomlab as dl
 from dicomlab.demo import Holdings, Manners
 from dicomlab.errors import AssociationRejected, ConnectionLost, InvalidRequest, ProtocolError
 from dicomlab.net.addressbook import nodes
-from dicomlab.net.contexts import IMPLICIT
 from dicomlab.net.negotiation import acceptance, requested
 from dicomlab.net.tls import TLS
 from dicomlab.net.useridentity import TOKEN_LIMIT, UserIdentity
 from dicomlab.net.verification import VERIFICATION
+from dicomlab.uids import IMPLICIT
 
 PASSCODE = "Sesame42"
 

@@ -16,7 +16,7 @@ from real_peers import RealPeer
 
 import dicomlab as dl
 from dicomlab.errors import AssociationRejected, NoAcceptedContext
-from dicomlab.net.contexts import BIG_ENDIAN, EXPLICIT, IMPLICIT
+from dicomlab.uids import BIG_ENDIAN, EXPLICIT, IMPLICIT
 
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
 NAMES = ("CT_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "image_dfl.dcm", "reportsi.dcm", "693_J2KI.dcm")
