@@ -57,6 +57,7 @@ class Way:
     run: Callable[[Timed], None]  # raises where the result is wrong, `LeftOut` where it cannot run here
     mark: float | None = None  # times as fast as this way that ours is to be
     within: float | None = None  # times as long as this way, a limit of the machine, that ours may take
+    most: float | None = None  # seconds that it may take itself, of ours: a mark of time and not of a ratio
     once: bool = False  # so slow that one round has to do
 
 
@@ -95,20 +96,23 @@ class Measured:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Ours against one way."""
+    """Ours against one way, or against a mark of time."""
 
     ratio: float | None  # times as long as ours; None where one of the two was not measured
-    asked: float | None  # the mark in the same measure
+    asked: float | None  # the mark in the same measure; 1 for a mark of time
     reached: bool | None  # None where there is no mark, or no ratio
 
 
 def verdict(ours: Measured, other: Measured) -> Verdict:
-    """How ours compares; a limit of the machine is turned round, so that more is always better."""
+    """How ours compares; a limit of the machine is turned round, so that more is always better.
+
+    `ours` for both compares it with the seconds that it may take, if there is such a mark.
+    """
     way = other.way
-    asked = 1 / way.within if way.within else way.mark
+    asked = 1.0 if way.most else 1 / way.within if way.within else way.mark
     if not ours.walls or not other.walls:
         return Verdict(None, asked, None)
-    ratio = other.wall / ours.wall
+    ratio = (way.most or other.wall) / ours.wall
     return Verdict(ratio, asked, None if asked is None else ratio >= asked)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,8 @@ def nothing(timed: Timed) -> None:
         pass
 
 
-def took(*seconds: float, mark: float | None = None, within: float | None = None, name: str = "peer") -> Measured:
-    return Measured(Way(name, nothing, mark=mark, within=within), list(seconds), list(seconds))
+def took(*seconds: float, name: str = "peer", **marks: float | None) -> Measured:
+    return Measured(Way(name, nothing, **marks), list(seconds), list(seconds))  # type: ignore[arg-type]
 
 
 OURS = took(1.0, 9.0, 2.0, name="dicomlab")
@@ -41,6 +42,15 @@ def test_a_mark_is_reached_from_its_own_value_on(mark: float | None, reached: bo
 @pytest.mark.parametrize(("seconds", "reached"), [(0.5, True), (0.4, False)])
 def test_a_limit_of_the_machine_may_be_exceeded_so_many_times(seconds: float, reached: bool) -> None:
     assert verdict(OURS, took(seconds, within=4)).reached is reached
+
+
+@pytest.mark.parametrize(("most", "reached", "said"), [(0.005, True, "reached"), (0.003, False, "SHORT")])
+def test_a_mark_of_time_is_that_of_ours_alone(most: float, reached: bool, said: str) -> None:  # P9, P10
+    ours = took(0.002, 0.004, 0.9, name="dicomlab", most=most)
+    assert verdict(ours, ours).reached is reached and verdict(ours, took(1.0)).reached is None
+    line, other = table.lines(ROW, [ours, took(1.0)])
+    assert (line[6], line[7]) == (f"{1000 * most:.0f} ms", said) and other[6:] == ("", "")
+    assert table.short(ROW, [ours]) == ([] if reached else ["P0: 4 ms, the mark is at most 3 ms"])
 
 
 def test_what_was_not_measured_has_no_verdict() -> None:
@@ -140,6 +150,15 @@ def test_a_row_that_cannot_be_prepared_is_one_line_with_the_reason(tmp_path: Pat
     (found,) = run(Row("P0", "a job", prepare, scratch=tmp_path), 1)  # type: ignore[arg-type]
     assert found.trouble == "left out: Orthanc is not installed (make peers)"
     assert harness.LeftOut is LeftOut
+
+
+def test_without_a_browser_the_rows_of_the_viewer_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import p9_view
+    from benchmarks.__main__ import run
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (found,) = run(replace(p9_view.ROW, scratch=tmp_path), 1)
+    assert found.trouble == "left out: chromium is not installed (make peers)"
 
 
 @pytest.mark.parametrize(("load", "warned"), [(1.9, False), (2.0, False), (6.5, True)])
