@@ -64,12 +64,27 @@ def plain(text: str) -> str:
 class Server:
     """JupyterLab on a free loopback port, with folders of its own; ended by its own process id."""
 
+    account: dict[str, Any] = {}  # whom it runs as, for subprocess, where that is not whoever runs the tests
+
     def __init__(self, folder: Path) -> None:
         self.folder, self.root, self.port = folder, folder / "root", free_port()
-        settings = folder / "settings/@jupyterlab/apputils-extension"
+        self.arrange()
+        self.log = folder / "lab.log"
+        with self.log.open("wb") as log:
+            how = {"cwd": self.root, "env": self.environment(), **self.account}
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT, **how)
+        self._wait()
+
+    def arrange(self) -> None:
+        """What lies in its folders before it starts."""
+        settings = self.folder / "settings/@jupyterlab/apputils-extension"
         for made in (self.root, settings):
             made.mkdir(parents=True)
         (settings / "notification.jupyterlab-settings").write_text(json.dumps(QUIET))
+
+    def environment(self) -> dict[str, str]:
+        """Its variables."""
+        folder = self.folder
         own = {
             "HOME": folder, "JUPYTER_CONFIG_DIR": folder / "config", "JUPYTER_DATA_DIR": folder / "data",
             "JUPYTER_RUNTIME_DIR": folder / "runtime", "IPYTHONDIR": folder / "ipython",
@@ -77,11 +92,7 @@ class Server:
             "DICOMLAB_CONFIG": folder / "nodes.toml",
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
         }  # fmt: skip
-        self.log = folder / "lab.log"
-        with self.log.open("wb") as log:
-            environment = {**os.environ, **{name: str(value) for name, value in own.items()}}
-            self.process = subprocess.Popen(self.command(), env=environment, stdout=log, stderr=subprocess.STDOUT)
-        self._wait()
+        return {**os.environ, **{name: str(value) for name, value in own.items()}}
 
     def command(self) -> list[str]:
         """What starts it."""
@@ -144,14 +155,14 @@ class Notebook:
     page
         Playwright's page; locators and waits are its own.
     path
-        The file.
+        The file; `address`, where one is given, shows it.
     refused
         Addresses of other hosts that the page asked for; none were answered.
     errors
         What scripts of the page threw and did not catch.
     """
 
-    def __init__(self, page: Any, server: Server, path: Path) -> None:
+    def __init__(self, page: Any, server: Server, path: Path, address: str = "") -> None:
         self.page, self.path = page, path
         self.refused: list[str] = []
         self.errors: list[str] = []
@@ -159,7 +170,7 @@ class Notebook:
         page.route(lambda url: not url.startswith(server.url) and url.startswith("http"), self._refuse)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("websocket", lambda socket: socket.on("framesent", self._frame))
-        page.goto(f"{server.url}/lab/tree/{path.name}?reset")
+        page.goto(address or f"{server.url}/lab/tree/{path.name}?reset")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         self.wait_idle()
 
