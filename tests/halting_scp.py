@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from slow_scp import STUDY, Slow, SlowServer
 
@@ -41,12 +44,25 @@ class Halting(Slow):
         if self.server.at != point:
             return
         self.server.at = ""
+        self.until_read()
         time.sleep(0.05)  # until the client waits
         self.server.halted()
         with contextlib.suppress(OSError):
             while super().pdu()[0]:
                 pass
         raise Halted
+
+    def until_read(self, seconds: float = 10) -> None:
+        """Wait until the client, a process of this machine, has read what was sent to it, where Linux tells."""
+        host, port = self.request.getpeername()[:2]
+        local = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
+        end = time.monotonic() + seconds
+        with contextlib.suppress(FileNotFoundError):
+            while time.monotonic() < end:
+                lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+                if not any(line[1] == local and not line[4].endswith(":00000000") for line in lines):
+                    return
+                time.sleep(0.01)
 
     def negotiate(self, body: bytes) -> None:
         self.halt("association")

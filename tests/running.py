@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 LONG = 180  # seconds; the time limit of most tests is 120
+EVERY = 120  # seconds from one word of the time to the next
 MORE = 45  # seconds that a test has beyond its time limit
 
 
@@ -40,9 +41,8 @@ class Limit:
 class Running:
     """A plugin of the process that reports, which hears of the tests of every worker."""
 
-    def __init__(self, config: pytest.Config, long: float = LONG) -> None:
+    def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.long = long
         self.since: dict[str, float] = {}
         self.ended = threading.Event()
 
@@ -65,10 +65,12 @@ class Running:
             self._say(f"{report.nodeid} failed in {report.when}: {''.join(last)[:300]}")
 
     def _watch(self) -> None:
-        while not self.ended.wait(self.long / 3):
+        start = time.monotonic()
+        while not self.ended.wait(EVERY):
             now = time.monotonic()
+            self._say(f"{(now - start) / 60:.0f} minutes")
             for nodeid, began in list(self.since.items()):
-                if now - began > self.long:
+                if now - began > LONG:
                     self._say(f"{nodeid} has been running for {now - began:.0f} s")
 
     def _say(self, text: str) -> None:
