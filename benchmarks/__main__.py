@@ -14,7 +14,8 @@ from .harness import LeftOut, Measured, Row, Way, measure
 
 ROWS = data.words("""
     p1_get p1v_volume p1c_canned p1k_kernel p1t_tls p2_move p3_store p3m_small p3t_tls p4_find p4o_orthanc p5_echo
-    p6_scan p7_load p8_decode p8r_rle p8j_jpeg2000 p9_view p9w_window""")
+    p6_scan p7_load p8_decode p8r_rle p8j_jpeg2000 p9_view p9w_window p10_import
+    p11_lost""")
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ class Timed:
         self.folder = folder  # empty, and removed after the call
         self.wall = 0.0  # seconds
         self.cpu = 0.0  # seconds of user and system time, of this process and of children it waited for
+        self.asked = self.lost = 0  # requests, and those that got no answer, where a row counts them
 
     def __enter__(self) -> None:
         self._cpu, self._wall = cpu_seconds(), time.perf_counter()
@@ -58,6 +59,7 @@ class Way:
     mark: float | None = None  # times as fast as this way that ours is to be
     within: float | None = None  # times as long as this way, a limit of the machine, that ours may take
     most: float | None = None  # seconds that it may take itself, of ours: a mark of time and not of a ratio
+    lossless: bool = False  # no request may go without an answer, of ours
     once: bool = False  # so slow that one round has to do
 
 
@@ -79,6 +81,8 @@ class Measured:
     way: Way
     walls: list[float] = field(default_factory=list)
     cpus: list[float] = field(default_factory=list)
+    asked: int = 0  # requests of all rounds, the first too
+    lost: int = 0  # those that got no answer
     trouble: str = ""  # why there is nothing
 
     @property
@@ -96,7 +100,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Ours against one way, or against a mark of time."""
+    """Ours against one way, or against a mark that is no ratio."""
 
     ratio: float | None  # times as long as ours; None where one of the two was not measured
     asked: float | None  # the mark in the same measure; 1 for a mark of time
@@ -113,6 +117,8 @@ def verdict(ours: Measured, other: Measured) -> Verdict:
     if not ours.walls or not other.walls:
         return Verdict(None, asked, None)
     ratio = (way.most or other.wall) / ours.wall
+    if way.lossless:
+        return Verdict(ratio, None, not other.lost)
     return Verdict(ratio, asked, None if asked is None else ratio >= asked)
 
 
@@ -136,6 +142,8 @@ def measure(ways: Sequence[Way], rounds: int, scratch: Path, memory: int = 0) ->
                 one.walls.clear()
                 one.cpus.clear()
             else:
+                one.asked += timed.asked
+                one.lost += timed.lost
                 if turn:
                     one.walls.append(timed.wall)
                     one.cpus.append(timed.cpu)

@@ -34,7 +34,13 @@ def by_storescu(timed: Timed, port: int, files: list[Path], env: Mapping[str, st
 
 
 def quickly(timed: Timed, port: int, files: list[Path]) -> None:
-    """With TCP_NODELAY, which pynetdicom does not set: 40 ms an instance without it."""
+    with without_delay():
+        by_pynetdicom(timed, port, files, MRImageStorage)
+
+
+@contextmanager
+def without_delay() -> Iterator[None]:
+    """pynetdicom with TCP_NODELAY, which it does not set: 40 ms an instance without it."""
     import socket
 
     from pynetdicom.transport import AssociationSocket
@@ -48,7 +54,7 @@ def quickly(timed: Timed, port: int, files: list[Path]) -> None:
 
     AssociationSocket._create_socket = create  # type: ignore[method-assign, assignment]
     try:
-        by_pynetdicom(timed, port, files, MRImageStorage)
+        yield
     finally:
         AssociationSocket._create_socket = made  # type: ignore[method-assign]
 

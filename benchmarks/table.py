@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-from .harness import Measured, Row, verdict
+from .harness import Measured, Row, Verdict, Way, verdict
 
 HEADING = ("row", "way", "median s", "min-max", "CPU s", "times ours", "mark", "")
 
@@ -25,13 +25,21 @@ def lines(row: Row, found: Sequence[Measured]) -> list[tuple[str, ...]]:
             continue
         seen = verdict(ours, one)
         ratio = "" if one is ours or seen.ratio is None else times(seen.ratio)
-        asked = seconds(one.way.most) if one.way.most else "" if seen.asked is None else times(seen.asked)
         said = {True: "reached", False: "SHORT", None: ""}[seen.reached]
         note = said + (" (one round)" if one.way.once else "")
+        if one.asked:
+            note = f"{note}, {one.lost} of {one.asked:,} lost".removeprefix(", ")
         span = f"{min(one.walls):.3g}-{max(one.walls):.3g}"
         cpu = f"{one.cpu:.3g}" if one.cpu else ""
-        table.append((name, one.way.name, f"{one.wall:.3g}", span, cpu, ratio, asked, note.strip()))
+        table.append((name, one.way.name, f"{one.wall:.3g}", span, cpu, ratio, mark(one.way, seen), note.strip()))
     return table
+
+
+def mark(way: Way, seen: Verdict) -> str:
+    """What is asked: a ratio, a time, or that nothing is lost."""
+    if way.lossless:
+        return "0 lost"
+    return seconds(way.most) if way.most else "" if seen.asked is None else times(seen.asked)
 
 
 def markdown(table: Sequence[tuple[str, ...]], *, heading: bool = True) -> str:
@@ -52,13 +60,18 @@ def short(row: Row, found: Sequence[Measured]) -> list[str]:
     for one in found:
         seen = verdict(ours, one)
         if seen.reached is False:
-            assert seen.ratio is not None and seen.asked is not None
-            if one.way.most:
-                said.append(f"{row.name}: {seconds(one.wall)}, the mark is at most {seconds(one.way.most)}")
-            else:
-                ratio, asked = times(seen.ratio), times(seen.asked)
-                said.append(f"{row.name}: {ratio} times as fast as {one.way.name}, the mark is {asked}")
+            said.append(f"{row.name}: {figure(one, seen)}, the mark is {mark(one.way, seen)}")
     return said
+
+
+def figure(one: Measured, seen: Verdict) -> str:
+    """What is compared with the mark, to read."""
+    if one.way.lossless:
+        return f"{one.lost} of {one.asked:,} lost"
+    if one.way.most:
+        return seconds(one.wall)
+    assert seen.ratio is not None
+    return f"{times(seen.ratio)} times as fast as {one.way.name}"
 
 
 def times(ratio: float) -> str:
@@ -104,8 +117,8 @@ Every round runs each way of a row once, in rotating order, after a round that w
 result. *Times ours* is the median of a way over our median, of the same run: only these ratios can be compared
 between machines. *Mark* is what the ratio is to be. CPU seconds are those of the process and of the children it
 waited for; servers that every way of a row shares are not counted. Where a row has a limit of the machine, its
-ratio and mark are fractions: 1/9 means that ours takes nine times as long. Two marks are of time itself, because a
-person waits for it: 5 ms for what is to follow the hand (P9), 150 ms for an import (P10).
+ratio and mark are fractions: 1/9 means that ours takes nine times as long. Some marks are no ratios: 5 ms for what
+is to follow the hand (P9), 150 ms for an import (P10), for which a person waits; and no store without its answer (P11).
 
 DCMTK 3.6.7 leaves Nagle's algorithm on and stalls 40 ms an instance; it is measured with `TCP_NODELAY=1`, and once
 as it comes. Orthanc runs with `TCP_NODELAY=1`. The servers of others listen on every address of the machine, which
@@ -126,6 +139,7 @@ def as_json(row: Row, found: Sequence[Measured]) -> dict[str, Any]:
                 "ratio": seen.ratio,
                 "mark": seen.asked,
                 "reached": seen.reached,
+                "lost": one.lost,
                 "trouble": one.trouble,
             }
         )
@@ -144,7 +158,7 @@ def machine(programs: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-_PEERS = ("SimpleITK", "python-gdcm", "dcm2niix", "nibabel", "highdicom")
+_PEERS = ("SimpleITK", "python-gdcm", "dcm2niix", "nibabel", "highdicom", "matplotlib", "ipympl")
 
 
 def _versions(names: Iterable[str]) -> Iterable[tuple[str, str]]:

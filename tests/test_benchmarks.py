@@ -53,6 +53,20 @@ def test_a_mark_of_time_is_that_of_ours_alone(most: float, reached: bool, said: 
     assert table.short(ROW, [ours]) == ([] if reached else ["P0: 4 ms, the mark is at most 3 ms"])
 
 
+@pytest.mark.parametrize(("lost", "said"), [(0, "reached, 0 of 8 lost"), (1, "SHORT, 1 of 8 lost")])
+def test_what_got_no_answer_is_counted_in_every_round(tmp_path: Path, lost: int, said: str) -> None:  # P11
+    def way(timed: Timed) -> None:
+        with timed:
+            timed.asked = 4
+        timed.lost = lost if first.pop() else 0
+
+    first = [False, True]  # the warm-up is counted too
+    found = measure([Way("dicomlab", way, lossless=True)], 1, tmp_path)
+    assert verdict(found[0], found[0]).reached is (lost == 0)
+    assert table.lines(ROW, found)[0][6:] == ("0 lost", said)
+    assert table.short(ROW, found) == (["P0: 1 of 8 lost, the mark is 0 lost"] if lost else [])
+
+
 def test_what_was_not_measured_has_no_verdict() -> None:
     assert verdict(OURS, took(mark=2)).reached is None
     assert verdict(took(), took(1.0, mark=2)).reached is None
