@@ -244,7 +244,7 @@ def inspect(path: Path) -> tuple[str, str, str] | None:
 
 def read_row(path: Path) -> Row | None:
     """The index row of a file of the cache; None where it is damaged or not one."""
-    from .elements import parse_file
+    from .part10 import parse_file
 
     try:
         status = os.lstat(path)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from . import codecs, encapsulated
-from .elements import parse_file
 from .errors import BadData, BadFile
+from .part10 import parse_file
 from .pixels import Array, Format, check_size, read_into, tidy
 from .uids import BIG_ENDIAN, DEFLATED, IN_PLACE, name_of
 from .whole import inflated_size

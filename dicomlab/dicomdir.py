@@ -7,9 +7,10 @@ import os
 import stat
 from collections.abc import Iterator
 
-from .elements import Elements, each_item, parse_file
+from .elements import Elements, each_item
 from .errors import BadData
 from .markup import printable
+from .part10 import parse_file
 
 SHOWN = 200  # characters of a Referenced File ID in a message
 _WANTED = frozenset((0x00041220, 0x00080005))  # Directory Record Sequence, and the character set

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -412,46 +410,3 @@ def item_bodies(value: bytes, *, implicit: bool) -> Iterator[bytes]:
                 raise BadData(f"an item of {length} bytes, {total - at} are left", offset=at - 8)
         yield value[at:stop]
         at = after
-
-
-@dataclass(frozen=True)
-class FileMeta:
-    """What the File Meta Information says of the data set behind it (PS3.10 7.1), or ""."""
-
-    transfer_syntax: str  # (0002,0010); guessed from the data set where absent
-    sop_class: str  # (0002,0002)
-    sop_instance: str  # (0002,0003)
-    data_set: int  # offset in bytes of the data set
-
-
-def parse_file(
-    path: str | os.PathLike[str],
-    *,
-    wanted: frozenset[int] | None = None,
-    fallback_charset: str = "iso8859",
-) -> tuple[FileMeta, Elements]:
-    """The file meta and the header of a Part 10 file; its pixel data is not read.
-
-    Parameters
-    ----------
-    path
-        A regular file. Without preamble or file meta it is taken where it plainly is a data set.
-    wanted
-        Tags whose values are kept; None keeps all.
-    fallback_charset
-        Python codec for bytes beyond ASCII without a known SpecificCharacterSet.
-
-    Returns
-    -------
-    meta, elements
-        ``elements.pixels`` gives the place of the pixel data in the file; where deflated, in the inflated
-        data set. Values of a big-endian file are given in little endian.
-
-    Raises
-    ------
-    BadFile
-        It cannot be read, is no DICOM, or its data set is broken.
-    """
-    from .part10 import read_header
-
-    return read_header(path, wanted, fallback_charset)

@@ -224,7 +224,7 @@ class Folder:
         tags = {key_of(name).path[0][0] for name in keys} - self._read
         if not tags:
             return
-        from .elements import parse_file
+        from .part10 import parse_file
 
         read = self._read | tags
         for path, record in zip(self._found.paths, self._found.records, strict=True):

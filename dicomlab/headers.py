@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .elements import parse_file
 from .encoding import vr_of
 from .errors import BadFile
 from .headertable import CLASS, INSTANCE, META, PIXEL_VR, SYNTAX, Headers
 from .lockstep import Integers, Mask, Places, walk_all
+from .part10 import parse_file
 from .uids import BIG_ENDIAN, DEFLATED, IMPLICIT
 
 __all__ = ["Headers", "read"]
@@ -38,7 +38,7 @@ def read(
     *,
     told: Callable[[int], object] | None = None,
 ) -> Headers:
-    """The headers of many files, as `elements.parse_file` gives them one by one.
+    """The headers of many files, as `part10.parse_file` gives them one by one.
 
     Parameters
     ----------

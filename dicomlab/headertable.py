@@ -9,10 +9,11 @@ from typing import Final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from .elements import Elements, FileMeta
+from .elements import Elements
 from .encoding import vr_of
 from .errors import BadFile
 from .lockstep import Integers, Mask
+from .part10 import FileMeta
 
 SYNTAX, CLASS, INSTANCE = 0x00020010, 0x00020002, 0x00020003
 META: Final = (CLASS, INSTANCE, SYNTAX)
@@ -29,7 +30,7 @@ class Headers(Sequence[Elements]):
     paths
         One file a row.
     errors
-        Row to the error that `elements.parse_file` raises for the file.
+        Row to the error that `part10.parse_file` raises for the file.
     sizes
         int64 (rows,). Bytes of the files; -1 where `exact` or bad.
     pixel_at, pixel_length
@@ -38,7 +39,7 @@ class Headers(Sequence[Elements]):
     masked
         Whether the values that `text` and the Elements give are pseudonyms (see phi.py).
     exact
-        Rows that `elements.parse_file` has read.
+        Rows that `part10.parse_file` has read.
     """
 
     def __init__(self, paths: list[str], wanted: frozenset[int], tags: Sequence[int]) -> None:
@@ -149,7 +150,7 @@ class Headers(Sequence[Elements]):
                 elements.raw[tag] = ("UI", uid.encode("ascii", "replace"))
 
     def meta(self, row: int) -> FileMeta:
-        """What the file meta says, as `elements.parse_file` gives it."""
+        """What the file meta says, as `part10.parse_file` gives it."""
         if row in self.errors:
             raise self.errors[row]
         if row in self.metas:

@@ -10,11 +10,12 @@ import numpy as np
 from pydicom.datadict import tag_for_keyword
 
 from . import phi, whole
-from .elements import Elements, parse_file, tag_of
+from .elements import Elements, tag_of
 from .errors import BadData, BadFile
 from .headers import Headers
 from .headertable import CLASS, INSTANCE
 from .lockstep import Mask
+from .part10 import parse_file
 from .places import Place
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ import os
 import stat
 import warnings
 import zlib
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from .elements import Elements, FileMeta, grow, parse
+from .elements import Elements, grow, parse
 from .encoding import LONG, PIXELS, UNDEFINED, NeedMore, hexadecimal, walk
 from .errors import BadData, BadFile
 from .uids import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
@@ -33,10 +34,44 @@ _KINDS = {
 }
 
 
-def read_header(
-    path: str | os.PathLike[str], wanted: frozenset[int] | None, fallback_charset: str
+@dataclass(frozen=True)
+class FileMeta:
+    """What the File Meta Information says of the data set behind it (PS3.10 7.1), or ""."""
+
+    transfer_syntax: str  # (0002,0010); guessed from the data set where absent
+    sop_class: str  # (0002,0002)
+    sop_instance: str  # (0002,0003)
+    data_set: int  # offset in bytes of the data set
+
+
+def parse_file(
+    path: str | os.PathLike[str],
+    *,
+    wanted: frozenset[int] | None = None,
+    fallback_charset: str = "iso8859",
 ) -> tuple[FileMeta, Elements]:
-    """See `elements.parse_file`."""
+    """The file meta and the header of a Part 10 file; its pixel data is not read.
+
+    Parameters
+    ----------
+    path
+        A regular file. Without preamble or file meta it is taken where it plainly is a data set.
+    wanted
+        Tags whose values are kept; None keeps all.
+    fallback_charset
+        Python codec for bytes beyond ASCII without a known SpecificCharacterSet.
+
+    Returns
+    -------
+    meta, elements
+        ``elements.pixels`` gives the place of the pixel data in the file; where deflated, in the inflated
+        data set. Values of a big-endian file are given in little endian.
+
+    Raises
+    ------
+    BadFile
+        It cannot be read, is no DICOM, or its data set is broken.
+    """
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as error:

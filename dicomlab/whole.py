@@ -120,7 +120,7 @@ def read_big_endian(data: bytes | memoryview, wanted: frozenset[int]) -> tuple[E
     import tempfile
 
     from . import filemeta
-    from .elements import parse_file
+    from .part10 import parse_file
 
     head = filemeta.head("", "", BIG_ENDIAN, filemeta.Provenance("", "", len(data)))
     handle, path = tempfile.mkstemp(suffix=".dcm")

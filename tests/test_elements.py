@@ -20,9 +20,10 @@ from pydicom.filewriter import write_dataset
 from support import shared
 
 from dicomlab.charset import codecs_of, decode
-from dicomlab.elements import Elements, parse, parse_file
+from dicomlab.elements import Elements, parse
 from dicomlab.errors import BadData, BadFile, InvalidRequest
 from dicomlab.markup import pictured
+from dicomlab.part10 import parse_file
 
 DATA = Path(pydicom.__file__).parent / "data"
 FILES = sorted(

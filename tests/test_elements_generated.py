@@ -20,9 +20,10 @@ from pydicom.sequence import Sequence
 from support import shared
 from test_elements import REFUSED_LATER, ours, plain
 
-from dicomlab.elements import Elements, parse, parse_file, tag_of
+from dicomlab.elements import Elements, parse, tag_of
 from dicomlab.encoding import LONG
 from dicomlab.errors import BadData, BadFile
+from dicomlab.part10 import parse_file
 
 #: SpecificCharacterSet, and letters that it has.
 REPERTOIRES: list[tuple[Any, str]] = [

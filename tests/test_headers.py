@@ -17,9 +17,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittle
 from support import shared
 
 from dicomlab import headers
-from dicomlab.elements import parse_file, tag_of
+from dicomlab.elements import tag_of
 from dicomlab.errors import BadFile
 from dicomlab.instances import WANTED
+from dicomlab.part10 import parse_file
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 MORE = WANTED | {tag_of("ReferencedStudySequence"), tag_of("SharedFunctionalGroupsSequence"), 0x00651051, 0x00091001}

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dicomlab.elements import parse_file
 from dicomlab.encoding import walk
 from dicomlab.errors import BadFile
 from dicomlab.lockstep import walk_all
+from dicomlab.part10 import parse_file
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 TAGS = [0x00080005, 0x00080016, 0x00080018, 0x00081140, 0x00100010, 0x00200032, 0x00280010, 0x00400275]

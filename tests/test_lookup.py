@@ -10,10 +10,10 @@ from pydicom.uid import RLELossless
 from support import shared
 
 from dicomlab import load
-from dicomlab.elements import parse_file
 from dicomlab.errors import BadFile
 from dicomlab.frames import Frame, lazy, read
 from dicomlab.imageheader import format_of
+from dicomlab.part10 import parse_file
 from dicomlab.pixels import Rescale
 
 CAPTURE, BITS = "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.1"

@@ -19,10 +19,11 @@ from support import shared
 from test_headers import image
 
 from dicomlab import headers
-from dicomlab.elements import parse_file, tag_of
+from dicomlab.elements import tag_of
 from dicomlab.errors import BadData, BadFile, ResultWarning
 from dicomlab.instances import describe, instances
 from dicomlab.outgoing import outgoing
+from dicomlab.part10 import parse_file
 from dicomlab.places import Files
 from dicomlab.scanning import scan
 from dicomlab.sendable import Reader

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import phi
-from ..elements import Elements, parse_file, tag_of
+from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile
 from ..facts import Facts
 from ..headers import Headers
+from ..part10 import parse_file
 from ..stacks import line
 from ..uids import class_name
 from .reader import Thing, title

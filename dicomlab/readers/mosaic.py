@@ -14,12 +14,13 @@ import xarray as xr
 from .. import csa, moments
 from ..arranging import volumes
 from ..assemble import attributes, padding
-from ..elements import Elements, parse_file, tag_of
+from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile, DicomlabError, GeometryError
 from ..frames import lazy, read
 from ..geometry import STRAIGHT, Floats, Grid, normal, stack
 from ..headers import Headers
 from ..imageheader import PLANES, WANTED
+from ..part10 import parse_file
 from ..pixels import Array
 from ..planes import Plane, describe, frames
 from ..positions import coordinates_of

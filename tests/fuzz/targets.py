@@ -27,7 +27,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Exp
 
 from dicomlab import whole
 from dicomlab.dicomdir import referenced
-from dicomlab.elements import Elements, parse, parse_file
+from dicomlab.elements import Elements, parse
 from dicomlab.encapsulated import frame
 from dicomlab.errors import BadData, DicomlabError
 from dicomlab.net import dimse, negotiation, pdu
@@ -35,6 +35,7 @@ from dicomlab.net.contexts import Context
 from dicomlab.net.deadline import Deadline
 from dicomlab.net.incoming import Incoming
 from dicomlab.net.pdu import MAXIMUM_LENGTH, PduType, Released, ReleaseRequested, Wire, p_data
+from dicomlab.part10 import parse_file
 from dicomlab.uids import DEFLATED, EXPLICIT, IMPLICIT, NATIVE
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

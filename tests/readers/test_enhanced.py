@@ -13,9 +13,10 @@ from enhanced import at, instance
 from support import shared
 
 from dicomlab import load, load_all
-from dicomlab.elements import parse_file, tag_of
+from dicomlab.elements import tag_of
 from dicomlab.errors import BadFile, GeometryError, ResultWarning
 from dicomlab.functionalgroups import PER_FRAME, Groups, _quickly
+from dicomlab.part10 import parse_file
 
 RWV = tag_of("RealWorldValueMappingSequence")
 
