@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .widgets.worklistpicker import worklist
     from .writing import write
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0rc1"
 
 __all__ = [  # noqa: RUF022 (in the order of their letters)
     "Cache",

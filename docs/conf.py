@@ -1,10 +1,14 @@
 """The documentation: `make docs`, warnings are errors. DICOMLAB_DOCS_NOTEBOOKS=off leaves the notebooks unrun."""
 
+import inspect
 import os
+import re
 import shutil
 import sys
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
+FIELD = re.compile(r"^    (\w+): .*?  # (.+)$", re.MULTILINE)
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
@@ -25,25 +29,24 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 
-# Pages of this folder itself: those of a service are listed under "How to", all others under "In depth".
-services = {"media", "patient-updates", "printing", "procedure-steps", "worklist", "writing"}
-pages = {path.stem for path in HERE.glob("*.md")} - {"index"}
-told = "".join(page.read_text(encoding="utf-8") for page in (HERE / "reference").glob("*.md"))
-names = [name for name in dicomlab.__all__ if f"dicomlab.{name}\n" not in told and name != "options"]
-listed = {
-    "SERVICES": [f"/{name}" for name in sorted(pages & services)],
-    "OTHERS": [f"/{name}" for name in sorted(pages - services)],
-    "NAMES": [  # public ones that no page of the reference tells of yet
-        f".. auto{'class' if isinstance(getattr(dicomlab, name), type) else 'function'}:: dicomlab.{name}"
-        for name in names
-    ],
-}
+# Pages of this folder itself are listed under "In depth": others write them, such as `make benchmarks`.
+pages = sorted({path.stem for path in HERE.glob("*.md")} - {"index"})
 
 
 def list_pages(app, docname, source):
-    if docname in ("howto/index", "guide/depth", "reference/tables"):
-        for word, lines in listed.items():
-            source[0] = source[0].replace(f"\n{word}\n", "\n" + "".join(f"{line}\n" for line in lines))
+    if docname == "guide/depth":
+        source[0] = source[0].replace("\nPAGES\n", "\n" + "".join(f"/{name}\n" for name in pages))
+
+
+def describe_fields(app, what, name, obj, options, lines):
+    """The fields of a dataclass are described by the comments beside them."""
+    if not is_dataclass(obj) or not isinstance(obj, type) or "Attributes" in lines:
+        return
+    told = dict(FIELD.findall(inspect.getsource(obj)))
+    found = [line for one in fields(obj) if one.name in told for line in (one.name, f"    {told[one.name]}")]
+    if found:
+        at = lines.index("Examples") if "Examples" in lines else len(lines)
+        lines[at:at] = ["", "Attributes", "----------", *found, ""]
 
 
 def end_of_bars(app, doctree, docname):
@@ -58,6 +61,7 @@ def end_of_bars(app, doctree, docname):
 
 def setup(app):
     app.connect("source-read", list_pages)
+    app.connect("autodoc-process-docstring", describe_fields, priority=400)  # before numpydoc, which is at 500
     app.connect("doctree-resolved", end_of_bars)
 
 

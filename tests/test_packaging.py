@@ -71,9 +71,16 @@ def test_the_version_is_in_one_place(wheel: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "version" not in project and "version" in project["dynamic"]
     elsewhere = re.escape(dicomlab.__version__)
-    for path in (ROOT / "README.md", ROOT / "Makefile", *(ROOT / "dicomlab").rglob("*.py")):
+    for path in (ROOT / "README.md", ROOT / "Makefile", ROOT / "docs/conf.py", *(ROOT / "dicomlab").rglob("*.py")):
         if path != ROOT / "dicomlab" / "__init__.py":
             assert not re.search(elsewhere, path.read_text(encoding="utf-8")), path
+
+
+def test_the_changelog_begins_with_the_release_that_this_version_leads_to() -> None:
+    release = re.match(r"\d+\.\d+\.\d+", dicomlab.__version__)
+    assert release is not None
+    first = re.search(r"^## (\S+?),? ", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert first is not None and first[1] == release[0]
 
 
 def test_what_is_installed_does_the_main_job(wheel: Path, tmp_path: Path) -> None:

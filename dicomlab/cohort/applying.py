@@ -102,7 +102,7 @@ def apply(
     >>> def brightest(volume):
     ...     return {"brightest": float(volume.max()), "unit": volume.attrs["units"]}
     >>> with dl.demo_pacs() as pacs:
-    ...     ct = pacs.find("SERIES", Modality="CT", PatientName="DEMO*")
+    ...     ct = pacs.find("SERIES", Modality="CT", PatientID="DEMO*")
     ...     table = dl.apply(brightest, ct, peer=pacs)
     >>> set(table.status), set(table.unit)
     ({'done'}, {'HU'})

@@ -123,6 +123,7 @@ class MediaCreation:
 
     @property
     def said(self) -> str:
+        """How far it has come, in words."""
         request = self.request
         if self.status in ("", "IDLE"):
             return {
