@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,9 @@ from . import headers, phi, readers
 from .errors import BadData, BadFile, DicomlabError, GeometryError, InvalidRequest, MissingCodec, ResultWarning
 from .extensions import Extension, copies, extended
 from .instances import contradictions
-from .places import is_place
+from .paths import gathered, paths_of, places_among
 from .readers.reader import Found, Reader, Thing
-from .report import Volumes, dropped, left_out, line
-from .scanning import gather
+from .report import Volumes, dropped, line
 
 Key = tuple[str, tuple[str, ...], int]  # title and instances of a thing, and which of those that have the same
 Made = dict[Key, tuple[Thing, Any]]  # what it made, or why it did not
@@ -86,7 +84,7 @@ def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] 
     Traceback (most recent call last):
     dicomlab.errors.InvalidRequest: nothing is selected. Choose at least one instance.
     """
-    return _only(_load(_paths(instances), chunks, copies(extensions), one=True))
+    return _only(_load(paths_of(instances), chunks, copies(extensions), one=True))
 
 
 def load_all(instances: Any, *, extensions: Iterable[Extension] = ()) -> Volumes:
@@ -113,7 +111,7 @@ def load_all(instances: Any, *, extensions: Iterable[Extension] = ()) -> Volumes
     Traceback (most recent call last):
     dicomlab.errors.InvalidRequest: nothing is selected. Choose at least one instance.
     """
-    paths = _paths(instances)
+    paths = paths_of(instances)
     return _load(paths, None, copies(extensions), one=False, before=dropped(instances, paths))
 
 
@@ -123,52 +121,6 @@ def _only(found: Volumes) -> Any:
         if told.severity != "note":
             warnings.warn(f"{told.what}: {told.why}", ResultWarning, stacklevel=3)
     return result
-
-
-_TAKES = "Retrieve or scan first: load takes a table of instances, or paths of files."
-
-
-def _paths(instances: Any) -> list[str]:
-    """Paths of an instances table, a row of it, a path or a list of paths.
-
-    Raises
-    ------
-    InvalidRequest
-        There are none, or one is missing.
-    """
-    if isinstance(instances, str | os.PathLike):
-        found: Iterable[Any] = [instances]
-    elif isinstance(instances, pd.DataFrame | pd.Series) and "path" in getattr(instances, "columns", instances.index):
-        column = instances["path"]
-        found = column.tolist() if isinstance(column, pd.Series) else [column]
-    elif isinstance(instances, pd.DataFrame) and "path" in instances.index.names:
-        found = instances.index.get_level_values("path").tolist()
-    elif isinstance(instances, pd.DataFrame):
-        raise InvalidRequest("the table has no column path", advice=_TAKES)
-    elif isinstance(instances, Iterable) and not isinstance(instances, bytes | Mapping) and not _one_thing(instances):
-        found = list(instances)
-    else:
-        raise InvalidRequest(f"{_shown(instances)} is no table of instances and no path", advice=_TAKES)
-    paths = []
-    for path in found:
-        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-            raise InvalidRequest(f"{_shown(path)} in a list is no path", advice=_TAKES)
-        paths.append(os.path.expanduser(phi.real(path)))
-    if not paths:
-        raise InvalidRequest("nothing is selected", advice="Choose at least one instance.")
-    return [str(path) for path in dict.fromkeys(paths)]
-
-
-def _one_thing(thing: Any) -> bool:
-    """Whether it is the values of an array, or a data set, of which no part is a path."""
-    if isinstance(thing, np.ndarray | xr.DataArray):
-        return thing.dtype.kind not in "OU"
-    return hasattr(thing, "to_json_dict")  # a Dataset of pydicom, which need not be imported to know it
-
-
-def _shown(thing: Any) -> str:
-    """A plain value as it is, anything else by its type: a data set would fill the screen."""
-    return repr(thing) if isinstance(thing, str | int | float | None) else f"an object of type {type(thing).__name__}"
 
 
 def _load(
@@ -181,8 +133,8 @@ def _load(
 ) -> Volumes:
     # Headers are read again whatever a table says of them: the files may have changed since it was made.
     read = headers.read(paths, readers.wanted())
-    if places := {path for path in _suspects(paths, read) if is_place(path)}:
-        paths, left = _gathered(paths, places)
+    if places := places_among(paths, read):
+        paths, left = gathered(paths, places)
         before = [*before, *left]
         read = headers.read(paths, readers.wanted())
     read.masked = phi.masking()
@@ -248,37 +200,6 @@ def _contradictions(read: headers.Headers) -> list[dict[str, Any]]:
     files = "another file" if len(others) == 1 else f"{len(others):,} other files"
     said = f"{why}; so it is with {files}" if others else why
     return [line("note", read.paths[next(iter(found))], said, uids)]
-
-
-def _suspects(paths: Sequence[str], read: headers.Headers) -> Iterator[str]:
-    """The paths that may be no instances but places with some: no others are opened once more."""
-    classes = read.values(0x00080016)
-    return (path for row, path in enumerate(paths) if row in read.errors or not classes[row])
-
-
-def _gathered(paths: Sequence[str], places: Container[str]) -> tuple[list[str], list[dict[str, Any]]]:
-    """The paths, with what is in a place in its stead; and the lines of the report for what is left out."""
-    flat: dict[str, None] = {}
-    report: list[dict[str, Any]] = []
-    for path in paths:
-        if path not in places:
-            flat[path] = None
-            continue
-        found = gather([path])
-        if not len(found.order) and not found.problems:
-            files = "1 file" if found.looked == 1 else f"{found.looked or 0:,} files"
-            raise InvalidRequest(
-                f"{phi.path(path)} holds no DICOM instance; {files} looked at",
-                advice="Name the folder, DICOMDIR or zip archive of some.",
-            )
-        flat |= dict.fromkeys(found.paths)
-        report += left_out(found.problems, found.skipped, found.paths)
-    if not flat:
-        worst = report[0]
-        raise InvalidRequest(
-            f"nothing in it can be used: {worst['what']}, {worst['why']}", advice="dl.scan lists all that is wrong."
-        )
-    return list(flat), report
 
 
 def _found(
