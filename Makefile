@@ -42,7 +42,7 @@ peers:
 	    dcmtk orthanc openssl chromium fonts-dejavu-core dicom3tools
 
 benchmarks: $(VENV)/.bench
-	@$(BIN)/python -m benchmarks $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(ROWS),,--markdown docs/benchmarks.md)
+	@$(BIN)/python -m benchmarks $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(CHECK),--check,$(if $(ROWS),,--markdown docs/benchmarks.md))
 
 faults: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.faults $(FAULTS) $(if $(FAULTS),,--markdown docs/faults.md)

@@ -122,6 +122,16 @@ def verdict(ours: Measured, other: Measured) -> Verdict:
     return Verdict(ratio, asked, None if asked is None else ratio >= asked)
 
 
+def ratios(ours: Measured, other: Measured) -> list[float]:
+    """Those of each round; the ratio of the medians lies among them."""
+    way = other.way
+    if way.most:
+        return [way.most / wall for wall in ours.walls]
+    if way.once:
+        return [other.wall / wall for wall in ours.walls if other.walls]
+    return [theirs / wall for theirs, wall in zip(other.walls, ours.walls, strict=False)]
+
+
 def measure(ways: Sequence[Way], rounds: int, scratch: Path, memory: int = 0) -> list[Measured]:
     """Medians come of `rounds` rounds; one before them warms up and is not counted.
 

@@ -93,4 +93,4 @@ def check(frame: pd.DataFrame) -> None:
     assert set(KEYS) <= set(frame.columns)
 
 
-ROW = Row("P4", "C-FIND of 10,000 matches, 16 attributes, canned server", prepare)
+ROW = Row("P4", f"C-FIND of {data.STUDIES:,} matches, 16 attributes, canned server", prepare)

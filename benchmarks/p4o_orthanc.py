@@ -16,4 +16,4 @@ def prepare() -> Iterator[list[Way]]:
         yield ways("ORTHANC", port, dcmtk=1.3, python=5)
 
 
-ROW = Row("P4o", "C-FIND of 10,000 matches, 16 attributes, Orthanc", prepare)
+ROW = Row("P4o", f"C-FIND of {data.STUDIES:,} matches, 16 attributes, Orthanc", prepare)

@@ -96,8 +96,8 @@ def files() -> list[Path]:
 
 
 def check(volume: np.ndarray) -> None:
-    assert sorted(volume.shape) == [500, 512, 512], volume.shape
+    assert sorted(volume.shape) == [data.SLICES, 512, 512], volume.shape
     assert int(volume.sum(dtype=np.int64)) == data.ct_sum(), "the pixels are not those of the files"
 
 
-ROW = Row("P7", "load 500 slices as a volume", prepare, memory=700)
+ROW = Row("P7", f"load {data.SLICES} slices as a volume", prepare, memory=700)

@@ -106,8 +106,8 @@ def orthanc(
     `destinations`, by AE title, and refuses callers from other machines. With `tls` it takes nothing else.
     """
     server = program("Orthanc")
-    data.made(f"orthanc-{name}", lambda folder: _fill(server, folder, instances, count))
-    with _orthanc(server, data.folder(f"orthanc-{name}-{data.VERSION}"), destinations, tls) as port:
+    filled = data.made(f"orthanc-{name}", lambda folder: _fill(server, folder, instances, count))
+    with _orthanc(server, filled, destinations, tls) as port:
         yield port
 
 

@@ -109,7 +109,10 @@ def busy(machine: Mapping[str, Any]) -> str:
 _ABOUT = """# Benchmarks
 
 `make benchmarks` writes this table; [performance.md](performance.md) says where the time goes.
-`make benchmarks ROWS="P1 P6" ROUNDS=5` measures some rows longer. Peers that
+`make benchmarks ROWS="P1 P6" ROUNDS=5` measures some rows longer. `make benchmarks CHECK=1` writes nothing and
+ends with an error where a row fell: where a mark that this page says is reached lies, in the best of the rounds and
+with a tenth on top, above the ratio; or where a ratio that is SHORT here is in the same way below the worst round of
+this page; and so for a second time when that row is measured again. benchmarks.json holds those ratios. Peers that
 are not installed are left out with the reason (`make peers`, `pip install -e '.[bench]'`). The data, 1 GB, is made
 once, in the cache folder or in the one that the environment variable `DICOMLAB_BENCHMARKS` names.
 
