@@ -10,9 +10,10 @@ import xarray as xr
 
 from . import realworld
 from .errors import GeometryError
-from .frames import lazy, read
+from .frames import read
 from .geometry import STRAIGHT, Grid, stack
 from .imageheader import SERIES
+from .lazyframes import chunked, lazy
 from .pixels import Array
 from .planes import Plane, agreed, column, frames
 from .positions import coordinates_of
@@ -30,10 +31,11 @@ def volume(found: Stack, chunks: Any = None) -> xr.DataArray:
     first = found.first
     planes = list(found.planes.flat)
     grid = _grid(found) if first.lies else None
-    values = read(frames(planes)) if chunks is None else lazy(frames(planes))
+    values = read(frames(planes)) if chunks is None else lazy(frames(planes), found.planes.shape)
     shape = found.planes.shape
     dims: tuple[str, ...] = (*found.front, "z", "y", "x")
-    values = values.reshape(*shape, *values.shape[1:])
+    if chunks is None:
+        values = values.reshape(*shape, *values.shape[1:])
     coordinates: dict[str, Any] = {}
     if grid is None:
         values, dims = values.reshape(values.shape[1:]), ("y", "x")
@@ -46,9 +48,7 @@ def volume(found: Stack, chunks: Any = None) -> xr.DataArray:
         coordinates["channel"] = ("channel", ["red", "green", "blue"])
         described["PhotometricInterpretation"] = "RGB"  # whatever it was in the file
     array = xr.DataArray(values, coordinates, dims, attrs=described)
-    if chunks is not None and chunks != {}:
-        array = array.chunk(chunks)
-    return array
+    return array if chunks is None else chunked(array, chunks)
 
 
 def _grid(found: Stack) -> Grid:

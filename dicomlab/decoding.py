@@ -193,7 +193,7 @@ def _dataset(path: str, transfer_syntax: str) -> Any:
     except BadData as error:
         raise BadFile(path, error.why, tag="7FE00010") from None
     except Exception as error:  # pydicom raises what it meets: struct.error, ValueError, KeyError, ...
-        raise BadFile(path, f"cannot be read: {error}") from error
+        raise BadFile(path, f"cannot be read: {error}") from None  # it may hold the path
 
 
 #: The file whose frames are being decoded, so that it is not read again for each; `forget` lets go of it.

@@ -50,7 +50,7 @@ def frame(path: str, place: tuple[int, int], index: int = 0, count: int = 1) -> 
     except BadData as error:
         raise BadFile(path, error.why, tag="7FE00010") from None
     except OSError as error:
-        raise BadFile(path, f"cannot be read: {error.strerror}") from error
+        raise BadFile(path, f"cannot be read: {error.strerror}") from None  # it holds the path
 
 
 def _reader(file: IO[bytes]) -> Callable[[int, int], bytes]:

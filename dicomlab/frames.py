@@ -16,7 +16,7 @@ import numpy as np
 
 from .decoding import decode, forget, photometric
 from .elements import Elements
-from .errors import BadData, BadFile, InvalidRequest, MissingCodec
+from .errors import BadData, BadFile, InvalidRequest
 from .lookup import Lookup, lookup
 from .pixels import Array, Format, Rescale, check_size, read_into, smallest, tidy
 from .uids import IN_PLACE
@@ -48,7 +48,7 @@ class Frame:
         return self.transfer_syntax in IN_PLACE and not (form.samples > 1 and (form.planar or form.size < form.full))
 
 
-_Work = Callable[[Frame, Array], None]
+Work = Callable[[Frame, Array], None]
 
 
 class _DoesNotFit(Exception):
@@ -75,7 +75,7 @@ def read(frames: Sequence[Frame]) -> Array:
         Their transfer syntax needs a package that is absent.
     """
     form = frames[0].form
-    total = _size(frames)
+    total = checked_size(frames)
     try:
         return _values(frames, form)
     except MemoryError:
@@ -85,7 +85,7 @@ def read(frames: Sequence[Frame]) -> Array:
         forget()
 
 
-def _size(frames: Sequence[Frame]) -> int:
+def checked_size(frames: Sequence[Frame]) -> int:
     """Bytes of the values, checked before anything is allocated for them."""
     form = frames[0].form
     if form.size > _LARGE:
@@ -100,86 +100,26 @@ def _size(frames: Sequence[Frame]) -> int:
 
 def _values(frames: Sequence[Frame], form: Format) -> Array:
     shape = (len(frames), *form.shape)
-    way = _way(frames)
+    way = way_of(frames)
     if way is not None:
         size, dtype, work = way
-        return _filled(frames, np.empty((len(frames), *size), dtype), work)
-    low, high, whole = _range(frames)
+        return filled(frames, np.empty((len(frames), *size), dtype), work)
+    low, high, whole = range_of(frames)
     if not whole:
-        return _filled(frames, np.empty(shape, _fraction(form)), _general)
+        return filled(frames, np.empty(shape, fraction(form)), general)
     dtype = smallest(low, high)
     if (form.allocated == 16 and dtype.itemsize != 2) or dtype == np.uint16:
         # What the bits could hold does not fit, what is in them usually does.
         try:
-            return _filled(frames, np.empty(shape, np.int16), _sixteen)
+            return filled(frames, np.empty(shape, np.int16), _sixteen)
         except _DoesNotFit:
             pass
     if form.allocated == 16 and dtype == np.int16:
-        return _filled(frames, np.empty(shape, np.int16), _sixteen)
+        return filled(frames, np.empty(shape, np.int16), _sixteen)
     if dtype.itemsize == 4 and dtype != np.float32:
-        values = _filled(frames, np.empty(shape, dtype), _general)
+        values = filled(frames, np.empty(shape, dtype), general)
         return values.astype(smallest(int(values.min()), int(values.max())), copy=False)
-    return _filled(frames, np.empty(shape, dtype), _general)
-
-
-def lazy(frames: Sequence[Frame]) -> Any:
-    """The same as a dask array, of the same type, one chunk a frame.
-
-    Where the headers leave the type open (16 bits that may hold more than int16 does), the values are looked through
-    once for it, a frame at a time.
-
-    Raises
-    ------
-    MissingCodec
-        dask is not installed.
-    BadFile
-        A lookup table is damaged, or a frame that had to be looked at.
-    """
-    try:
-        import dask.array as da
-        from dask.delayed import delayed
-    except ImportError:
-        raise MissingCodec("chunks= needs dask", advice='pip install "dicomlab[dask]"') from None
-    form = frames[0].form
-    _size(frames[:1])  # of a chunk, which is what is in memory at once
-    way = _way(frames)
-    if way is None:
-        way = form.shape, _type(frames), _general
-    shape, dtype, work = way
-    make = delayed(_alone)
-    return da.stack([da.from_delayed(make(frame, shape, dtype, work), shape, dtype) for frame in frames])
-
-
-def _type(frames: Sequence[Frame]) -> np.dtype[Any]:
-    """The type that `read` would give the values."""
-    form = frames[0].form
-    low, high, whole = _range(frames)
-    if not whole:
-        return _fraction(form)
-    dtype = smallest(low, high)
-    wide = dtype.itemsize == 4 and dtype != np.float32
-    if not wide and dtype != np.uint16:
-        return dtype
-    try:
-        ends = _filled(frames, np.empty((len(frames), 2), np.int64), _ends, form.full * len(frames))
-    finally:
-        forget()
-    if wide or np.can_cast(smallest(int(ends.min()), int(ends.max())), np.int16):
-        return smallest(int(ends.min()), int(ends.max()))
-    return dtype
-
-
-def _ends(frame: Frame, place: Array) -> None:
-    """The least and the greatest value of a frame."""
-    slope, intercept = int(frame.rescale.slope), int(frame.rescale.intercept)
-    stored = stored_values(frame)
-    place[:] = sorted(int(end) * slope + intercept for end in (stored.min(), stored.max()))
-
-
-def _alone(frame: Frame, shape: tuple[int, ...], dtype: np.dtype[Any], work: _Work) -> Array:
-    place = np.empty(shape, dtype)
-    work(frame, place)
-    return place
+    return filled(frames, np.empty(shape, dtype), general)
 
 
 def _bytes(frames: Sequence[Frame]) -> int:
@@ -189,11 +129,11 @@ def _bytes(frames: Sequence[Frame]) -> int:
     return values * (max(form.allocated // 8, 2) if form.allocated > 8 or form.samples == 1 else 2)
 
 
-def _fraction(form: Format) -> np.dtype[Any]:
+def fraction(form: Format) -> np.dtype[Any]:
     return np.dtype(np.float64 if form.floating and form.allocated == 64 else np.float32)
 
 
-def _way(frames: Sequence[Frame]) -> tuple[tuple[int, ...], np.dtype[Any], _Work] | None:
+def way_of(frames: Sequence[Frame]) -> tuple[tuple[int, ...], np.dtype[Any], Work] | None:
     """Shape and type of a frame of colour or by a lookup table, and how it is made; None for what is rescaled."""
     form = frames[0].form
     if form.samples > 1:
@@ -202,34 +142,47 @@ def _way(frames: Sequence[Frame]) -> tuple[tuple[int, ...], np.dtype[Any], _Work
     if not tables or (form.palette and any(frame.lut is None for frame in frames)):
         return None
 
-    def looked_up(frame: Frame, place: Array) -> None:
-        if frame.lut is None:
-            _general(frame, place)
-        else:
-            place[...] = tables[id(frame.lut)].of(stored_values(frame))
-
+    looked_up = _LookedUp(tables)
     if form.palette:
-        return (*form.shape, 3), np.result_type(*(table.table.dtype for table in tables.values())), looked_up
-    ends = [float(end) for table in tables.values() for end in (table.table.min(), table.table.max())]
+        return (*form.shape, 3), np.result_type(*(table.table.dtype for _, table in tables)), looked_up
+    ends = [float(end) for _, table in tables for end in (table.table.min(), table.table.max())]
     rest = [frame for frame in frames if frame.lut is None]
-    low, high, whole = _range(rest) if rest else (ends[0], ends[0], True)
-    dtype = smallest(min(low, *ends), max(high, *ends)) if whole else _fraction(form)
+    low, high, whole = range_of(rest) if rest else (ends[0], ends[0], True)
+    dtype = smallest(min(low, *ends), max(high, *ends)) if whole else fraction(form)
     return form.shape, dtype, looked_up
 
 
-def _lookups(frames: Sequence[Frame]) -> dict[int, Lookup]:
-    """The table of each header that has one, by its id."""
-    found: dict[int, Lookup] = {}
-    for frame in frames:
-        if frame.lut is not None and id(frame.lut) not in found:
-            try:
-                found[id(frame.lut)] = lookup(frame.lut, frame.form)
-            except BadData as error:
-                raise BadFile(frame.path, error.why, tag=error.tag) from error
+class _LookedUp:
+    """Values by the table of the header that a frame is of; it travels to other processes together with the frames."""
+
+    def __init__(self, tables: list[tuple[Elements, Lookup]]) -> None:
+        self._tables = tables
+        self._of = {id(header): table for header, table in tables}
+
+    def __call__(self, frame: Frame, place: Array) -> None:
+        if frame.lut is None:
+            general(frame, place)
+        else:
+            place[...] = self._of[id(frame.lut)].of(stored_values(frame))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _LookedUp, (self._tables,)
+
+
+def _lookups(frames: Sequence[Frame]) -> list[tuple[Elements, Lookup]]:
+    """Each header that has a table, with it."""
+    headers = {id(frame.lut): frame for frame in frames if frame.lut is not None}
+    found = []
+    for frame in headers.values():
+        assert frame.lut is not None
+        try:
+            found.append((frame.lut, lookup(frame.lut, frame.form)))
+        except BadData as error:
+            raise BadFile(frame.path, error.why, tag=error.tag) from error
     return found
 
 
-def _range(frames: Sequence[Frame]) -> tuple[float, float, bool]:
+def range_of(frames: Sequence[Frame]) -> tuple[float, float, bool]:
     """The least and greatest value that the headers allow, and whether all are whole numbers."""
     if frames[0].form.floating:
         return -np.inf, np.inf, False
@@ -238,7 +191,7 @@ def _range(frames: Sequence[Frame]) -> tuple[float, float, bool]:
     return min(ends), max(ends), all(rescale.whole for rescale in ways)
 
 
-def _filled(frames: Sequence[Frame], out: Array, work: _Work, size: int = 0) -> Array:
+def filled(frames: Sequence[Frame], out: Array, work: Work, size: int = 0) -> Array:
     """Apply ``work(frame, place)`` to every frame, in two threads or more where there is enough to do.
 
     That is by the bytes of what is filled, or `size`, those that are read for it.
@@ -338,7 +291,7 @@ def _sixteen(frame: Frame, place: Array) -> None:
         np.add(place.view(np.uint16), np.uint16(intercept % 65536), out=place.view(np.uint16))
 
 
-def _general(frame: Frame, place: Array) -> None:
+def general(frame: Frame, place: Array) -> None:
     place[...] = rescaled(stored_values(frame), frame.rescale, place.dtype)
 
 

@@ -151,7 +151,7 @@ def read_into(path: str, offset: int, place: Array) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise BadFile(path, f"cannot be read: {error.strerror}") from error
+        raise BadFile(path, f"cannot be read: {error.strerror}") from None  # it holds the path
     if got != len(view):
         raise BadFile(path, f"pixel data ends after {got} of {len(view)} bytes", tag="7FE00010")
 

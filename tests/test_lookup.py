@@ -11,8 +11,9 @@ from support import shared
 
 from dicomlab import load
 from dicomlab.errors import BadFile
-from dicomlab.frames import Frame, lazy, read
+from dicomlab.frames import Frame, read
 from dicomlab.imageheader import format_of
+from dicomlab.lazyframes import lazy
 from dicomlab.part10 import parse_file
 from dicomlab.pixels import Rescale
 

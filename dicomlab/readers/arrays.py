@@ -12,12 +12,13 @@ from .. import frames, realworld
 from ..elements import Elements
 from ..errors import BadData
 from ..imageheader import SERIES
+from ..lazyframes import chunked, lazy
 from ..lookup import has_palette
 from .slices import Instance, Slice
 
 
-def read_frames(slices: Sequence[Slice], chunks: Any) -> Any:
-    """Modality values of slices, (slices, rows, columns[, 3]), a dask array where `chunks` is not None."""
+def read_frames(slices: Sequence[Slice], front: tuple[int, ...], chunks: Any) -> Any:
+    """Modality values of slices, (*front, rows, columns[, 3]), a dask array where `chunks` is not None."""
     wanted = []
     tables: dict[Instance, Elements | None] = {}
     for one in slices:
@@ -30,7 +31,10 @@ def read_frames(slices: Sequence[Slice], chunks: Any) -> Any:
                 of.path, of.transfer_syntax, of.form, of.place, one.rescale, one.index, of.count, lut=tables[of]
             )
         )
-    return frames.read(wanted) if chunks is None else frames.lazy(wanted)
+    if chunks is not None:
+        return lazy(wanted, front)
+    values = frames.read(wanted)
+    return values.reshape(*front, *values.shape[1:])
 
 
 def per_frame(slices: Sequence[Slice], shape: tuple[int, ...], dims: tuple[str, ...]) -> dict[str, Any]:
@@ -87,4 +91,4 @@ def labelled(
         coordinates = coordinates | {"channel": ("channel", ["red", "green", "blue"])}
         attrs = attrs | {"PhotometricInterpretation": "RGB"}  # whatever it was in the file
     array = xr.DataArray(values, coordinates, dims, attrs=attrs)
-    return array.chunk(chunks) if chunks else array
+    return array if chunks is None else chunked(array, chunks)

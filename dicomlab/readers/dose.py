@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from ..elements import Elements, tag_of
 from ..errors import BadData, GeometryError
-from ..frames import lazy, read
+from ..frames import read
 from ..geometry import REGULAR, SAME_DIRECTION, Floats, Grid, normal, stack
 from ..imageheader import WANTED
+from ..lazyframes import lazy
 from ..pixels import Rescale
 from ..stacks import line
 from .laying import numbers

@@ -16,10 +16,11 @@ from ..arranging import volumes
 from ..assemble import attributes, padding
 from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile, DicomlabError, GeometryError
-from ..frames import lazy, read
+from ..frames import read
 from ..geometry import STRAIGHT, Floats, Grid, normal, stack
 from ..headers import Headers
 from ..imageheader import PLANES, WANTED
+from ..lazyframes import lazy
 from ..part10 import parse_file
 from ..pixels import Array
 from ..planes import Plane, describe, frames

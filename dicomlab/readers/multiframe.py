@@ -125,8 +125,7 @@ def frames_array(
     """Frames that lie nowhere, with axes in front of y and x: ``frame`` from 1 if none are given."""
     axes = front or {"frame": np.arange(1, len(slices) + 1)}
     shape = tuple(len(values) for values in axes.values())
-    values = read_frames(slices, chunks)
-    values = values.reshape(*shape, *values.shape[1:])
+    values = read_frames(slices, shape, chunks)
     found = per_frame(slices, shape, tuple(axes)) | {name: (name, along) for name, along in axes.items()} | coordinates
     if "frame" in axes:
         del found["FrameNumber"]  # it is the axis

@@ -87,7 +87,7 @@ def instance_of(headers: Headers, row: int) -> Instance:
     try:
         size = os.path.getsize(headers.paths[row])
     except OSError as error:
-        raise BadData(f"cannot be read: {error.strerror}") from error
+        raise BadData(f"cannot be read: {error.strerror}") from None  # it holds the path
     if place[1] == 0xFFFFFFFF and 8 * count > size:  # each frame is a fragment at least, with a header of 8 bytes
         raise BadData(f"NumberOfFrames is {count} in a file of {size} bytes", tag="00280008")
     name = header.text("SOPInstanceUID") or headers.paths[row]

@@ -159,8 +159,7 @@ def _grid(slices: Sequence[Slice], points: geometry.Floats, layout: Layout) -> g
 def _volume(slices: Sequence[Slice], layout: Layout, grid: geometry.Grid, chunks: Any) -> xr.DataArray:
     ordered = [slices[index] for index in layout.cells.ravel().tolist()]
     first, shape = ordered[0], layout.cells.shape
-    values = read_frames(ordered, chunks)
-    values = values.reshape(*shape, *values.shape[1:])
+    values = read_frames(ordered, shape, chunks)
     dims: tuple[str, ...] = (*layout.front, "z", "y", "x")
     coordinates = coordinates_of(grid, first.instance.frame, first.instance.space) | layout.coordinates
     coordinates |= per_frame(ordered, shape, (*layout.front, "z"))
