@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ..net.peer import Peer
     from .holdings import Holdings
     from .manners import Manners
-    from .server import DemoServer, Request
+    from .request import Request
+    from .server import DemoServer
 
 __all__ = ["DemoServer", "Holdings", "Manners", "Request", "demo_pacs"]
 

@@ -10,11 +10,11 @@ from pydicom.dataset import Dataset
 from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 
-from ..uids import IMPLICIT
 from . import wire
+from .manners import IMPLICIT
 
 if TYPE_CHECKING:
-    from .server import Call
+    from .request import Call
 
 
 def respond(
@@ -35,13 +35,8 @@ def respond(
     message = call.message
     response = type(message)()
     response.MessageIDBeingRespondedTo = message.MessageID
-    asked = getattr(message, "AffectedSOPClassUID", None) or getattr(message, "RequestedSOPClassUID", None)
-    response.AffectedSOPClassUID = asked
-    response.AffectedSOPInstanceUID = (
-        instance
-        or getattr(message, "AffectedSOPInstanceUID", None)
-        or getattr(message, "RequestedSOPInstanceUID", None)
-    )
+    response.AffectedSOPClassUID = call.sop_class or None
+    response.AffectedSOPInstanceUID = instance or call.sop_instance or None
     if isinstance(message, N_ACTION):
         response.ActionTypeID = message.ActionTypeID
     response.Status = status

@@ -10,13 +10,14 @@ from pydicom.dataset import Dataset
 from pynetdicom import build_role
 from pynetdicom.presentation import build_context
 
-from ..uids import EXPLICIT, IMPLICIT
 from .answering import report, respond
+from .manners import EXPLICIT, IMPLICIT
 from .move import Requestor
 from .negotiation import COMMITMENT
 
 if TYPE_CHECKING:
-    from .server import Call, DemoServer
+    from .request import Call
+    from .server import DemoServer
 
 WELL_KNOWN = "1.2.840.10008.1.20.1.1"
 NO_SUCH_ACTION, INVALID_ARGUMENT, NO_SUCH_OBJECT = 0x0123, 0x0115, 0x0112

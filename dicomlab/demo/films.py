@@ -14,7 +14,7 @@ from pydicom.uid import generate_uid
 from .negotiation import PRINTING
 
 if TYPE_CHECKING:
-    from .server import Call
+    from .request import Call
 
 ROOT = "1.2.840.10008.5.1.1."
 SESSION, FILM_BOX, PRINTER, PRINTER_INSTANCE = (ROOT + end for end in ("1", "2", "16", "17"))

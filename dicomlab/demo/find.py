@@ -9,16 +9,15 @@ from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_VR
 from pynetdicom.dimse_primitives import C_FIND
 
-from ..uids import EXPLICIT, IMPLICIT
 from . import wire
 from .holdings import UNIQUE, Instance, encode
-from .manners import words
+from .manners import EXPLICIT, IMPLICIT, words
 from .matching import matches, values
 from .negotiation import WORKLIST
 from .worklistfind import steps
 
 if TYPE_CHECKING:
-    from .server import Call
+    from .request import Call
 
 LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 ROOTS = {"1": LEVELS, "2": LEVELS[1:], "3": LEVELS[:2]}  # by the last but one part of the class UID

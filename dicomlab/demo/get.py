@@ -11,14 +11,14 @@ from pydicom import DataElement, Dataset
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_GET, C_MOVE, C_STORE
 
-from ..uids import EXPLICIT, IMPLICIT
 from . import wire
 from .find import Refused, checked_level, known_level, levels_of
 from .holdings import UNIQUE, Instance, encode
+from .manners import EXPLICIT, IMPLICIT
 from .matching import matches, values
 
 if TYPE_CHECKING:
-    from .server import Call
+    from .request import Call
 
 
 SERVICE: dict[type[Any], str] = {C_GET: "C-GET", C_MOVE: "C-MOVE"}

@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from ..uids import BIG_ENDIAN, EXPLICIT, IMPLICIT
+from .manners import BIG_ENDIAN, EXPLICIT, IMPLICIT
 
 UNIQUE = {
     "PATIENT": "PatientID",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..uids import EXPLICIT
 from .matching import Rules
 
+#: Transfer syntaxes by their UIDs (PS3.6 annex A), of the demo's own as all that it encodes with.
+EXPLICIT, IMPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 FOLDING = Rules(fold=True)
 
 

@@ -12,7 +12,8 @@ from pynetdicom.dimse_primitives import N_ACTION, N_CREATE, N_GET
 from .answering import respond
 
 if TYPE_CHECKING:
-    from .server import Call, DemoServer
+    from .request import Call
+    from .server import DemoServer
 
 MEDIA = "1.2.840.10008.5.1.1.33"
 YES_NO = (
@@ -49,8 +50,7 @@ class Job:
 def serve(call: Call) -> None:
     """Hand the request to what deals with it."""
     message = call.message
-    named = getattr(message, "AffectedSOPClassUID", None) or getattr(message, "RequestedSOPClassUID", None)
-    if named != MEDIA:
+    if call.sop_class != MEDIA:
         respond(call, NO_SUCH_CLASS)
     elif isinstance(message, N_CREATE):
         _create(call)

@@ -12,15 +12,15 @@ from pynetdicom.dimse_primitives import C_MOVE
 from pynetdicom.presentation import build_context
 from pynetdicom.transport import AssociationSocket
 
-from ..uids import EXPLICIT, IMPLICIT
 from . import wire
 from .find import Refused
 from .get import Counts, chosen, refuse, respond, run, store
 from .holdings import Instance
+from .manners import EXPLICIT, IMPLICIT
 from .negotiation import closes, settle
 
 if TYPE_CHECKING:
-    from .server import Call
+    from .request import Call
 
 
 class Requestor(AE):

@@ -13,7 +13,8 @@ from pynetdicom.dimse_primitives import N_CREATE, N_GET, N_SET
 from .answering import respond, tags
 
 if TYPE_CHECKING:
-    from .server import Call, DemoServer
+    from .request import Call
+    from .server import DemoServer
 
 MPPS, RETRIEVE = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.3.1.2.3.4"
 STATUS = "PerformedProcedureStepStatus"

@@ -13,8 +13,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AssociationSocket
 
-from ..uids import EXPLICIT, IMPLICIT
-from .manners import Manners
+from .manners import EXPLICIT, IMPLICIT, Manners
 
 QUERY = "1.2.840.10008.5.1.4.1.2."
 MODELS = frozenset(f"{QUERY}{model}.{service}" for model in (1, 2, 3) for service in (1, 2, 3))

@@ -12,7 +12,7 @@ from .answering import respond
 from .negotiation import COMMITMENT, PRINTING
 
 if TYPE_CHECKING:
-    from .server import Call
+    from .request import Call
 
 REQUESTS = {N_ACTION: "N-ACTION", N_CREATE: "N-CREATE", N_DELETE: "N-DELETE", N_GET: "N-GET", N_SET: "N-SET"}
 #: Who answers for an abstract syntax: that of the context the request came on, a Meta SOP Class among them.

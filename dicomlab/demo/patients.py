@@ -13,7 +13,8 @@ from .answering import respond
 from .holdings import Instance, of_dataset
 
 if TYPE_CHECKING:
-    from .server import Call, DemoServer
+    from .request import Call
+    from .server import DemoServer
 
 UPDATER = "1.2.840.114257.15.1.3"
 INSTANCE = "1.2.840.114257.15.1.3.100.1"

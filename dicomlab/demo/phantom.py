@@ -18,8 +18,8 @@ from pydicom.charset import convert_encodings
 from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage, generate_uid
 
-from ..uids import EXPLICIT
 from .holdings import Instance, encode
+from .manners import EXPLICIT
 
 Vector = tuple[float, float, float]
 

@@ -11,7 +11,6 @@ from pydicom.dataset import Dataset
 from pynetdicom.dimse_primitives import N_ACTION, N_CREATE, N_DELETE, N_EVENT_REPORT, N_GET, N_SET
 from pynetdicom.dsutils import encode
 
-from ..uids import IMPLICIT
 from . import films, wire
 from .answering import respond, tags
 from .films import (
@@ -37,9 +36,11 @@ from .films import (
     instance_asked,
     on_context,
 )
+from .manners import IMPLICIT
 
 if TYPE_CHECKING:
-    from .server import Call, DemoServer
+    from .request import Call
+    from .server import DemoServer
 
 NAMES = {
     SESSION: "film session",
@@ -55,7 +56,7 @@ STATES = {1: "PENDING", 2: "PRINTING", 3: "DONE", 4: "FAILURE"}
 def serve(call: Call) -> None:
     """Answer one request about a film."""
     message = call.message
-    name = str(getattr(message, "AffectedSOPClassUID", None) or getattr(message, "RequestedSOPClassUID", ""))
+    name = call.sop_class
     kind = type(message).__name__.replace("_", "-")
     step = f"{kind} {NAMES.get(name, 'unknown class')}"
     wanted = call.server.manners.print_statuses.get(step, 0)

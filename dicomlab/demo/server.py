@@ -6,35 +6,28 @@ move.py, storage.py, verification.py. A test peer shares no encoding, matching o
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import socket
 import ssl
 import threading
-import time
 import weakref
-from collections.abc import Iterator, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import MutableMapping, Sequence
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pydicom
 from pydicom import Dataset
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE, N_EVENT_REPORT
-from pynetdicom.transport import ThreadedAssociationServer
 
-from ..uids import BIG_ENDIAN, IMPLICIT
 from . import find, get, move, negotiation, normalized, printer, storage, verification, wire
-from .answering import tags
+from .acceptor import Acceptor, stop
 from .films import PrintedFilm
 from .holdings import Holdings, Instance
 from .manners import Manners
 from .media import Job
+from .request import Call, Request
 
 SERVICES = {
     C_ECHO: ("C-ECHO", verification.serve),
@@ -45,95 +38,9 @@ SERVICES = {
     **{kind: (name, normalized.serve) for kind, name in normalized.REQUESTS.items()},
 }
 
-IDENTIFIERS = ("Identifier", "ActionInformation", "AttributeList", "ModificationList")
-
 logging.getLogger("pynetdicom").addHandler(logging.NullHandler())
 # Identifiers hold names, and logs hold none unless asked (R0.6): who wants them sets these back.
 _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request as it was received.
-
-    `service` is "A-ASSOCIATE", or the name of a message such as "C-FIND"; `time` is seconds since 1970.
-    """
-
-    service: str
-    calling: str
-    called: str
-    sop_class: str = ""
-    message_id: int = 0
-    identifier: Dataset | None = field(default=None, repr=False)  # None where there is none, or where it cannot be read
-    transfer_syntax: str = ""
-    destination: str = ""  # of a C-MOVE
-    sop_instance: str = ""  # of a C-STORE, and of DIMSE-N
-    originator: tuple[str, int] | None = None  # of a C-STORE
-    action: int | None = None  # of an N-ACTION
-    attributes: tuple[int, ...] = ()  # tags that an N-GET asks for
-    contexts: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of an A-ASSOCIATE: class and syntaxes proposed
-    user: str = ""  # of an A-ASSOCIATE: the user name of its user identity
-    time: float = field(default_factory=time.time)
-
-
-@dataclass
-class Call:
-    """What a service needs to answer one request."""
-
-    server: DemoServer
-    assoc: Association
-    message: Any
-    context_id: int
-    transfer_syntax: str
-    relational: bool = False
-    identifier: Dataset | None = None
-
-    @property
-    def calling(self) -> str:
-        return str(self.assoc.requestor.ae_title).strip()
-
-    @property
-    def destination(self) -> str:
-        return str(getattr(self.message, "MoveDestination", "") or "").strip()
-
-
-class _Acceptor(ThreadedAssociationServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        self._connections: list[socket.socket] = []
-        super().__init__(*args, **settings)
-
-    def service_actions(self) -> None:
-        """pynetdicom collects garbage here, every 60th poll."""
-
-    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        """A connection, before its TLS handshake: one that stalls keeps nobody out."""
-        assert self.socket is not None
-        connection, address = self.socket.accept()
-        if self.ssl_context is not None:
-            connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        self._connections = [each for each in self._connections if each.fileno() >= 0] + [connection]
-        return connection, address
-
-    def close_connections(self) -> None:
-        """Close what pynetdicom has left open, as it does where TLS breaks."""
-        for connection in self._connections:
-            connection.close()
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Shake hands in the thread of the connection, then serve it."""
-        if isinstance(request, ssl.SSLSocket):
-            waits = request.gettimeout()
-            request.settimeout(5)
-            request.do_handshake()
-            request.settimeout(waits)
-        super().finish_request(request, client_address)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that ends before it began is no news."""
 
 
 class DemoServer:
@@ -229,15 +136,15 @@ class DemoServer:
                 (evt.EVT_SOP_EXTENDED, self._extended),
                 *([(evt.EVT_USER_ID, lambda _: (True, b"known"))] if self.manners.users is not None else []),
             ],
-            server_class=_Acceptor,
+            server_class=Acceptor,
         )
-        assert isinstance(self._server, _Acceptor)
+        assert isinstance(self._server, Acceptor)
         self.port = int(self._server.server_address[1])
         thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name=f"demo PACS {self.port}", daemon=True
         )
         thread.start()
-        self._end = weakref.finalize(self, _stop, self._server, thread)
+        self._end = weakref.finalize(self, stop, self._server, thread)
 
     @property
     def address(self) -> str:
@@ -306,33 +213,7 @@ class DemoServer:
             assoc.abort()
             return
         call = Call(self, assoc, message, context_id, str(context.transfer_syntax[0]))
-        sop_class = getattr(message, "AffectedSOPClassUID", None) or getattr(message, "RequestedSOPClassUID", "")
-        agreed = getattr(assoc, "demo_agreed", {}).get(sop_class, b"")
-        call.relational = agreed[:1] == b"\1"
-        raw = next(filter(None, (getattr(message, name, None) for name in IDENTIFIERS)), None)
-        if raw is not None:
-            call.identifier = _read(raw, call.transfer_syntax)
-        origin = getattr(message, "MoveOriginatorApplicationEntityTitle", None)
-        self.transcript.append(
-            Request(
-                name,
-                call.calling,
-                self.ae_title,
-                str(sop_class),
-                int(message.MessageID),
-                call.identifier,
-                call.transfer_syntax,
-                call.destination,
-                str(
-                    getattr(message, "AffectedSOPInstanceUID", None)
-                    or getattr(message, "RequestedSOPInstanceUID", None)
-                    or ""
-                ),
-                (str(origin).strip(), int(message.MoveOriginatorMessageID or 0)) if origin else None,
-                getattr(message, "ActionTypeID", None),
-                tags(message),
-            )
-        )
+        self.transcript.append(call.request(name))
         assoc._is_paused = True
         try:
             serve(call)
@@ -345,33 +226,3 @@ class DemoServer:
         finally:
             assoc._is_paused = False
             assoc.dimse.cancel_req.clear()
-
-
-def _read(raw: BytesIO, transfer_syntax: str) -> Dataset | None:
-    """The Identifier; None if it cannot be read."""
-    try:
-        found = pydicom.filereader.read_dataset(
-            BytesIO(raw.getvalue()), transfer_syntax == IMPLICIT, transfer_syntax != BIG_ENDIAN
-        )
-        list(found)  # decode every element now
-    except Exception:
-        return None
-    return found
-
-
-def _stop(server: _Acceptor, thread: threading.Thread) -> None:
-    """End the associations, the thread and the listening socket."""
-    with contextlib.suppress(Exception):
-        server.shutdown()  # ends serve_forever and closes the socket; raises on a second call
-    server.server_close()
-    thread.join(2)
-    for assoc in _living(server):
-        with contextlib.suppress(Exception):
-            assoc.abort()
-    for assoc in _living(server):
-        assoc.join(1)
-    server.close_connections()
-
-
-def _living(server: ThreadedAssociationServer) -> Iterator[Association]:
-    return iter([each for each in server.active_associations if each is not threading.current_thread()])

@@ -10,7 +10,7 @@ from . import wire
 from .holdings import of_bytes
 
 if TYPE_CHECKING:
-    from .server import Call
+    from .request import Call
 
 
 def serve(call: Call) -> None:

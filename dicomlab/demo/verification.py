@@ -9,7 +9,7 @@ from pynetdicom.dimse_primitives import C_ECHO
 from . import wire
 
 if TYPE_CHECKING:
-    from .server import Call
+    from .request import Call
 
 
 def serve(call: Call) -> None:

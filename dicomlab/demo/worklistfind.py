@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence
 from .matching import matches, values
 
 if TYPE_CHECKING:
-    from .server import Call
+    from .request import Call
 
 STEP = "ScheduledProcedureStepSequence"
 _DATE, _TIME = "ScheduledProcedureStepStartDate", "ScheduledProcedureStepStartTime"
