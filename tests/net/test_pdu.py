@@ -11,6 +11,7 @@ import time
 import tracemalloc
 
 import pytest
+from support import Stopwatch
 from wires import collect, meanwhile, wired
 
 from dicomlab.errors import AssociationAborted, ConnectionLost, DimseTimeout, ProtocolError
@@ -164,10 +165,10 @@ def test_an_abort_is_seen_while_the_peer_leaves_the_connection_open(way):  # R1.
             far.sendall(p_data(1, 0, bytes(100_000)))
             far.sendall(abort_pdu(2, 6))
 
-        began = time.monotonic()
+        watch = Stopwatch()
         with meanwhile(peer), pytest.raises(AssociationAborted):
             collect(wire)
-        assert time.monotonic() - began < 1.0
+        assert watch.seconds < 1.0
 
 
 def test_values_that_nobody_took_do_not_hide_the_next_pdu():  # R1.18: a release ends cleanly
@@ -186,9 +187,10 @@ def test_values_that_nobody_took_do_not_hide_the_next_pdu():  # R1.18: a release
 def test_a_silent_peer_is_left_within_the_deadline_and_a_second(way, sent):  # R1.4: also in mid-PDU
     with wired(progress=0.6, way=way) as (wire, far):
         far.sendall(p_data(1, 0, bytes(1_000))[:sent])
+        watch = Stopwatch()
         with pytest.raises(DimseTimeout, match="nothing moved"):
             collect(wire)
-        assert 0.5 < wire.deadline.elapsed < 1.6
+        assert wire.deadline.elapsed > 0.5 and watch.seconds < 1.6
 
 
 @every_way
@@ -203,10 +205,11 @@ def test_a_peer_that_drips_is_left_within_the_deadline_and_a_second(way):  # R1.
             far.sendall(bytes([byte]))
 
     with wired(progress=0.6, way=way) as (wire, far), meanwhile(drip):
+        watch = Stopwatch()
         try:
             with pytest.raises(DimseTimeout, match="nothing moved"):
                 collect(wire)
-            assert wire.deadline.elapsed < 1.6
+            assert watch.seconds < 1.6
         finally:
             over.set()
 
@@ -219,10 +222,11 @@ def test_empty_fragments_are_no_progress():  # R1.5: bytes moved, nothing else
             far.sendall(p_data(1, 0, b""))
 
     with wired(progress=0.6) as (wire, far), meanwhile(drip):
+        watch = Stopwatch()
         try:
             with pytest.raises(DimseTimeout):
                 collect(wire)
-            assert wire.deadline.elapsed < 1.6
+            assert watch.seconds < 1.6
         finally:
             over.set()
 
@@ -249,10 +253,11 @@ def test_the_total_deadline_holds_while_data_moves():  # R1.4
             far.sendall(p_data(1, 0, bytes(1_000)))
 
     with wired(progress=5, total=0.7) as (wire, far), meanwhile(peer):
+        watch = Stopwatch()
         try:
             with pytest.raises(DimseTimeout, match=r"total deadline of 0\.7 s"):
                 collect(wire)
-            assert wire.deadline.elapsed < 1.7
+            assert watch.seconds < 1.7
         finally:
             over.set()
 
@@ -260,9 +265,10 @@ def test_the_total_deadline_holds_while_data_moves():  # R1.4
 @every_way
 def test_a_peer_that_does_not_read_is_left_within_the_deadline_and_a_second(way):  # R1.4
     with wired(progress=0.6, way=way) as (wire, _):
+        watch = Stopwatch()
         with pytest.raises(DimseTimeout):
             wire.send(bytes(80_000_000))
-        assert wire.deadline.elapsed < 1.6
+        assert watch.seconds < 1.6
 
 
 @every_way
@@ -292,12 +298,12 @@ def test_a_cancel_from_another_thread_wakes_a_read_within_half_a_second(way, sen
 
         def cancel():
             time.sleep(0.3)
-            told.append(time.monotonic())
+            told.append(Stopwatch())
             wire.deadline.cancel()
 
         with meanwhile(cancel), pytest.raises(Cancelled):
             collect(wire)
-        assert time.monotonic() - told[0] < 0.5
+        assert told[0].seconds < 0.5
 
 
 @every_way
@@ -307,7 +313,7 @@ def test_ctrl_c_wakes_a_read_within_a_second(way, sent):  # R1.19
     told = []
 
     def interrupt():
-        told.append(time.monotonic())
+        told.append(Stopwatch())
         os.kill(os.getpid(), signal.SIGINT)
 
     with wired(way=way) as (wire, far):
@@ -316,7 +322,7 @@ def test_ctrl_c_wakes_a_read_within_a_second(way, sent):  # R1.19
         timer.start()
         with pytest.raises(KeyboardInterrupt):
             collect(wire)
-        assert time.monotonic() - told[0] < 1.0
+        assert told[0].seconds < 1.0
         timer.join()
 
 
