@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from . import check, data, peers, table
+from . import check, data, peers, plot, table
 from .harness import LeftOut, Measured, Row, Way, measure
 
 ROWS = data.words("""
@@ -27,7 +27,9 @@ def main(words: Sequence[str] | None = None, rows: Mapping[str, Row] | None = No
     parser.add_argument("--rounds", type=int, default=3, help="counted rounds, default 3")
     parser.add_argument("--against", nargs="+", default=[""], help="only the peers whose names begin with one of these")
     parser.add_argument("--json", type=Path, help="default: in results/ beside the data")
-    parser.add_argument("--markdown", type=Path, help="also write the table to this file, and its ratios beside it")
+    parser.add_argument(
+        "--markdown", type=Path, help="also write the table to this file, and its ratios and plots beside it"
+    )
     fell = "exit code 1 where a row fell below what FILE keeps, by default docs/benchmarks.json"
     parser.add_argument("--check", type=Path, nargs="?", const=check.PUBLISHED, metavar="FILE", help=fell)
     parser.add_argument("--noise", type=float, default=check.NOISE, help="what two runs may differ by, default 0.1")
@@ -67,6 +69,7 @@ def main(words: Sequence[str] | None = None, rows: Mapping[str, Row] | None = No
         asked.markdown.write_text(page, encoding="utf-8")
         ratios = asked.markdown.with_suffix(".json")
         ratios.write_text(check.published(machine, asked.rounds, results), encoding="utf-8")
+        plot.write(ratios)
     return int(any(finding.fell for finding in findings))
 
 

@@ -72,7 +72,7 @@ stories.mkdir()
 for notebook in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
     shutil.copy(notebook, stories)
 
-myst_enable_extensions = ["colon_fence", "deflist"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = os.environ.get("DICOMLAB_DOCS_NOTEBOOKS", "force")
 nb_execution_timeout = 120

@@ -18,7 +18,7 @@ from support import ROOT
 
 pytest.importorskip("resource", reason="the benchmarks count CPU time as POSIX systems do")
 sys.path.insert(0, str(ROOT))
-from benchmarks import check
+from benchmarks import check, plot
 from benchmarks.__main__ import main
 from benchmarks.check import Kept, judge, kept, published
 from benchmarks.harness import Measured, Row, Timed, Way, ratios
@@ -131,7 +131,27 @@ def test_the_published_ratios_are_those_of_the_page() -> None:
     told = json.loads(check.PUBLISHED.read_text(encoding="utf-8"))
     assert f"Measured {told['when']}, {told['rounds']} rounds" in page
     assert any(known.reached for known in kept().values())
+    assert "(benchmarks-light.svg)" in page and "(benchmarks-dark.svg)" in page
     assert all(f"| {way}" in page for _, way in kept())
+
+
+def test_the_plot_has_a_bar_and_a_label_for_each_peer_in_both_themes(tmp_path: Path) -> None:
+    path = tmp_path / "benchmarks.json"
+    found = [
+        OURS,
+        took(6.0, 5.0, 7.0, mark=4, name="GDCM"),
+        took(2.0, name="read <it>", once=True),
+        took(name="absent"),
+    ]
+    path.write_text(published({"when": ""}, 3, [(ROW, found)]))
+    plot.write(path)
+    light, dark = ((tmp_path / f"benchmarks-{theme}.svg").read_text(encoding="utf-8") for theme in plot.THEMES)
+    assert light != dark and len(light) < 50_000
+    for drawn in (light, dark):
+        assert "P0: GDCM" in drawn and "P0: read &lt;it&gt;" in drawn
+        assert "absent" not in drawn and "P0: dicomlab" not in drawn
+    plot.write(path)
+    assert (tmp_path / "benchmarks-light.svg").read_text(encoding="utf-8") == light  # the same ratios, the same file
 
 
 def timed_as(*seconds: float, name: str = "peer", mark: float | None = None) -> Way:
