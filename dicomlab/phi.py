@@ -41,8 +41,8 @@ _DAY: Final = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)")
 _SHIFTED: Final = re.compile(r"(?<!\d)1[678]\d{6}|(?<!\d)1[678]\d\d-\d\d-\d\d")
 _IN_TEXT: Final = re.compile(r"(?<![\d.])(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?=(?:\d{6})?(?!\d))")
 _LAST: Final = 1890  # a day before this year is taken for a moved one
-WEEKS: Final = 7828 + int.from_bytes(os.urandom(8), "big") % 2600  # 150 to 200 years
-_KEY: Final = os.urandom(16)
+WEEKS: int = 7828 + int.from_bytes(os.urandom(8), "big") % 2600  # 150 to 200 years
+_KEY: bytes = os.urandom(16)
 
 _masking = False
 _lock = threading.Lock()
@@ -64,6 +64,21 @@ def switch(shown: bool) -> int:
     with _lock:
         _open[:] = [one for one in _open if one() is not None]
         return len(_open)
+
+
+def secret() -> tuple[bytes, int] | None:
+    """What the pseudonyms of this session are made with, for its other processes; None while names are shown."""
+    return (_KEY, WEEKS) if _masking else None
+
+
+def adopt(secret: tuple[bytes, int]) -> None:
+    """Make pseudonyms from now on as the process does that this is the `secret` of."""
+    global _KEY, WEEKS
+    with _lock:
+        if secret != (_KEY, WEEKS):
+            _KEY, WEEKS = secret
+            _real.clear()
+            _given.clear()
 
 
 def noted(thing: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
@@ -12,11 +11,12 @@ import pandas as pd
 import xarray as xr
 
 from . import headers, phi, readers
-from .errors import BadData, BadFile, DicomlabError, GeometryError, InvalidRequest, MissingCodec, ResultWarning
+from .errors import BadData, BadFile, DicomlabError, GeometryError, InvalidRequest, MissingCodec
 from .extensions import Extension, copies, extended
 from .instances import contradictions
 from .paths import gathered, paths_of, places_among
 from .readers.reader import Found, Reader, Thing
+from .remarks import remark
 from .report import Volumes, dropped, line
 
 Key = tuple[str, tuple[str, ...], int]  # title and instances of a thing, and which of those that have the same
@@ -119,7 +119,7 @@ def _only(found: Volumes) -> Any:
     (result,) = found.values()
     for told in found.report.itertuples():
         if told.severity != "note":
-            warnings.warn(f"{told.what}: {told.why}", ResultWarning, stacklevel=3)
+            remark(f"{told.what}: {told.why}", stacklevel=3)
     return result
 
 

@@ -6,18 +6,20 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from .. import phi
-from ..errors import CacheError, Interrupted, InvalidRequest
+from ..errors import DicomlabError, Interrupted, InvalidRequest
 from ..net.jobs import Jobs
-from ..progress import Meter, reporter
+from ..progress import Meter, Progress, reporter
 from ..remarks import remark
-from .cluster import Cluster, shared
+from .cluster import Cluster, shared, threads_of
 from .estimate import Rates, estimate
+from .fingerprint import fingerprint
 from .kept import Kept
-from .members import Member, fingerprint, members
-from .outcome import DONE, FAILED, GIVEN, NOT_RUN, OURS, VOLUME, Outcome, named_as
+from .members import Member, members
+from .outcome import DONE, FAILED, GIVEN, NOT_RUN, OURS, VOLUME, Outcome, column, named_as, values
 from .pools import Pool, Processes, Threads, cores
 from .run import Run
 
@@ -70,7 +72,7 @@ def apply(
         "volume", or "instances": the function takes the table of instances of a series, as `scan` gives it.
     results
         A file that each result is written to as it comes (a line of JSON, mode 0600). Run again with it, only what is
-        not there, or has failed, is done.
+        not there, or has failed, is done; and nothing of it where the function has changed since.
     discard
         Remove from the cache what was fetched for this call, series by series.
     dry_run
@@ -93,8 +95,13 @@ def apply(
         It is no table of series, or an argument cannot be; nothing was done.
     Interrupted
         Ctrl-C; with the table so far in ``rows``.
-    CacheError
-        The file of results cannot be written; with the table so far in ``rows``.
+    CacheError, ConnectError
+        The file of results cannot be written, or the Dask cluster is gone; with the table so far in ``rows``.
+
+    Warns
+    -----
+    ResultWarning
+        Rows have failed, or the archive or the disk gave out: what is left is "not run" then.
 
     Examples
     --------
@@ -115,35 +122,36 @@ def apply(
         raise InvalidRequest(f"workers={workers!r}", advice="Give a whole number of 1 or more.")
     if client is not None and (workers is not None or processes):
         raise InvalidRequest("a client has its own workers", advice="Leave workers= and processes= out.")
-    table, found = members(series, has_peer=peer is not None)
     name = fingerprint(function)
-    table, known = _before(series, table, found, name)
+    bare, before = _before(series, name)
+    table, found = members(bare, has_peer=peer is not None)
+    known = {one.uid: before[one.at[0]] for one in found if one.at[0] in before}
     file = None if results is None else Kept(results, name)
     try:
         known |= {one.uid: file.before[one.uid] for one in found if file is not None and one.uid in file.before}
+        call = _Call(table, found, known, name, file)
         due = [one for one in found if one.uid not in known]
         rates = Rates.of(peer, name)
         if dry_run:
             if file is not None:
                 file.close()
-            return estimate(due, peer, rates, workers or cores())
+            count = workers or (cores() if client is None else threads_of(client))
+            return estimate(due, table, peer, rates, count)
+        meter = Meter(also=progress if callable(progress) else None, unit="series") if background else None
+        shown = meter or reporter(progress, "apply", len(due), "series")
         pool = _pool(function, given, due, peer, client, workers, processes)
     except BaseException:
         if file is not None:
             file.close()
         raise
-    call = _Call(table, found, known, name, file)
-
-    def run(shown: Any, stops: Callable[[Callable[[], object]], object]) -> pd.DataFrame:
-        return call.run(due, pool, peer, rates, discard, reporter(shown, "apply", len(due), "series"), stops)
-
-    if not background:
-        return run(progress, lambda stop: None)
+    running = Run(pool, peer, table, discard=discard, progress=shown, told=call.told)
+    if meter is None:
+        return call.run(running, due, rates, shown, lambda stop: None)
 
     def work(job: Job) -> pd.DataFrame:
-        return run(job.progress, job.stops)
+        meter.begin("apply", len(due))
+        return call.run(running, due, rates, meter, job.stops)
 
-    meter = Meter(also=progress if callable(progress) else None, unit="series")
     return _jobs.start(f"{name[0]} of {len(due):,} series", work, meter)
 
 
@@ -160,30 +168,27 @@ class _Call:
     ) -> None:
         self._table, self._found, self._known, self._name, self._file = table, found, known, name, file
 
+        if clash := next((named for one in known.values() for named in one.values if named in table), ""):
+            raise InvalidRequest(
+                f"the results of before have a value {clash}, as a column of the table is",
+                advice=f"Rename that column, or leave it out: series.drop(columns={clash!r}).",
+            )
+
     def run(
         self,
+        running: Run,
         due: list[Member],
-        pool: Pool,
-        peer: Peer | None,
         rates: Rates,
-        discard: bool,
-        shown: Any,
+        shown: Progress,
         stops: Callable[[Callable[[], object]], object],
     ) -> pd.DataFrame:
-        running = Run(pool, peer, discard=discard, progress=shown, told=self._told)
-
-        def stop() -> None:
-            running.stop.set()
-
-        stops(stop)
+        stops(running.stop.set)
         try:
             running.all(due)
         except KeyboardInterrupt:
             frame = self.frame(stopped=True)
-            raise Interrupted(
-                f"stopped: {self._line(frame)}; give error.rows to apply again, and the rest is done", rows=frame
-            ) from None
-        except CacheError as error:
+            raise Interrupted(f"stopped: {_line(frame)}; {self._goes_on}", rows=frame) from None
+        except DicomlabError as error:
             error.rows = self.frame(stopped=True)
             raise
         finally:
@@ -191,25 +196,32 @@ class _Call:
             if self._file is not None:
                 self._file.close()
             rates.learn(running.size, running.seconds, [self._known[one.uid] for one in due if one.uid in self._known])
-        frame = self.frame(stopped=running.stop.is_set())
+        frame = self.frame(stopped=running.stop.is_set() or bool(running.ended))
         frame.attrs["remarks"] = list(dict.fromkeys(running.remarks))
         failed = frame[frame["status"] == FAILED]
-        if len(failed):
-            remark(f"{self._line(frame)}; the first: {failed['error'].iloc[0]}", stacklevel=4)
+        if running.ended:
+            remark(f"{running.ended}; {_line(frame)}; {self._goes_on}", stacklevel=3)
+        elif len(failed):
+            remark(f"{_line(frame)}; the first: {failed['error'].iloc[0]}", stacklevel=3)
+        if odd := running.reservations:
+            remark(f"{odd} series were loaded with a reservation, see .attrs['remarks']", stacklevel=3)
         return frame
 
-    def _told(self, member: Member, made: Outcome) -> None:
+    @property
+    def _goes_on(self) -> str:
+        if self._file is not None:
+            return f"the same call with {self._file.path.name} does the rest"
+        if self._found[0].given:
+            return "for the rest leave out what is done"
+        return "give this table to apply again, and the rest is done"
+
+    def told(self, member: Member, made: Outcome) -> None:
+        """Keep what became of a series."""
         if taken := [name for name in made.values if name in self._table]:
             made = Outcome(FAILED, error=f"function: {named_as(taken[0], 'table')}", seconds=made.seconds)
         self._known[member.uid] = made
         if self._file is not None:
             self._file.keep(member.uid, made)
-
-    @staticmethod
-    def _line(frame: pd.DataFrame) -> str:
-        counts = frame["status"].value_counts()
-        words = [f"{counts[status]:,} {status}" for status in (DONE, FAILED, NOT_RUN) if status in counts]
-        return f"{', '.join(words)} of {len(frame):,} series"
 
     def frame(self, *, stopped: bool) -> pd.DataFrame:
         """The table of series with what is known of each."""
@@ -221,7 +233,7 @@ class _Call:
         names = dict.fromkeys(name for one in rows for name in one.values)
         frame = self._table.copy()
         for name in names:
-            frame[name] = pd.Series([one.values.get(name) for one in rows], index=frame.index).convert_dtypes()
+            frame[name] = column([one.values.get(name) for one in rows], frame.index)
         frame["status"] = pd.Series([one.status for one in rows], index=frame.index, dtype="string")
         frame["error"] = pd.Series([one.error for one in rows], index=frame.index, dtype="string")
         seconds = [round(one.seconds, 3) if one is not blank else None for one in rows]
@@ -230,21 +242,27 @@ class _Call:
         return phi.noted(frame)
 
 
-def _before(
-    series: pd.DataFrame, table: pd.DataFrame, found: list[Member], name: tuple[str, str]
-) -> tuple[pd.DataFrame, dict[str, Outcome]]:
-    """The table without its results, and what a table that this function gave before says is done."""
-    told = series.attrs.get("function")
-    if told is None or list(told) != list(name) or not all(column in series for column in OURS):
-        return table, {}
+def _line(frame: pd.DataFrame) -> str:
+    counts = frame["status"].value_counts()
+    words = [f"{counts[status]:,} {status}" for status in (DONE, FAILED, NOT_RUN) if status in counts]
+    return f"{', '.join(words)} of {len(frame):,} series"
+
+
+def _before(series: Any, name: tuple[str, str]) -> tuple[Any, dict[int, Outcome]]:
+    """A table that this function gave before, without its columns, and by row what was done; any other as it is."""
+    told = series.attrs.get("function") if isinstance(series, pd.DataFrame) else None
+    if told is None or told[0] != name[0] or not all(column in series for column in OURS):
+        return series, {}
     columns = [column for column in series.attrs.get("values", []) if column in series]
-    known = {}
-    for member in found:
-        row = series.iloc[member.at[0]]
-        if row["status"] == DONE:
-            values = {column: None if pd.isna(row[column]) else row[column] for column in columns}
-            known[member.uid] = Outcome(DONE, values, "", float(row["seconds"]))
-    return table.drop(columns=columns), known
+    bare = series.drop(columns=columns)
+    if list(told) != list(name):  # it was changed since: all anew
+        return bare, {}
+    done = {}
+    for at in np.flatnonzero((series["status"] == DONE).fillna(False)).tolist():
+        row = values({column: series[column].iloc[at] for column in columns})
+        seconds = pd.to_numeric(series["seconds"].iloc[at], errors="coerce")
+        done[at] = Outcome(DONE, row, "", 0.0 if pd.isna(seconds) else float(seconds))
+    return bare, done
 
 
 def _pool(
@@ -259,8 +277,9 @@ def _pool(
     if client is None:
         count = min(workers or cores(), max(1, len(due)))
         return Processes(function, given, count) if processes else Threads(function, given, count)
-    folders = {os.path.dirname(one.paths[0]) for one in due if one.paths}
-    if peer is not None and any(one.row is not None for one in due):
+    threads_of(client)  # refuses what is none, before it is asked
+    folders = {os.path.dirname(one.paths[0]) for one in due if one.given}
+    if peer is not None and any(not one.given for one in due):
         peer.cache.open()
         return Cluster(client, function, given, None if shared(client, peer.cache.root) else peer)
     pool = Cluster(client, function, given, None)

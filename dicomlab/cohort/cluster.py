@@ -9,19 +9,28 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from .. import phi
 from ..cache import Cache
-from ..errors import InvalidRequest
+from ..errors import ConnectError, InvalidRequest
 from ..net.connecting import connect
 from ..net.node import Node
+from ..remarks import noted
+from ..tables import IDENTIFYING
+from .elsewhere import Secret, hidden, packed, unpacked_outcome
 from .outcome import FAILED, Outcome, said
-from .pools import packed, unpacked_outcome
 
 if TYPE_CHECKING:
     from ..net.peer import Peer
+
+
+WHERE = ("RetrieveAETitle", "InstanceAvailability")  # columns that say who has a series, and whether it is there
+
+BREAK = 20.0  # seconds without a scheduler after which it is taken to be gone
 
 
 class Cluster:
@@ -35,23 +44,36 @@ class Cluster:
     """
 
     def __init__(self, client: Any, function: Callable[[Any], Any], given: str, peer: Peer | None) -> None:
-        if not hasattr(client, "submit") or not hasattr(client, "nthreads"):
-            raise InvalidRequest(
-                f"client is an object of type {type(client).__name__}", advice="Give a distributed.Client."
-            )
-        threads = sum(client.nthreads().values())
-        if not threads:
-            raise InvalidRequest("the cluster of this client has no workers", advice="Wait for them, or start some.")
+        self.room = 2 * threads_of(client)  # one runs and one waits at each
         self._client, self._packed, self._given = client, packed(function), given
-        self.room = 2 * threads  # one runs and one waits at each
         self._futures: set[Any] = set()
+        self._seen, self._lost = monotonic(), False
         self._node: Node | None = None
         if peer is not None:
             from distributed import Semaphore
 
             self._node = replace(peer.node, associations=1, listen=0, allow=frozenset())
-            self._limit = Semaphore(max_leases=peer.node.associations, name=f"dicomlab {peer.node.identity}")
+            count = peer.node.associations  # in the name, for the scheduler takes no other number later
+            self._limit = Semaphore(max_leases=count, name=f"dicomlab {peer.node.identity} {count}")
             packed_node(self._node)
+
+    def check(self) -> None:
+        """Whether the cluster is still there.
+
+        Raises
+        ------
+        ConnectError
+            It is not: the client was closed, or its scheduler is gone for longer than a short break.
+        """
+        status = getattr(self._client, "status", "running")
+        if status == "running":
+            self._seen = monotonic()
+        elif status == "closed" or monotonic() - self._seen > BREAK:
+            self._lost = True
+            raise ConnectError(
+                f"the Dask cluster is gone (its client is {status})",
+                advice="Connect to it again, and give error.rows, or the same file of results, to apply.",
+            )
 
     @property
     def retrieves(self) -> bool:
@@ -59,14 +81,16 @@ class Cluster:
         return self._node is not None
 
     def submit(self, paths: list[str]) -> Future[Outcome]:
-        return self._kept(self._client.submit(unpacked_outcome, self._packed, paths, self._given, pure=False))
+        return self._kept(
+            self._client.submit(unpacked_outcome, self._packed, paths, self._given, phi.secret(), pure=False)
+        )
 
     def submit_row(self, row: pd.DataFrame) -> Future[Outcome]:
         """Retrieve that row there, load it and call the function."""
-        future = self._client.submit(
-            retrieved_outcome, self._packed, self._node, row, self._given, self._limit, pure=False
-        )
-        return self._kept(future)
+        words = [word for word in (*IDENTIFYING, *WHERE) if word in row]
+        named = row[words].apply(lambda column: column.map(phi.real))  # a pseudonym is of this process alone
+        what = (self._packed, self._node, named, self._given, phi.secret(), self._limit)
+        return self._kept(self._client.submit(retrieved_outcome, *what, pure=False))
 
     def _kept(self, future: Any) -> Any:
         self._futures = {one for one in self._futures if not one.done()} | {future}
@@ -76,8 +100,32 @@ class Cluster:
         """The scheduler starts workers again, and their tasks."""
 
     def close(self) -> None:
+        if self._lost:
+            return
         with contextlib.suppress(Exception):
             self._client.cancel(list(self._futures))
+
+
+def threads_of(client: Any) -> int:
+    """The threads of all workers.
+
+    Raises
+    ------
+    InvalidRequest
+        It is no client that can be waited for, or it has no workers.
+    """
+    if not hasattr(client, "submit") or not hasattr(client, "nthreads"):
+        raise InvalidRequest(
+            f"client is an object of type {type(client).__name__}", advice="Give a distributed.Client."
+        )
+    if getattr(client, "asynchronous", False):
+        raise InvalidRequest("the client is asynchronous", advice="Give one that is not: Client(address).")
+    if getattr(client, "status", "running") != "running":
+        raise InvalidRequest(f"the client is {client.status}", advice="Connect to the cluster again.")
+    threads = sum(client.nthreads().values())
+    if not threads:
+        raise InvalidRequest("the cluster of this client has no workers", advice="Wait for them, or start some.")
+    return int(threads)
 
 
 def packed_node(node: Node) -> None:
@@ -106,20 +154,23 @@ def shared(client: Any, folder: Path) -> bool:
     return all(seen.values())
 
 
-def retrieved_outcome(function: bytes, node: Node, row: pd.DataFrame, given: str, limit: Any) -> Outcome:
+def retrieved_outcome(
+    function: bytes, node: Node, row: pd.DataFrame, given: str, secret: Secret, limit: Any
+) -> Outcome:
     """Retrieve into a cache of this worker while the cluster may, load and call the function. Runs on a worker."""
     from distributed import get_worker
 
-    cache = Cache(Path(get_worker().local_directory) / "dicomlab")
-    with connect(node, cache=cache) as peer:
+    folder = Path(get_worker().local_directory)
+    cache = Cache(folder / "dicomlab", index=folder / "dicomlab.sqlite")  # they go with the worker
+    with hidden(secret), noted() as notes, connect(node, cache=cache) as peer:
         try:
             with limit:
                 table = peer.retrieve(row, progress=False)
         except Exception as error:
-            return Outcome(FAILED, error=said("retrieve", error))
-        made = unpacked_outcome(function, table["path"].tolist(), given)
-        with contextlib.suppress(Exception):  # so that its disk holds no more than what is worked on
-            cache.remove(table)
-    return made
-
-
+            made = Outcome(FAILED, error=said("retrieve", error))
+        else:
+            made = unpacked_outcome(function, table["path"].tolist(), given, secret)
+        finally:
+            with contextlib.suppress(Exception):  # so that its disk holds no more than what is worked on
+                cache.remove(row, node=node.identity)
+    return replace(made, remarks=(*notes, *made.remarks))

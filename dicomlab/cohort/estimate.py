@@ -47,34 +47,41 @@ class Rates:
         """Retrieval and function run side by side: the longer of both."""
         with _lock:
             archive, function = _archives.get(self.node), _functions.get(self.function)
+        if not series:
+            return 0.0
         if function is None or (size and archive is None):
             return None
         fetching = 0.0 if archive is None else size * archive[1] / archive[0]
         return max(fetching, series * function[1] / function[0] / workers) / 60
 
 
-def estimate(due: Sequence[Member], peer: Peer | None, rates: Rates, workers: int) -> pd.DataFrame:
+def estimate(
+    due: Sequence[Member], series: pd.DataFrame, peer: Peer | None, rates: Rates, workers: int
+) -> pd.DataFrame:
     """One row: series, instances, GB, GB to fetch, minutes."""
     paths = [path for one in due for path in one.paths]
-    rows = [one.row for one in due if one.row is not None]
-    instances, here, size = len(paths), sum(os.path.getsize(path) for path in paths), 0
+    rows = [one.at[0] for one in due if not one.given]
+    instances, here = len(paths), sum(os.path.getsize(path) for path in paths if os.path.exists(path))
+    size: int | None = 0
     if rows and peer is not None:
-        table = peer.retrieve(pd.concat(rows), dry_run=True, progress=False)
+        table = peer.retrieve(series.iloc[rows], dry_run=True, progress=False)
         instances += int(table["instances"].sum())
-        size = int(table["bytes_to_fetch"].sum())
-        fetched = int(table["to_fetch"].sum())
-        kept = int(table["here"].sum())
-        here += round(size / fetched * kept) if fetched else 0
-    minutes = rates.minutes(size, len(due), workers)
+        size = None if table["bytes_to_fetch"].isna().any() else int(table["bytes_to_fetch"].sum())
+        cached = peer.cache.contents("SERIES", node=peer.node.identity)
+        here += int(cached["size"][cached["SeriesInstanceUID"].isin([one.uid for one in due])].sum())
+    minutes = None if size is None else rates.minutes(size, len(due), workers)
+    fetched, whole = (None, None) if size is None else (size / 1e9, (here + size) / 1e9)
     frame = pd.DataFrame(
         {
             "series": pd.array([len(due)], dtype="Int64"),
             "instances": pd.array([instances], dtype="Int64"),
-            "GB": [(here + size) / 1e9],
-            "GB_to_fetch": [size / 1e9],
+            "GB": pd.array([whole], dtype="Float64"),
+            "GB_to_fetch": pd.array([fetched], dtype="Float64"),
             "minutes": pd.array([minutes], dtype="Float64"),
         }
     )
-    if minutes is None:
+    if size is None:
+        frame.attrs["why"] = "the archive does not say how large all of its images are"
+    elif minutes is None:
         frame.attrs["why"] = "minutes are known once this function has run on a few series: apply it to series.head(3)"
     return frame

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import platform
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ..errors import CacheError, InvalidRequest
+from ..remarks import remark
 from .outcome import DONE, Outcome
 
 KIND = "dicomlab results 1"
@@ -81,7 +83,9 @@ class Kept:
 
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                return  # a file system that has no locks
             raise InvalidRequest(
                 f"another call writes to {self.path.name} now", advice="Wait for it, or name another file."
             ) from None
@@ -91,28 +95,35 @@ class Kept:
             content = self.path.read_bytes()
         except OSError as error:
             raise self._broken(error) from None
-        if not content:
+        head, *lines = content.split(b"\n")
+        if not lines and _line(self._head).startswith(head):  # it is new, or a process was killed as it began it
+            self._cut(0)
             self._write(self._head)
             return
-        whole = content.rfind(b"\n") + 1
+        first = _parsed(head)
+        if not lines or not isinstance(first, dict) or first.get("kind") != KIND:
+            what = "is a file of results of another version" if KIND[:-1].encode() in head else "is no file of results"
+            raise InvalidRequest(f"{self.path.name} {what}", advice="It is left as it is: name another.")
+        self._check(first)
+        bad = 0
+        for line in lines[:-1]:
+            found = _outcome(_parsed(line))
+            bad += found is None
+            if found is not None and found[1].status == DONE:
+                self.before[found[0]] = found[1]
+        if bad:
+            remark(
+                f"{bad:,} of {len(lines) - 1:,} lines of {self.path.name} are damaged, and those series run again",
+                stacklevel=5,
+            )
+        if lines[-1]:  # a process was killed as it wrote
+            self._cut(len(content) - len(lines[-1]))
+
+    def _cut(self, size: int) -> None:
         try:
-            head, *lines = map(json.loads, content[:whole].splitlines() or [b"0"])
-            if not isinstance(head, dict) or head.get("kind") != KIND:
-                raise self._other()
-            self._check(head)
-            for line in lines:
-                one = Outcome(line["status"], dict(line["values"]), line["error"], line["seconds"])
-                if one.status == DONE:
-                    self.before[line["series"]] = one
-        except InvalidRequest:
-            raise
-        except (ValueError, KeyError, TypeError):
-            raise self._other() from None
-        if whole < len(content):  # a process was killed as it wrote
-            try:
-                os.truncate(self.path, whole)
-            except OSError as error:
-                raise self._broken(error) from None
+            self._file.truncate(size)
+        except OSError as error:
+            raise self._broken(error) from None
 
     def _check(self, head: dict[str, str]) -> None:
         ours = self._head
@@ -124,13 +135,38 @@ class Kept:
                 advice="Name another file for this function, or delete that one to have all computed anew.",
             )
 
-    def _other(self) -> InvalidRequest:
-        return InvalidRequest(f"{self.path.name} is no file of results", advice="It is left as it is: name another.")
-
     def _write(self, line: Mapping[str, object]) -> None:
+        data = memoryview(_line(line))
         try:
-            self._file.write(json.dumps(line).encode() + b"\n")
+            begun = os.fstat(self._file.fileno()).st_size
+            try:
+                while data:  # a disk that is nearly full may take a part
+                    data = data[self._file.write(data) or 0 :]
+            except OSError:
+                with contextlib.suppress(CacheError):
+                    self._cut(begun)
+                raise
             with contextlib.suppress(OSError):
                 os.fsync(self._file.fileno())
         except OSError as error:
             raise self._broken(error) from None
+
+
+def _line(content: Mapping[str, object]) -> bytes:
+    return json.dumps(content).encode() + b"\n"
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _outcome(line: Any) -> tuple[str, Outcome] | None:
+    """The series of a line and what became of it; None where it is none."""
+    try:
+        values, seconds = dict(line["values"]), float(line["seconds"])
+        return str(line["series"]), Outcome(str(line["status"]), values, str(line["error"]), seconds)
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from hashlib import blake2b
-from types import CodeType
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from .. import phi
 from ..errors import InvalidRequest
+from ..remarks import remark
 from ..tables import addresses
 from .outcome import OURS
 
@@ -30,10 +28,11 @@ class Member:
 
     uid: str
     at: list[int]  # rows of the table that name it
-    row: pd.DataFrame | None  # that it is retrieved by; None where its files are known
-    paths: list[str]  # its files, once they are here
+    paths: list[str] = field(default_factory=list)  # its files, once they are here
+    given: bool = False  # its files are those of the table: nothing is retrieved
     images: int = 0  # as the archive counts them; a guess where it does not
     alone: bool = False  # is to be retrieved in a request of its own
+    cut: bool = False  # the connection was cut as it came alone
 
 
 def members(series: Any, *, has_peer: bool) -> tuple[pd.DataFrame, list[Member]]:
@@ -58,49 +57,37 @@ def members(series: Any, *, has_peer: bool) -> tuple[pd.DataFrame, list[Member]]
             "the table has no column path, and no peer is given to retrieve from",
             advice="Give peer=, as connect makes it.",
         )
-    addresses(series)  # refuses rows without what they are found by
+    if "SOPInstanceUID" in series:
+        raise InvalidRequest(
+            "the rows name instances, and a result is one of a series",
+            advice='Give rows of peer.find("SERIES", ...), or the table that retrieve gives for these.',
+        )
+    named = [uid for _, uid in {(one.StudyInstanceUID, one.SeriesInstanceUID) for one in addresses(series)}]
+    if len(set(named)) < len(named):
+        twice = next(uid for uid in named if named.count(uid) > 1)
+        raise InvalidRequest(
+            f"the series {twice} is there in two studies, and its results could not be told apart",
+            advice="Keep one of its rows, and apply to the other alone.",
+        )
     found: dict[str, Member] = {}
     counted = series.get("NumberOfSeriesRelatedInstances", pd.Series(pd.NA, index=series.index, dtype="Int64"))
     counts = pd.to_numeric(counted, errors="coerce").fillna(GUESS).astype(int).tolist()
-    for at, uid in enumerate(series["SeriesInstanceUID"].tolist()):
-        if uid in found:
-            found[uid].at.append(at)
-        else:
-            found[uid] = Member(uid, [at], series.iloc[[at]], [], counts[at])
+    for at, given in enumerate(series["SeriesInstanceUID"].tolist()):
+        uid = phi.real(given).strip(" \0")
+        found.setdefault(uid, Member(uid, [], images=counts[at])).at.append(at)
     return series.drop(columns=[name for name in OURS if name in series]), list(found.values())
 
 
 def _of_instances(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Member]]:
     found = [
-        Member(str(uid), [at], None, [phi.real(path) for path in part["path"].tolist()])
+        Member(str(uid), [at], [phi.real(path) for path in part["path"].tolist()], given=True)
         for at, (uid, part) in enumerate(table.groupby("SeriesInstanceUID", sort=False))
     ]
     if not found:
         raise InvalidRequest("no row has a SeriesInstanceUID", advice="Choose instances of at least one series.")
+    if nameless := int(table["SeriesInstanceUID"].isna().sum()):
+        remark(f"{nameless:,} instances have no SeriesInstanceUID and are left out", stacklevel=4)
     first = table[table["SeriesInstanceUID"].notna()].drop_duplicates("SeriesInstanceUID").reset_index(drop=True)
     shared = first[[name for name in SHARED if name in first]].copy()
     shared["instances"] = pd.array([len(one.paths) for one in found], dtype="Int64")
     return shared, found
-
-
-def fingerprint(function: Callable[..., Any]) -> tuple[str, str]:
-    """The name of a function, and a digest of its code, "" where that cannot be had; the same in another kernel."""
-    inner = getattr(function, "func", function)  # of functools.partial
-    name = getattr(inner, "__qualname__", type(inner).__qualname__)
-    code = getattr(inner, "__code__", None) or getattr(vars(type(inner)).get("__call__"), "__code__", None)
-    if code is None:
-        return name, ""
-    digest = blake2b(digest_size=8)
-    _digest(code, digest)
-    return name, digest.hexdigest()
-
-
-def _digest(code: CodeType, digest: Any) -> None:
-    digest.update(code.co_code + repr((code.co_names, code.co_varnames)).encode())
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            _digest(constant, digest)
-        elif isinstance(constant, frozenset):
-            digest.update(repr(sorted(map(repr, constant))).encode())
-        else:
-            digest.update(repr(constant).encode())

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
-import pickle
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from functools import lru_cache
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, Protocol
 
+from .. import phi
 from ..errors import InvalidRequest
+from .elsewhere import begin, begun_outcome, packed
 from .outcome import Outcome, outcome_of
 
-Task = Callable[[], Outcome]
+STARTING = 120.0  # seconds that the first process may take to begin, on a machine that is busy
+FAREWELL = 0.5  # seconds in which processes that are told to end have done so, before they are killed
 
 
 class Pool(Protocol):
@@ -23,6 +26,9 @@ class Pool(Protocol):
 
     def submit(self, paths: list[str]) -> Future[Outcome]:
         """Load these and call the function."""
+
+    def check(self) -> None:
+        """Raise a DicomlabError where nothing that was given to it can end any more."""
 
     def renew(self) -> None:
         """Begin again, after a process has ended before its task."""
@@ -47,6 +53,9 @@ class Threads:
     def submit(self, paths: list[str]) -> Future[Outcome]:
         return self._executor.submit(outcome_of, self._function, paths, self._given)
 
+    def check(self) -> None:
+        """They are always there."""
+
     def renew(self) -> None:
         """Threads do not end before their task."""
 
@@ -58,66 +67,51 @@ class Processes:
     """Processes of this machine, for functions that hold the interpreter."""
 
     def __init__(self, function: Callable[[Any], Any], given: str, workers: int) -> None:
+        if getattr(multiprocessing.current_process(), "_inheriting", False):  # a process of ours reads the script
+            raise _unguarded()
         self._packed = packed(function)
         self._given = given
         self.room = workers
+        self._stands = False
         self._executor = self._made()
 
     def _made(self) -> ProcessPoolExecutor:
-        import multiprocessing
-
         # A fork of a kernel with its threads could hang, so each begins anew.
-        return ProcessPoolExecutor(self.room, mp_context=multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self.room, context, initializer=begin, initargs=(self._packed,))
 
     def submit(self, paths: list[str]) -> Future[Outcome]:
-        return self._executor.submit(unpacked_outcome, self._packed, paths, self._given)
+        return self._executor.submit(begun_outcome, paths, self._given, phi.secret())
+
+    def check(self) -> None:
+        """They are begun again where they end."""
 
     def renew(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._executor = self._made()
+        if not self._stands:  # it may be that none can begin
+            try:
+                self._executor.submit(os.getpid).result(STARTING)
+            except BrokenExecutor:
+                raise _unguarded() from None
+            self._stands = True
 
     def close(self) -> None:
-        processes = dict(getattr(self._executor, "_processes", None) or {})
+        processes = list((getattr(self._executor, "_processes", None) or {}).values())
         self._executor.shutdown(wait=False, cancel_futures=True)
-        for process in processes.values():
+        for process in processes:
             with contextlib.suppress(Exception):
                 process.terminate()
-                process.join(2)
+        end = time.monotonic() + FAREWELL
+        for process in processes:
+            with contextlib.suppress(Exception):
+                process.join(max(0.0, end - time.monotonic()))
+                process.kill()
+                process.join(FAREWELL)
 
 
-def packed(function: Callable[[Any], Any]) -> bytes:
-    """A function as bytes, also one of a notebook where cloudpickle is there.
-
-    Raises
-    ------
-    InvalidRequest
-        It cannot travel.
-    """
-    try:
-        try:
-            import cloudpickle  # type: ignore[import-untyped]
-
-            return bytes(cloudpickle.dumps(function))
-        except ImportError:
-            made = pickle.dumps(function)
-            if getattr(function, "__module__", "") == "__main__":
-                raise InvalidRequest(
-                    "a function of a notebook or script goes to other processes by cloudpickle, which is not here",
-                    advice="pip install 'dicomlab[dask]', or put the function into a module, or use processes=False.",
-                ) from None
-            return made
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise InvalidRequest(
-            f"the function cannot go to another process ({error})",
-            advice="Let it use no open file, connection or lock of this process; or use processes=False.",
-        ) from None
-
-
-@lru_cache(maxsize=4)
-def _unpacked(function: bytes) -> Callable[[Any], Any]:
-    return pickle.loads(function)  # of this call of apply, and of nobody else
-
-
-def unpacked_outcome(function: bytes, paths: list[str], given: str) -> Outcome:
-    """As `outcome_of`, in another process."""
-    return outcome_of(_unpacked(function), paths, given)
+def _unguarded() -> InvalidRequest:
+    return InvalidRequest(
+        "no process can begin, for each reads this script and begins processes again",
+        advice='Put what it does below if __name__ == "__main__":, or use processes=False.',
+    )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from asyncio import CancelledError
 from collections import deque
-from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import BrokenExecutor, Future
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ..errors import CacheError
+from ..errors import AssociationRejected, CacheError, ConnectError, DicomlabError, InvalidRequest
 from ..progress import Progress
 from .cluster import Cluster
 from .members import Member
@@ -19,11 +21,15 @@ from .outcome import FAILED, Outcome, said
 from .pools import Pool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..net.job import Job
     from ..net.peer import Peer
 
 AHEAD = 2  # series that are here and wait for the function, before the next are asked for
 BATCH, IMAGES = 8, 400  # series, and instances, that are asked for together
+PAUSES = (5.0, 15.0, 40.0)  # seconds before an archive that was there, and cannot be reached, is asked again
+REACHING = ("connection", "association", "TLS")  # phases in which no archive is there yet
 ENDED = "the process that ran it ended: it may have used up the memory"
 
 
@@ -34,6 +40,8 @@ class Run:
     ----------
     peer
         Who to retrieve from; None where all files are here.
+    table
+        The rows of the members.
     discard
         Remove from the cache what was fetched for this run alone, once the function is through with it.
     told
@@ -44,44 +52,65 @@ class Run:
         self,
         pool: Pool,
         peer: Peer | None,
+        table: pd.DataFrame,
         *,
         discard: bool,
         progress: Progress,
         told: Callable[[Member, Outcome], object],
     ) -> None:
-        self._pool, self._peer, self._discard, self._progress, self._told = pool, peer, discard, progress, told
+        self._pool, self._peer, self._table, self._discard = pool, peer, table, discard
+        self._progress, self._told = progress, told
         self._waiting: deque[Member] = deque()
         self._fetched: deque[Member] = deque()
         self._fetching: tuple[list[Member], Job] | None = None
         self._running: dict[Future[Outcome], Member] = {}
         self._suspects: deque[Member] = deque()  # that ran as a process ended: one of them may have ended it
         self._before: set[str] = set()  # series that were here
+        self._to_discard: dict[str, Member] = {}
+        self._over = False
         self._woken = threading.Event()
+        self._reached = False  # the archive answered
+        self._failures = 0  # to reach it since, one after the other
+        self._resumes = 0.0  # when it is asked again
         self.stop = threading.Event()
+        self.ended = ""  # why the rest cannot be had now, in words
         self.seconds = 0.0  # of retrieval
         self.size = 0  # bytes retrieved
-        self.remarks: list[str] = []  # of retrievals
+        self.remarks: list[str] = []  # of retrievals, and of what was loaded
+        self.reservations = 0  # series that were loaded with a remark
 
     def all(self, members: list[Member]) -> None:
         """Run until all have an outcome, or it is to stop."""
         self._waiting.extend(members)
-        if self._discard and self._peer is not None:
-            here = self._peer.cache.contents("SERIES", node=self._peer.node.identity)
-            self._before = set(here["SeriesInstanceUID"])
         try:
+            if self._discard and self._peer is not None:
+                here = self._peer.cache.contents("SERIES", node=self._peer.node.identity)
+                self._before = set(here["SeriesInstanceUID"])
             while not self.stop.is_set() and self._step():
-                self._woken.wait(0.25)
+                self._woken.wait(0.1)
                 self._woken.clear()
         finally:
-            if self._fetching is not None:
-                job = self._fetching[1]
-                job.cancel()
-                job.wait(2)
+            try:
+                self._let_go()
+            finally:
+                self._pool.close()
+
+    def _let_go(self) -> None:
+        """What has come so far is kept; nothing more comes."""
+        self._over = True
+        if self._fetching is not None:
+            job = self._fetching[1]
+            job.cancel()
+            job.wait(2)
+        with contextlib.suppress(ConnectError):
+            self._pool.check()
             self._take()
-            self._pool.close()
+        for member in list(self._to_discard.values()):
+            self._remove(member)
 
     def _step(self) -> bool:
         """Do what can be done now; whether there is more to come."""
+        self._pool.check()
         self._take()
         self._fetch()
         self._submit()
@@ -97,18 +126,26 @@ class Run:
             self._fetching = None
             self.seconds += job.elapsed
             self._came(batch, job)
-        while self._waiting and len(self._fetched) < AHEAD:
-            if self._waiting[0].row is None or (isinstance(self._pool, Cluster) and self._pool.retrieves):
+        while self._waiting and len(self._fetched) < AHEAD and monotonic() >= self._resumes:
+            if self._waiting[0].given or (isinstance(self._pool, Cluster) and self._pool.retrieves):
                 self._fetched.append(self._waiting.popleft())
                 continue
             assert self._peer is not None
             batch = self._batch()
-            rows = pd.concat([one.row for one in batch if one.row is not None])
-            job = self._peer.retrieve(rows, background=True, progress=False)
+            if self._discard:
+                self._to_discard |= {one.uid: one for one in batch if one.uid not in self._before}
+            try:
+                job = self._peer.retrieve(self._rows(batch), background=True, progress=False)
+            except InvalidRequest as error:  # one of them is offline
+                self._not_fetched(batch, error, [])
+                continue
             job.watched()
             self._fetching = batch, job
             job.then(lambda _: self._woken.set())
             return
+
+    def _rows(self, batch: list[Member]) -> pd.DataFrame:
+        return self._table.iloc[[one.at[0] for one in batch]]
 
     def _batch(self) -> list[Member]:
         """The next ones that are asked for together: small series would wait for associations alone."""
@@ -122,23 +159,55 @@ class Run:
         return batch
 
     def _came(self, batch: list[Member], job: Job) -> None:
-        table = job.partial if job.error is None else None
+        error, partial = job.error, job.partial
+        self.size += 0 if partial is None else int(partial.attrs.get("bytes") or 0)
+        if isinstance(error, ConnectError | AssociationRejected) and error.phase in REACHING:
+            self._not_reached(batch, error)
+            return
+        self._reached, self._failures = True, 0
+        table = partial if error is None else None
         found = {} if table is None else dict(iter(table.groupby("SeriesInstanceUID")["path"]))
-        if len(batch) > 1 and (job.warnings or len(found) < len(batch)):  # asked again one by one, it is known whose
-            for member in reversed(batch):
-                member.alone = True
-                self._waiting.appendleft(member)
+        if len(batch) > 1 and (job.warnings or len(found) < len(batch)):
+            self._not_fetched(batch, error, [])
             return
         self.remarks += job.warnings if found else []
         for member in batch:
             if member.uid in found:
                 member.paths = found[member.uid].tolist()
                 self._fetched.append(member)
-                continue
-            why = said("retrieve", job.error) if job.error else f"retrieve: {'; '.join(job.warnings) or 'nothing came'}"
-            self._tell(member, Outcome(FAILED, error=why))
-        if table is not None:
-            self.size += int(table.attrs["bytes"] or 0)
+            else:
+                self._not_fetched([member], error, job.warnings)
+
+    def _not_fetched(self, batch: list[Member], error: BaseException | None, remarks: list[str]) -> None:
+        """Several are asked for again one by one, so that it is known whose fault it is; one alone has failed."""
+        cause = getattr(error, "__cause__", None) or error
+        if len(batch) > 1 or (isinstance(cause, ConnectError) and not batch[0].cut):
+            for member in reversed(batch):
+                member.alone, member.cut = True, len(batch) == 1
+                self._waiting.appendleft(member)
+            return
+        why = said("retrieve", error) if error else f"retrieve: {'; '.join(remarks) or 'nothing came'}"
+        self._tell(batch[0], Outcome(FAILED, error=why))
+        full = isinstance(cause, CacheError | OSError)
+        if full and not self._running and not self._fetched:
+            self._end("the disk of the cache takes no more")
+
+    def _not_reached(self, batch: list[Member], error: DicomlabError) -> None:
+        """The archive is away: it is asked again after a while; where it stays away, the rest is not run."""
+        pauses = PAUSES if self._reached else ()
+        if self._failures < len(pauses):
+            self._resumes = monotonic() + pauses[self._failures]
+            self._failures += 1
+            self._waiting.extendleft(reversed(batch))
+            return
+        for member in batch:
+            self._tell(member, Outcome(FAILED, error=said("retrieve", error)))
+        self._end("the archive cannot be reached")
+
+    def _end(self, why: str) -> None:
+        if self._waiting:
+            self.ended = why
+            self._waiting.clear()
 
     # -- the function ------------------------------------------------------------------------------------------------
 
@@ -154,14 +223,20 @@ class Run:
         try:
             future = self._sent(member)
         except BrokenExecutor:  # a process ended just now
+            if self._running:  # which is found out when these are taken
+                self._fetched.appendleft(member)
+                return
             self._pool.renew()
             future = self._sent(member)
+        except Exception:  # of Dask, whose client was closed just now
+            self._pool.check()
+            raise
         self._running[future] = member
         future.add_done_callback(lambda _: self._woken.set())
 
     def _sent(self, member: Member) -> Future[Outcome]:
-        if isinstance(self._pool, Cluster) and self._pool.retrieves and member.row is not None:
-            return self._pool.submit_row(member.row)
+        if isinstance(self._pool, Cluster) and self._pool.retrieves and not member.given:
+            return self._pool.submit_row(self._rows([member]))
         return self._pool.submit(member.paths)
 
     def _take(self) -> None:
@@ -175,12 +250,16 @@ class Run:
             except BrokenExecutor:
                 broken.append(member)
                 continue
-            except BaseException as error:
-                if self.stop.is_set():
+            except (Exception, CancelledError) as error:  # never of the function: what it raises is in its outcome
+                if self._over or self.stop.is_set():
                     continue  # cancelled
+                self._pool.check()
+                if isinstance(error, CancelledError | futures.CancelledError):  # the cluster was begun again
+                    self._fetched.append(member)
+                    continue
                 made = Outcome(FAILED, error=self._lost(error))
             self._tell(member, made)
-        if broken and not self.stop.is_set():
+        if broken and not self._over and not self.stop.is_set():
             self._pool.renew()
             if alone:
                 self._tell(broken[0], Outcome(FAILED, error=ENDED))
@@ -195,6 +274,11 @@ class Run:
     def _tell(self, member: Member, made: Outcome) -> None:
         self._told(member, made)
         self._progress.advance(1, 0)
-        if self._discard and self._peer is not None and member.row is not None and member.uid not in self._before:
+        self.remarks += [f"{member.uid}: {text}" for text in made.remarks]
+        self.reservations += bool(made.remarks)
+        self._remove(member)
+
+    def _remove(self, member: Member) -> None:
+        if self._to_discard.pop(member.uid, None) is not None and self._peer is not None:
             with contextlib.suppress(CacheError):
-                self._peer.cache.remove(member.row, node=self._peer.node.identity)
+                self._peer.cache.remove(self._rows([member]), node=self._peer.node.identity)

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 from cohort.conftest import SERIES, Counted
-from features import Deadly, features, process_of, slow
+from features import Deadly, features, named, process_of, slow
 from support import ROOT
 
 import dicomlab as dl
 from dicomlab.cohort.cluster import shared
 from dicomlab.demo import Manners
-from dicomlab.errors import InvalidRequest, ResultWarning
+from dicomlab.errors import ConnectError, InvalidRequest, ResultWarning
 from dicomlab.net.node import Node
 
 distributed = pytest.importorskip("distributed", reason="pip install 'dicomlab[dask]'")
@@ -125,6 +125,61 @@ def test_a_series_that_kills_every_worker_costs_its_row_alone(client: Any, peer:
         table = dl.apply(Deadly(27, lives), series, peer=peer, client=client)
     (failed,) = table[table.status == "failed"].itertuples()
     assert failed.PatientID == "C002" and "the process that ran it ended" in failed.error
+
+
+def test_a_client_that_is_closed_ends_the_call_with_what_is_done(client: Any, peer: dl.Peer) -> None:
+    series = peer.find("SERIES", PatientName="COHORT*").sort_values("PatientID")
+    other = distributed.Client(client.scheduler.address)
+
+    def close(done: int, total: int | None) -> None:
+        if done == 2:
+            other.close()
+
+    with pytest.raises(ConnectError, match="the Dask cluster is gone") as caught:
+        dl.apply(slow, series, peer=peer, client=other, progress=close)
+    rows = caught.value.rows
+    assert rows is not None and set(rows.status) == {"done", "not run"}
+    with pytest.raises(InvalidRequest, match="the client is closed"):
+        dl.apply(slow, rows, peer=peer, client=other)
+    assert set(dl.apply(slow, rows, peer=peer, client=client).status) == {"done"}
+
+
+def test_a_cluster_that_is_begun_again_is_given_what_it_had(client: Any, peer: dl.Peer) -> None:
+    series = peer.find("SERIES", PatientName="COHORT*").head(4)
+    begun: list[int] = []
+
+    def restart(done: int, total: int | None) -> None:
+        begun.append(done)
+        if done == 1:
+            client.restart(timeout=60)
+
+    table = dl.apply(slow, series, peer=peer, client=client, progress=restart)
+    assert set(table.status) == {"done"} and begun == [1, 2, 3, 4]
+
+
+def leaves(volume: Any) -> Any:
+    raise SystemExit(3)
+
+
+def test_a_function_that_leaves_python_costs_its_rows_and_no_worker(client: Any, peer: dl.Peer) -> None:
+    series = peer.find("SERIES", PatientName="COHORT*").head(2)
+    before = client.run(os.getpid)
+    with pytest.warns(ResultWarning, match="2 failed of 2 series; the first: function: SystemExit: 3"):
+        dl.apply(leaves, series, peer=peer, client=client)
+    assert client.run(os.getpid) == before
+
+
+def test_names_that_are_hidden_here_are_hidden_on_the_workers(apart: Any, peer: dl.Peer) -> None:
+    """Rows with pseudonyms are found, and workers make the same pseudonyms of the same names."""
+    with dl.options.set(phi=False):
+        rows = peer.find("SERIES", PatientName="COHORT*").sort_values("SeriesInstanceUID").head(3)
+        here = dl.apply(named, rows, peer=peer)
+        peer.cache.remove(rows)
+        with pytest.warns(ResultWarning, match="2 done, 1 failed of 3 series"):
+            there = dl.apply(named, rows, peer=peer, client=apart)
+    done = there[there.status == "done"]
+    assert list(done.who) == list(here.who[done.index]) and done.who.str.startswith("hidden-").all()
+    assert set(there.error[there.status == "failed"]) == {"function: ValueError"}
 
 
 def test_workers_without_the_files_retrieve_under_the_limit_of_the_node(
