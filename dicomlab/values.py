@@ -30,8 +30,10 @@ def typed(vr: str, value: bytes, codecs: tuple[tuple[str, ...], bool]) -> Any:
         text, _ = charset.decode(value, *codecs, vr)
         if vr in SINGLE:
             return text.rstrip("\0 ")
-        ends = "\0 =" if vr == "PN" else "\0 "  # empty component groups at the end are not written, PS3.5 6.2
-        many = tuple(part.rstrip(ends) for part in text.split("\\"))
+        if vr == "PN":  # empty component groups at the end are not written, PS3.5 6.2; a space in one is no padding
+            many = tuple(part.rstrip("=") for part in text.rstrip("\0 ").split("\\"))
+        else:
+            many = tuple(part.rstrip("\0 ") for part in text.split("\\"))
     elif vr in ("DS", "IS"):
         number = float if vr == "DS" else _integer
         parts = value.decode("latin-1").strip(" \0").split("\\")
