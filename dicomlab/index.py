@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .errors import CacheError
 
-VERSION = 4
+VERSION = 5
 BUSY = 60.0  # seconds to wait for another process that writes, or makes the index anew,
 LOOK = 0.2  # and seconds of one wait in SQLite, which hears no Ctrl-C
 
@@ -24,7 +24,7 @@ CREATE TABLE entry (
     transfer_syntax TEXT NOT NULL, size INTEGER NOT NULL, modified INTEGER NOT NULL, digest TEXT NOT NULL,
     received REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX study ON entry (StudyInstanceUID);
+CREATE INDEX series ON entry (StudyInstanceUID, SeriesInstanceUID);
 CREATE TABLE answer (
     node TEXT NOT NULL, SeriesInstanceUID TEXT NOT NULL, stated INTEGER NOT NULL, came INTEGER NOT NULL,
     PRIMARY KEY (node, SeriesInstanceUID)

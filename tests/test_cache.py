@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import zlib
+from contextlib import closing
 from pathlib import Path
 
 import pydicom
@@ -113,6 +114,16 @@ def test_what_was_received_is_found_at_every_level(cache):
     assert cache.known(NODE, [Where("", "1.2.3", "1.2.3.0.0", "1.2.3.0"), Where(instance="9.9")]) == {"1.2.3.0"}
     assert cache.known(NODE, [Where("", "1.2.4", "", "1.2.3.0")]) == set()  # of another study than was said
     assert cache.known(NODE, [Where("P1"), Where("", "1.2.3")]) == {"1.2.3.0", "1.2.3.1", "1.2.3.2"}
+
+
+def test_a_series_is_found_without_a_look_at_the_others_of_its_study(cache):  # P10: a study may have 100,000
+    receive(cache)
+    cache.close()
+    study, series = "StudyInstanceUID = '1.2'", "SeriesInstanceUID = '1.3'"
+    with closing(sqlite3.connect(cache._index.path)) as connection:
+        begin = "EXPLAIN QUERY PLAN SELECT * FROM entry WHERE node = 'x' AND "
+        plans = [str(connection.execute(begin + where).fetchall()) for where in (f"{series} AND {study}", study)]
+    assert "(StudyInstanceUID=? AND SeriesInstanceUID=?)" in plans[0] and "(StudyInstanceUID=?)" in plans[1]
 
 
 def test_entries_belong_to_the_node_they_came_from(cache):  # R14.6a

@@ -134,7 +134,7 @@ HARMS: dict[str, Callable[[Path], None]] = {
     "zero length": nothing,
     "missing": missing,
     "a directory": directory,
-    "older": version(indexes.VERSION - 1, "DROP TABLE answer", "DROP INDEX study"),
+    "older": version(indexes.VERSION - 1, "DROP TABLE answer", "DROP INDEX series"),
     "newer": version(indexes.VERSION + 1, "ALTER TABLE entry ADD COLUMN more TEXT"),
     "without a version": version(0),
     "without its table": version(indexes.VERSION, "DROP TABLE entry"),
