@@ -20,7 +20,7 @@ from .originals import target_of
 from .outgoing import Outgoing, outgoing
 from .placing import Piece
 from .progress import reporter
-from .pseudonymmap import PseudonymMap
+from .pseudonymmap import PseudonymMap, held, map_path
 from .remains import Remains
 from .transcoding import read_file
 
@@ -127,9 +127,8 @@ def pseudonymise(
     target = target_of(to)
     if target.form != "folder":
         raise InvalidRequest("pseudonymise writes to a folder", advice="Write that to a DICOMDIR or an archive after.")
-    known = PseudonymMap(map)
-    folder = os.path.abspath(target.path)
-    if known.path and os.path.commonpath([folder, known.path]) == folder:
+    path, folder = map_path(map), os.path.abspath(target.path)
+    if path and os.path.commonpath([folder, path]) == folder:
         raise InvalidRequest(
             "the map would lie among the pseudonyms, and go where they go", advice="Name a file elsewhere."
         )
@@ -137,15 +136,16 @@ def pseudonymise(
     bar, left = reporter(progress, "pseudonymise", len(rows)), Remains()
     names: dict[str, Outgoing] = {}
     try:
-        for one in rows:  # all of them once before the first is written: each is readable, and its names are in the map
-            uid = str(_changed(one, known, left, private == "keep").SOPInstanceUID)
-            if uid in names:
-                raise InvalidRequest("an instance is there twice", advice="Choose one of them.")
-            names[uid] = one
+        with held(map) as known:  # all once before the first is written: each is readable, and its names are in the map
+            for one in rows:
+                uid = str(_changed(one, known, left, private == "keep").SOPInstanceUID)
+                if uid in names:
+                    raise InvalidRequest("an instance is there twice", advice="Choose one of them.")
+                names[uid] = one
+            known.save()
         pieces = [
             Piece(file_name(uid), partial(_file, one, known, private == "keep")) for uid, one in names.items()
         ]
-        known.save()
         paths = to_folder(pieces, target.path, lambda size: bar.advance(1, size))
     finally:
         bar.close()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from . import phi
 from .errors import InvalidRequest
+from .locking import alone
 from .placing import replace
 from .writers.modules import new_uid
 
@@ -27,17 +29,8 @@ class PseudonymMap:
     """
 
     def __init__(self, place: Any) -> None:
-        self.path = ""
-        self.content: MutableMapping[str, Any] = {}
-        if isinstance(place, MutableMapping):
-            self.content = place
-        elif isinstance(place, str | os.PathLike) and os.fspath(place):
-            self.path = os.path.abspath(os.path.expanduser(os.fspath(phi.real(place))))
-            self.content = _read(self.path)
-        else:
-            raise InvalidRequest(
-                f"map={place!r} keeps no pseudonyms", advice='Name a file, map="~/study7.json", or give a dictionary.'
-            )
+        self.path = map_path(place)
+        self.content: MutableMapping[str, Any] = _read(self.path) if self.path else place
         for part in _PARTS:
             if not isinstance(self.content.setdefault(part, {}), MutableMapping):
                 raise self._wrong(f"{part} is no mapping")
@@ -102,12 +95,48 @@ class PseudonymMap:
             return
         text = json.dumps({"about": _ABOUT, **self.content}, ensure_ascii=False, indent=1)
         try:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
             replace(self.path, text.encode(), 0o600)
         except OSError as error:
-            raise InvalidRequest(
-                f"the map {phi.path(self.path)!r} cannot be written: {error.strerror}", advice="Name another file."
-            ) from None
+            raise _unwritten(self.path, error) from None
+
+
+@contextmanager
+def held(place: Any) -> Iterator[PseudonymMap]:
+    """The map of a file or dictionary; while the ``with`` block runs no other call reads or writes that file.
+
+    Raises
+    ------
+    InvalidRequest
+        It is no map, or cannot be written.
+    """
+    path = map_path(place)
+    if not path:
+        yield PseudonymMap(place)
+        return
+    with ExitStack() as stack:
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            stack.enter_context(alone(path))
+        except OSError as error:
+            raise _unwritten(path, error) from None
+        yield PseudonymMap(place)
+
+
+def map_path(place: Any) -> str:
+    """The file that is named; "" for a dictionary."""
+    if isinstance(place, MutableMapping):
+        return ""
+    if isinstance(place, str | os.PathLike) and os.fspath(place):
+        return os.path.abspath(os.path.expanduser(os.fspath(phi.real(place))))
+    raise InvalidRequest(
+        f"map={place!r} keeps no pseudonyms", advice='Name a file, map="~/study7.json", or give a dictionary.'
+    )
+
+
+def _unwritten(path: str, error: OSError) -> InvalidRequest:
+    return InvalidRequest(
+        f"the map {phi.path(path)!r} cannot be written: {error.strerror}", advice="Name another file."
+    )
 
 
 def _read(path: str) -> dict[str, Any]:
