@@ -63,30 +63,6 @@ def _record_matches(elements: Elements, path: tuple[tuple[int, int], ...], one: 
     return any(_value_matches(one.key, asked, cell) for asked in one.values for cell in held)
 
 
-def mismatched(frame: pd.DataFrame, keys: Mapping[str, Any]) -> dict[str, list[int]]:
-    """For each key with a value that not all rows match: positions of the rows whose value cannot match.
-
-    A key that is no column, or that no row has a value for, has all rows. An empty cell beside others that have a
-    value cannot match. Keys into sequences are compared with the column of that name.
-
-    Examples
-    --------
-    >>> mismatched(pd.DataFrame({"Modality": ["CT", "MR"]}), {"Modality": "CT"})
-    {'Modality': [1]}
-    """
-    found: dict[str, list[int]] = {}
-    for name, value in keys.items():
-        for one in wanted({name: value}):
-            label = name if name in frame.columns else one.key.name
-            if label not in frame.columns:
-                rows = list(range(len(frame))) if one.filters else []
-            else:
-                rows = misfits(frame[label].tolist(), one)
-            if rows:
-                found[str(name)] = rows
-    return found
-
-
 def misfits(cells: Sequence[Any], one: Wanted) -> list[int]:
     """Positions of the cells of a column that cannot match a key; none for a key that filters nothing."""
     if not one.filters:

@@ -14,7 +14,8 @@ import dicomlab.matching
 from dicomlab.elements import Elements, parse
 from dicomlab.errors import InvalidRequest
 from dicomlab.identifier import encode
-from dicomlab.matching import matches, mismatched
+from dicomlab.keys import wanted
+from dicomlab.matching import matches, misfits
 from dicomlab.moments import time
 from dicomlab.tables import table
 
@@ -31,6 +32,12 @@ def record() -> Elements:
     step.Modality = "CT"
     data_set.ScheduledProcedureStepSequence = [step]
     return parse(encode(data_set, implicit=False), implicit=False)
+
+
+def mismatched(frame: pd.DataFrame, keys: dict[str, Any]) -> dict[str, list[int]]:
+    """For each key that not all rows match: the rows whose value cannot."""
+    asked = {name: one for name, value in keys.items() for one in wanted({name: value})}
+    return {name: rows for name, one in asked.items() if (rows := misfits(frame[name].tolist(), one))}
 
 
 CASES: list[tuple[dict[str, Any], bool]] = [
@@ -93,11 +100,10 @@ def test_a_key_inside_a_sequence_matches_where_an_item_does() -> None:
     assert matches(record(), {name: "CT"}) and not matches(record(), {name: "MR"})
 
 
-def test_rows_that_cannot_match_are_given_by_key() -> None:  # R3.15
-    frame = pd.DataFrame({"PatientID": ["1", "2", None], "Modality": ["CT", "CT", "CT"]})
-    keys = {"PatientID": "1", "Modality": "CT", "StudyDate": "20240101", "StudyID": ""}
-    assert mismatched(frame, keys) == {"PatientID": [1, 2], "StudyDate": [0, 1, 2]}
-    assert mismatched(frame.iloc[:0], keys) == {}
+def test_cells_that_cannot_match_are_given_by_row() -> None:  # R3.15
+    one, other = wanted({"PatientID": "1"}), wanted({"StudyID": ""})
+    assert misfits(["1", "2", None, ("3", "1")], one[0]) == [1, 2] and misfits([], one[0]) == []
+    assert misfits(["1", None], other[0]) == []  # a return key filters nothing
 
 
 def test_keys_that_are_none_are_refused() -> None:  # R3.4

@@ -6,7 +6,6 @@ known SUV, an MR that is measured several times. Attributes are made at once, pi
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -364,8 +363,3 @@ def _instance(
         return b"".join(pieces[tag] for tag in sorted(pieces))
 
     return Instance(header, EXPLICIT, load)
-
-
-def checksum(truth: Truth) -> int:
-    """CRC-32 of the values of a series, for tests that one seed gives one phantom."""
-    return zlib.crc32(truth.values().tobytes())

@@ -57,7 +57,8 @@ def connect(
         Folder of received instances; default the user's cache folder. One that is named here and cannot be written is
         refused at once, the default at the first retrieve: to ask questions needs none.
     timeout
-        Seconds without progress after which a call gives up; or Timeouts.
+        Seconds without progress after which a call gives up, also while it connects and associates; the total of the
+        node's entry stays. Or Timeouts, all of them.
     tls
         True (as the system trusts), a `TLS`, or a dict of its fields; False for none although the node has it.
     listen_tls
@@ -102,8 +103,11 @@ def connect(
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
             raise InvalidRequest(f"timeout={timeout!r}", advice="Give seconds above 0, such as timeout=60.")
         times = found.timeouts
-        changes["timeouts"] = Timeouts(
-            connect=min(times.connect, timeout), association=min(times.association, timeout), progress=timeout
+        changes["timeouts"] = replace(
+            times,
+            connect=min(times.connect, timeout),
+            association=min(times.association, timeout),
+            progress=timeout,
         )
     store = cache if isinstance(cache, Cache) else Cache(cache)
     if isinstance(cache, str | Path):

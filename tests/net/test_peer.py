@@ -14,6 +14,7 @@ import pytest
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import Holdings
+from dicomlab.net.node import Node, Timeouts
 
 CALLS: dict[str, Callable[[dl.Peer], Any]] = {
     "echo": lambda peer: peer.echo(),
@@ -65,6 +66,11 @@ def test_a_cache_that_may_not_be_written_is_refused_at_connect(tmp_path: Path) -
 def test_a_timeout_that_is_no_time_is_refused(timeout: Any) -> None:  # R0.4
     with pytest.raises(dl.errors.InvalidRequest, match=r"Give seconds above 0, such as timeout=60\."):
         dl.connect("A@localhost:104", timeout=timeout)
+
+
+def test_a_timeout_keeps_what_the_node_says_of_the_whole_call():  # R1.4
+    node = Node("A", "localhost", 104, timeouts=Timeouts(connect=2.0, progress=60.0, total=90.0))
+    assert dl.connect(node, timeout=5).node.timeouts == Timeouts(connect=2.0, association=5, progress=5, total=90.0)
 
 
 def test_connect_makes_no_folder(tmp_path: Path) -> None:  # DESIGN 1: it opens nothing yet
