@@ -14,6 +14,7 @@ from .cachefolder import CacheFolder
 from .draft import Draft
 from .encoding import walk
 from .errors import BadData, CacheError
+from .inflating import inflate
 from .instances import WANTED
 from .uids import BIG_ENDIAN, DEFLATED, IMPLICIT, NATIVE
 
@@ -203,7 +204,7 @@ class Arrival:
         if self.transfer_syntax == BIG_ENDIAN:
             elements, remark = whole.read_big_endian(data, WANTED)
         else:
-            plain: bytes | memoryview = whole.inflate(data) if self.transfer_syntax == DEFLATED else data
+            plain: bytes | memoryview = inflate(data) if self.transfer_syntax == DEFLATED else data
             elements = parse(plain, implicit=self.transfer_syntax == IMPLICIT, wanted=WANTED)
             remark = whole.check(plain, elements, self.transfer_syntax)
         self._describe(elements)

@@ -9,10 +9,10 @@ import numpy as np
 
 from . import codecs, encapsulated
 from .errors import BadData, BadFile
+from .inflating import inflated_size
 from .part10 import parse_file
 from .pixels import Array, Format, check_size, read_into, tidy
 from .uids import BIG_ENDIAN, DEFLATED, IN_PLACE, name_of
-from .whole import inflated_size
 
 _WHOLE = {DEFLATED, BIG_ENDIAN}
 #: JPEG 2000 and JPEG XL undo their own colour transforms.

@@ -230,7 +230,7 @@ class _Reader:
         made.data_set[row], made.ends[row] = meta.data_set, elements.end
         values = dict(elements.raw)
         for tag, text in ((SYNTAX, meta.transfer_syntax), (CLASS, meta.sop_class), (INSTANCE, meta.sop_instance)):
-            values[tag] = ("UI", text.encode("ascii", "replace"))
+            values[tag] = ("UI", text.encode("latin-1"))
         for tag, (vr, value) in values.items():
             slot = made.slots[tag]
             made.starts[slot, row], made.lengths[slot, row] = self.filled[slot], len(value)

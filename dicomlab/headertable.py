@@ -105,7 +105,7 @@ class Headers(Sequence[Elements]):
             pixels = (vr_text, int(self.pixel_at[row]), int(self.pixel_length[row]))
         made = Elements(raw, implicit, int(self.ends[row]), pixels)
         if self._described:
-            self._describe(row, made)
+            self.meta(row).tell(made)
         return made
 
     def _where(self, row: int) -> list[list[int]]:
@@ -132,22 +132,15 @@ class Headers(Sequence[Elements]):
             if slot is None:
                 continue
             for row in np.flatnonzero((self.lengths[slot] < 0) & (self.lengths[other] > 0)).tolist():
-                uid = self._text(of_meta, row).encode("ascii", "replace")
+                uid = self._text(of_meta, row).encode("latin-1")
                 if uid:
                     self.starts[slot, row], self.lengths[slot, row] = filled, len(uid)
                     parts.append(uid)
                     filled += len(uid)
         self.data = b"".join(parts) if len(parts) > 1 else self.data
         for row, elements in self.made.items():
-            self._describe(row, elements)
+            self.meta(row).tell(elements)
         return self
-
-    def _describe(self, row: int, elements: Elements) -> None:
-        meta = self.meta(row)
-        elements.raw[SYNTAX] = ("UI", meta.transfer_syntax.encode("ascii", "replace"))
-        for tag, uid in ((0x00080016, meta.sop_class), (0x00080018, meta.sop_instance)):
-            if uid and tag not in elements.raw:
-                elements.raw[tag] = ("UI", uid.encode("ascii", "replace"))
 
     def meta(self, row: int) -> FileMeta:
         """What the file meta says, as `part10.parse_file` gives it."""

@@ -93,10 +93,7 @@ def describe(path: Place, wanted: frozenset[int] = WANTED) -> Elements:
         It is no DICOM, its header is broken, or its pixel data is not all there.
     """
     meta, elements = parse_file(path, wanted=wanted)
-    elements.raw[0x00020010] = ("UI", meta.transfer_syntax.encode("ascii", "replace"))
-    for tag, uid in ((0x00080016, meta.sop_class), (0x00080018, meta.sop_instance)):
-        if uid and tag not in elements.raw:
-            elements.raw[tag] = ("UI", uid.encode("ascii", "replace"))
+    meta.tell(elements)
     _finish(path, elements)
     return elements
 

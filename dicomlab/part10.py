@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING
 from .elements import Elements, grow, parse
 from .encoding import LONG, PIXELS, UNDEFINED, NeedMore, hexadecimal, walk
 from .errors import BadData, BadFile
+from .inflating import RATIO, inflated_size, limit_of
 from .uids import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
-from .whole import inflated_size
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 HEAD = 4096  # bytes read at first
-RATIO = 200  # R0.8: an inflated data set may be so many times the size of the file,
-INFLATED = 4 << 30  # and so many bytes;
-FREE = 1 << 20  # so many are always allowed: a blank image of few bytes is no attack
 COUNTED = 8 << 20  # bytes of an inflated header above which the whole is counted first, so that a bomb takes no memory
 #: First bytes of what is met in the place of DICOM files.
 _KINDS = {
@@ -42,6 +39,13 @@ class FileMeta:
     sop_class: str  # (0002,0002)
     sop_instance: str  # (0002,0003)
     data_set: int  # offset in bytes of the data set
+
+    def tell(self, elements: Elements) -> None:
+        """Add the transfer syntax as (0002,0010), and SOP class and instance where the data set has none."""
+        elements.raw[0x00020010] = ("UI", self.transfer_syntax.encode("latin-1"))
+        for tag, uid in ((0x00080016, self.sop_class), (0x00080018, self.sop_instance)):
+            if uid and tag not in elements.raw:
+                elements.raw[tag] = ("UI", uid.encode("latin-1"))
 
 
 def parse_file(
@@ -250,7 +254,7 @@ def _bare(window: _AnyWindow, wanted: frozenset[int] | None, fallback_charset: s
 def _deflated(data: bytes, start: int, wanted: frozenset[int] | None, fallback_charset: str) -> Elements:
     """The header of a deflated data set, inflated only as far as needed (PS3.5 A.5)."""
     source = memoryview(data)[start:]
-    limit = min(INFLATED, max(FREE, RATIO * len(source)))
+    limit = limit_of(len(source))
 
     def use(size: int) -> tuple[bytes, bool]:
         engine = zlib.decompressobj(-zlib.MAX_WBITS)

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from .errors import BadData, BadFile
 from .headers import BATCH, read
 from .headertable import CLASS, INSTANCE, SYNTAX, Headers
+from .inflating import inflated_size
 from .part10 import read_bytes
 from .uids import DEFLATED, EXPLICIT, IMPLICIT, NATIVE
-from .whole import UNDEFINED, check_native, encapsulated, expected_length, inflated_size
+from .whole import UNDEFINED, check_native, encapsulated, expected_length
 
 MAPPED = 64 << 20  # bytes of a file from which it is not read into memory
 LONGEST_UID = 64  # characters, PS3.5 9.1

@@ -24,10 +24,11 @@ from typing import BinaryIO, Final
 
 from . import phi
 from .errors import BadFile, CacheError
+from .inflating import INFLATED, RATIO
 from .leftovers import abandoned, owner
-from .part10 import FREE, INFLATED, RATIO
 
 MEMBERS: Final = 100_000  # R0.8
+FREE: Final = 1 << 20  # bytes that are always allowed: a blank image of few bytes is no attack
 LISTED: Final = 64 << 20  # bytes of a central directory: 670 for each member
 _PREFIX: Final = "dicomlab-"  # of the names of our temporary folders
 _MARKS: Final = (b"PK\3\4", b"PK\5\6")  # a member first, or none

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import zlib
 from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
@@ -15,54 +14,6 @@ if TYPE_CHECKING:
     from .elements import Elements
 
 UNDEFINED = 0xFFFFFFFF
-INFLATE_LIMIT = 4 << 30  # bytes, and
-INFLATE_RATIO = 200  # times the deflated size (SPEC R0.8); small data sets of zeros may do better than that:
-INFLATE_FLOOR = 8 << 20  # bytes that are always allowed
-_PART = 1 << 16  # bytes that are inflated at a time to be counted
-
-
-def inflate(data: bytes | memoryview) -> bytes:
-    """A data set of Deflated Explicit VR Little Endian, inflated within limits (PS3.5 A.5).
-
-    Raises
-    ------
-    BadData
-        The stream is damaged, ends early, or inflates to more than 4 GiB or 200 times its size.
-
-    Examples
-    --------
-    >>> deflate = zlib.compressobj(wbits=-15)
-    >>> inflate(deflate.compress(b"abc") + deflate.flush())
-    b'abc'
-    """
-    size = inflated_size(data)
-    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max(size, 1))
-
-
-def inflated_size(data: bytes | memoryview) -> int:
-    """Bytes that a deflated data set inflates to, counted without keeping them: a bomb takes no memory.
-
-    Raises
-    ------
-    BadData
-        The stream is damaged, ends early, or inflates to more than 4 GiB or 200 times its size.
-    """
-    limit = min(INFLATE_LIMIT, max(INFLATE_FLOOR, INFLATE_RATIO * len(data)))
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    view, at, size, rest = memoryview(data), 0, 0, b""
-    while not stream.eof:
-        if not rest:
-            rest, at = bytes(view[at : at + _PART]), at + _PART
-            if not rest:
-                raise BadData("the deflated data set ends before its stream does")
-        try:
-            size += len(stream.decompress(rest, _PART))
-        except zlib.error as error:
-            raise BadData(f"the deflated data set is damaged ({error})") from None
-        if size > limit:
-            raise BadData(f"the deflated data set inflates to more than {limit:,} bytes")
-        rest = stream.unconsumed_tail
-    return size
 
 
 def check(data: bytes | memoryview, elements: Elements, transfer_syntax: str) -> str:

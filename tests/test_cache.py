@@ -21,8 +21,9 @@ import pytest
 
 from dicomlab import filemeta
 from dicomlab.cache import Cache, Outcome
-from dicomlab.cachefolder import inspect
+from dicomlab.cachefolder import inspect, read_row
 from dicomlab.errors import CacheError
+from dicomlab.part10 import parse_file
 
 NODE = "ARCHIVE@localhost:11112"
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -245,6 +246,15 @@ def test_deflated_data_is_inflated_within_limits_and_kept_as_it_came(cache):  # 
     bomb = deflate(data_set("1.2.3.2", pixels=bytes(64 << 20)))
     assert "inflates to more" in receive(cache, bomb, uid="1.2.3.2", syntax=DEFLATED).why
     assert receive(cache, kept[:-20], uid="1.2.3.3", syntax=DEFLATED).outcome is Outcome.BAD
+
+
+def test_what_is_taken_deflated_is_read_again_from_its_file(cache):  # R0.8: one limit for both
+    engine, whole = zlib.compressobj(9, wbits=-15), data_set()
+    long = whole[:-12 - 2 * SIDE * SIDE] + element(0x00420011, "OB", bytes(4 << 20)) + whole[-12 - 2 * SIDE * SIDE :]
+    receipt = receive(cache, engine.compress(long) + engine.flush(), syntax=DEFLATED)
+    assert receipt.outcome is Outcome.STORED
+    assert parse_file(receipt.path)[1].text("PatientID") == "P1"
+    assert read_row(receipt.path).PatientID == "P1"  # so that an index made anew has it
 
 
 def test_big_endian_is_read_and_kept_as_it_came(cache):

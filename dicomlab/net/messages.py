@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadData, InvalidRequest
 from ..identifier import encode
+from ..inflating import inflate
 from ..uids import BIG_ENDIAN, DEFLATED, IMPLICIT
-from ..whole import inflate
 from . import dimse
 
 if TYPE_CHECKING:
