@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -102,6 +103,7 @@ class Index:
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._connection: sqlite3.Connection | None = None
+        self._end: Callable[[], object] = lambda: None
         self._inode = -1
 
     def add(self, row: Row, stopped: Stopped = never) -> None:
@@ -158,10 +160,8 @@ class Index:
         if os.getpid() != self._process:
             return
         with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                with suppress(sqlite3.Error):
-                    connection.close()
+            self._connection = None
+            self._end()
 
     @contextmanager
     def _using(self, stopped: Stopped = never) -> Iterator[Callable[..., list[Any]]]:
@@ -230,6 +230,9 @@ class Index:
                 raise
             self._discard()
             self._connection = self._connect()
+        # an index that is let go of closes it; at the end of Python a job may still be at it
+        end = weakref.finalize(self, _close, self._connection, self._process)
+        end.atexit, self._end = False, end
         self._inode = os.stat(self.path).st_ino
         return self._connection
 
@@ -276,6 +279,13 @@ class Index:
         for suffix in ("", "-wal", "-shm", "-journal"):
             with suppress(OSError):
                 os.unlink(f"{self.path}{suffix}")
+
+
+def _close(connection: sqlite3.Connection, process: int) -> None:
+    """Close it, unless it is a parent's, who would lose its locks."""
+    if os.getpid() == process:
+        with suppress(sqlite3.Error):
+            connection.close()
 
 
 def _damaged(error: Exception) -> bool:

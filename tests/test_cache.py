@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import multiprocessing
 import os
 import random
@@ -408,6 +409,16 @@ def test_an_index_deleted_while_it_is_open_is_made_anew(cache):
     receive(cache)
     cache._index.path.unlink()
     assert cache.known(NODE, [Where(study="1.2.3")]) == {"1.2.3.1"}
+
+
+def test_an_index_that_is_let_go_of_closes_its_file(tmp_path):  # from Python 3.13 on it is a warning if it does not
+    cache = Cache(tmp_path / "let go")
+    receive(cache)
+    opened = cache._index._connection
+    del cache
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened.execute("SELECT 1")
 
 
 def test_a_file_the_index_does_not_know_is_found_by_its_uid(
