@@ -16,7 +16,7 @@
     ├── ProtocolError                    malformed or unexpected PDU or message
     ├── StatusError                      the final status of an operation is a failure
     ├── IncompleteRetrieve               some instances did not arrive
-    ├── IncompleteStore                  some instances were not stored; ``rows`` says how each went
+    ├── IncompleteStore                  some instances were not stored; its rows say how each went
     ├── MediaFailed                      a device took a request for media and did not make them
     ├── BadData                          bytes that do not follow the encoding
     │   └── BadFile                      ... in a file: path, tag and why

@@ -13,6 +13,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from docutils import nodes  # noqa: E402
+from myst_nb.sphinx_ import NbMetadataCollector  # noqa: E402
 
 import dicomlab  # noqa: E402
 
@@ -39,7 +40,8 @@ def list_pages(app, docname, source):
 
 
 def describe_fields(app, what, name, obj, options, lines):
-    """The fields of a dataclass are described by the comments beside them."""
+    """The fields of a dataclass have the comments beside them; numbers of requirements are not for users."""
+    lines[:] = [re.sub(r" \((R\d+\.\w+(, )?)+\)", "", line) for line in lines]
     if not is_dataclass(obj) or not isinstance(obj, type) or "Attributes" in lines:
         return
     told = dict(FIELD.findall(inspect.getsource(obj)))
@@ -47,6 +49,11 @@ def describe_fields(app, what, name, obj, options, lines):
     if found:
         at = lines.index("Examples") if "Examples" in lines else len(lines)
         lines[at:at] = ["", "Attributes", "----------", *found, ""]
+
+
+def drop_widget_state(app, pagename, templatename, context, doctree):
+    """A page has no kernel: the state of its widgets, megabytes of their scripts in JSON, would be of no use in it."""
+    NbMetadataCollector.get_js_files(app.env, pagename).pop("ipywidgets_state", None)
 
 
 def end_of_bars(app, doctree, docname):
@@ -63,6 +70,7 @@ def setup(app):
     app.connect("source-read", list_pages)
     app.connect("autodoc-process-docstring", describe_fields, priority=400)  # before numpydoc, which is at 500
     app.connect("doctree-resolved", end_of_bars)
+    app.connect("html-page-context", drop_widget_state, priority=400)  # before myst_nb, which is at 500
 
 
 # The stories are the notebooks themselves, run while the pages are built; a cell that fails is an error.
@@ -83,6 +91,7 @@ nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json
 
 nb_ipywidgets_js = {}  # and so a page asks no other host for scripts
 
+smartquotes = False  # "STUDY" is to be copied as it stands
 default_role = "py:obj"
 autosummary_generate = False
 autodoc_typehints = "none"  # the docstrings say what each is

@@ -7,8 +7,10 @@ import importlib
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -52,7 +54,7 @@ def classes() -> dict[str, Any]:
     """The classes that a page of the reference describes, by the path that it gives."""
     text = "".join(page.read_text(encoding="utf-8") for page in sorted((DOCS / "reference").glob("*.md")))
     found = {}
-    for path in re.findall(r"^\.\. autoclass:: (\S+)", text, re.MULTILINE):
+    for path in re.findall(r"^\.\. autoclass:: ([\w.]+)", text, re.MULTILINE):
         module, _, name = path.rpartition(".")
         found[path] = getattr(importlib.import_module(module), name)
     return found
@@ -145,6 +147,43 @@ def test_no_link_or_picture_of_the_pages_leads_nowhere(site: Path) -> None:
             if not there:
                 wrong.append(f"{page.relative_to(site)}: {where}")
     assert not wrong
+
+
+@pytest.mark.timeout(300)
+def test_a_story_with_widgets_is_a_page_without_their_state(tmp_path: Path) -> None:
+    """Text of a script within it ended the page: it was empty in a browser."""
+    for library in ("sphinx", "pydata_sphinx_theme", "myst_nb", "numpydoc", "nbformat", "ipykernel"):
+        pytest.importorskip(library, reason=f"{library} is not installed (pip install 'dicomlab[dev]')")
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    docs, notebooks = tmp_path / "docs", tmp_path / "notebooks"
+    shutil.copytree(DOCS / "_static", docs / "_static")
+    shutil.copy(DOCS / "conf.py", docs)
+    (docs / "index.md").write_text("# Stories\n\n```{toctree}\n:glob:\nstories/*\n```\n")
+    notebooks.mkdir()
+    cells = [new_markdown_cell("# Widgets"), new_code_cell("import ipywidgets\nipywidgets.HTML('<!--<script>seen')")]
+    nbformat.write(new_notebook(cells=cells), notebooks / "widgets.ipynb")
+    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", str(docs), str(tmp_path / "site")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "DICOMLAB_DOCS_NOTEBOOKS": "force"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "site/stories/widgets.html").read_text(encoding="utf-8")
+    assert "ipywidgets" in page and "widget-state" not in page and "<!--<script>" not in page
+
+
+def test_a_module_that_a_page_names_is_there() -> None:
+    for page in PAGES:
+        for name in re.findall(r"\w[\w/]*\.py\b", page.read_text(encoding="utf-8")):
+            places = (ROOT, ROOT / "dicomlab", ROOT / "tests", ROOT / "tests/peers")
+            assert any((place / name).exists() for place in places), f"{page.name}: {name}"
+
+
+def test_every_extra_for_users_is_named_where_one_starts() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    start = (DOCS / "guide/start.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", start.split("| extra |")[1].split("## ")[0])) | {"lab"}
+    assert set(project["optional-dependencies"]) - named == {"bench", "dev", "docs", "fuzz", "view3d"}
 
 
 WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))]
