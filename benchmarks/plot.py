@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,13 @@ def draw(rows: list[dict[str, Any]], theme: str, path: Path) -> None:
         for reached, said in MARKED.items():
             axes.barh(0, 0, color=colour[reached], label=said)
         figure.legend(loc="outside upper center", ncols=len(MARKED), frameon=False)
-        figure.savefig(path, facecolor=page, metadata={"Date": None})
+        drawn = StringIO()
+        figure.savefig(drawn, format="svg", facecolor=page, metadata={"Date": None})
+    lines = [line.rstrip() for line in drawn.getvalue().splitlines()]  # it ends each part of a path with a space
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-TICKS = [1 / 20, 1 / 10, 1 / 5, 1 / 2, 1, 2, 5, 10, 20, 50, 100, 200]
+TICKS = [1 / 20, 1 / 10, 1 / 5, 1 / 2, 1, 2, 5, 10, 20, 50, 100, 200, 500]
 
 if __name__ == "__main__":
     write()

@@ -134,7 +134,7 @@ what the rounds differ by is the noise of a row, and a tenth comes on top of it,
 - A store that gets no answer, and a wrong result of ours, are no noise.
 - A row that fell is measured again, and fails only if it fell both times.
 
-`make test` does this with a tenth of the data for P4, P5 and P7, where a third of a mark is enough.
+`make test` does this with a tenth of the data for P4, P5 and P7, where a quarter of a mark is enough.
 """
 
 
