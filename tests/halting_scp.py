@@ -112,10 +112,10 @@ class Halting(Slow):
 def halting(halted: Callable[[], object], *, move_port: int = 0) -> Iterator[HaltingServer]:
     """A HaltingServer in threads of this process."""
     with HaltingServer(halted, move_port=move_port) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield server
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(30)

@@ -211,13 +211,13 @@ class Slow(Association):
 def serving(seconds: float, instances: int, **more: Any) -> Iterator[SlowServer]:
     """A SlowServer in threads of this process."""
     with SlowServer(seconds, instances, **more) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield server
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(30)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,16 @@ def holds(pid: int, port: int) -> bool:
     return False
 
 
+def our_threads(seconds: float = 0.0) -> list[str]:
+    """Names of the threads of the package that are left once they had so many seconds to end (R0.7)."""
+    end = time.monotonic() + seconds
+    while True:
+        left = [thread.name for thread in threading.enumerate() if thread.name.startswith("dicomlab")]
+        if not left or time.monotonic() >= end:
+            return left
+        time.sleep(0.02)
+
+
 def stop(process: subprocess.Popen[Any], seconds: float = 10.0) -> None:
     """End a process this test started, by its own id."""
     if process.poll() is None:

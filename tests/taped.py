@@ -65,7 +65,7 @@ def taped(port: int, work: Callable[[int], object]) -> list[Tape]:
         finally:
             stop.set()
             socket.create_connection(door.getsockname()).close()
-            thread.join()
+            thread.join(30)
     return [Tape(bytes(one)).marked() for one in tapes]
 
 

@@ -496,7 +496,7 @@ def test_threads_receive_at_once(cache):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(30)
     assert receipts.count(Outcome.STORED) == 125 and receipts.count(Outcome.DUPLICATE) == 75
     assert len(cache.known(NODE, [Where(study="1.2.3")])) == 125
 

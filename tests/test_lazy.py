@@ -132,7 +132,7 @@ def test_frames_of_one_file_are_decoded_for_themselves_and_in_any_thread(dask, t
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(30)
     assert all((found[number] == values[number]).all() for number in range(4))
 
 

@@ -277,7 +277,7 @@ def test_two_threads_may_trim_at_once(cache: Cache) -> None:  # R14.5
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(30)
     assert cache.size == 0
 
 

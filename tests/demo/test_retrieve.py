@@ -266,5 +266,5 @@ def test_four_retrievals_at_once(plain):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(30)
     assert results == [11] * 4

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from slow_scp import serving
+from support import our_threads
 
 import dicomlab as dl
 from dicomlab import errors
@@ -41,10 +42,7 @@ def counted(peer: dl.Peer, rejections: list[str]) -> dl.Peer:
 
 
 def no_threads() -> bool:
-    end = time.monotonic() + 5
-    while time.monotonic() < end and any(item.name.startswith("dicomlab") for item in threading.enumerate()):
-        time.sleep(0.02)
-    return not [item for item in threading.enumerate() if item.name.startswith("dicomlab")]
+    return not our_threads(5)
 
 
 def test_sixteen_jobs_are_all_served_by_an_archive_that_takes_four(busy: DemoServer, tmp_path: Path) -> None:  # L2
@@ -76,7 +74,7 @@ def test_sixteen_threads_are_all_served_by_an_archive_that_takes_four(busy: Demo
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(30)
     assert results == [(7, True)] * AT_ONCE
     assert len(rejections) >= AT_ONCE - TAKEN
     assert no_threads()
@@ -150,7 +148,7 @@ def test_the_total_deadline_holds_while_a_call_waits() -> None:  # R1.4
         assert not done.is_set()
     finally:
         done.set()
-        other.join()
+        other.join(30)
 
 
 def test_a_warning_points_at_the_line_of_the_user() -> None:

@@ -176,7 +176,7 @@ def test_threads_and_a_rotation_from_outside_mix_no_lines(tmp_path: Path) -> Non
         thread.start()
     path.rename(tmp_path / "moved.jsonl")
     for thread in threads:
-        thread.join()
+        thread.join(30)
     lines = [line for file in tmp_path.iterdir() for line in file.read_text().splitlines()]
     assert len(lines) == 800 and all(len(line) == 99 and len(set(line)) == 1 for line in lines)
 
@@ -189,7 +189,7 @@ def test_two_peers_may_share_one_file(server: DemoServer, tmp_path: Path) -> Non
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(30)
     for log, peer in zip(logs, peers, strict=True):
         log.close()
         peer.close()

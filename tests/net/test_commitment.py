@@ -252,7 +252,7 @@ def test_an_event_for_an_unknown_transaction_changes_nothing_and_is_answered(sta
         thread = threading.Timer(0.3, events)
         thread.start()
         found = peer.commitments(wait=20)
-        thread.join()
+        thread.join(30)
     assert statuses == [0x0110, 0x0110, 0x0113, None, 0x0000]
     assert found.committed.tolist() == [True] and known.get(others.uid).pending
     assert any("never asked for" in one for one in found.attrs["remarks"])
@@ -269,7 +269,7 @@ def test_an_event_that_cannot_be_kept_is_answered_so(state, monkeypatch):  # R7.
         thread.start()
         with pytest.warns(ResultWarning, match="no answer has come yet"):
             found = peer.commitments(wait=2)
-        thread.join()
+        thread.join(30)
     assert statuses == [0x0110] and found.committed.isna().all() and "No space left" in found.attrs["remarks"][0]
 
 

@@ -220,4 +220,4 @@ def test_what_is_sent_to_us_may_end_at_any_byte_and_only_whole_instances_count(h
                 assert (len(caught.value.instances), len(caught.value.missing)) == (at // size, 2 - at // size), at
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(30)

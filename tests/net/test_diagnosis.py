@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from certificates import Certificates
-from support import free_port
+from support import free_port, our_threads
 
 import dicomlab as dl
 import dicomlab.net.connecting
@@ -32,10 +32,7 @@ ALL = [*STEPS, *(service.name for service in SERVICES), "extended negotiation", 
 @pytest.fixture(autouse=True)
 def threads_end() -> Iterator[None]:  # R0.7
     yield
-    end = time.monotonic() + 3
-    while time.monotonic() < end and any(item.name.startswith("dicomlab") for item in threading.enumerate()):
-        time.sleep(0.02)
-    assert not [item.name for item in threading.enumerate() if item.name.startswith("dicomlab")]
+    assert not our_threads(3)
 
 
 @pytest.fixture
@@ -192,7 +189,7 @@ def test_a_port_that_speaks_something_else() -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         table = dl.diagnose(f"WEB@127.0.0.1:{web.getsockname()[1]}", timeout=2)
-        thread.join()
+        thread.join(30)
     failure(table, "association")
 
 

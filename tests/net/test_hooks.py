@@ -282,7 +282,7 @@ def test_hooks_may_be_added_while_others_run(server: DemoServer, peer: dl.Peer) 
         thread.start()
     peer.echo()
     for thread in threads:
-        thread.join()
+        thread.join(30)
     assert len(peer.hooks) == 800
 
 

@@ -124,7 +124,7 @@ def test_a_kernel_that_ends_in_a_retrieve_ends_at_once_and_its_port_is_free(how:
         assert process.wait(30) == 0
         seconds = time.monotonic() - left
         socket.create_server(("127.0.0.1", listen)).close()
-        out, trouble = process.communicate()
+        out, trouble = process.communicate(timeout=100)
         assert (out, trouble) == ("", "")
         server.seconds = 0
     assert seconds < 2 + 4, seconds  # 2, and room for a machine that is busy

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from slow_scp import serving
-from support import free_port
+from support import free_port, our_threads
 
 import dicomlab as dl
 from dicomlab import errors
@@ -34,10 +34,7 @@ WITHIN = 4 * 20  # instances that an archive which takes 0.05 s for each can sen
 @pytest.fixture(autouse=True)
 def threads_end() -> Iterator[None]:  # R0.7
     yield
-    end = time.monotonic() + 2
-    while time.monotonic() < end and any(item.name.startswith("dicomlab") for item in threading.enumerate()):
-        time.sleep(0.02)
-    assert not [item.name for item in threading.enumerate() if item.name.startswith("dicomlab")]
+    assert not our_threads(3)
 
 
 def test_what_one_association_cannot_do_is_raised_and_the_others_go_on() -> None:

@@ -323,7 +323,7 @@ def test_ctrl_c_wakes_a_read_within_a_second(way, sent):  # R1.19
         with pytest.raises(KeyboardInterrupt):
             collect(wire)
         assert told[0].seconds < 1.0
-        timer.join()
+        timer.join(30)
 
 
 def test_bytes_after_an_interrupted_read_are_never_taken_for_a_pdu():  # R1.19, R5.14

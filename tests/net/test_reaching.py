@@ -80,7 +80,7 @@ def test_who_waits_for_a_name_hears_ctrl_c_and_cancel() -> None:  # R1.17, R1.19
         with pytest.raises(error):
             peer.echo()
         assert time.monotonic() - began < SOON
-        timer.join()
+        timer.join(30)
 
 
 def full() -> socket.socket:
@@ -108,7 +108,7 @@ def test_a_host_that_does_not_answer_is_left_at_the_deadline_and_at_a_cancel() -
             with pytest.raises(Cancelled):
                 reached(host, port, deadline)
             assert time.monotonic() - began < SOON
-            timer.join()
+            timer.join(30)
         finally:
             for one in knocking:
                 one.close()

@@ -602,7 +602,7 @@ def test_a_peer_that_rejects_is_an_error(series):
         thread.start()
         with connect(f"STORE@127.0.0.1:{door.getsockname()[1]}") as peer, pytest.raises(AssociationRejected):
             peer.store(series)
-        thread.join()
+        thread.join(30)
 
 
 def test_several_associations_share_the_work(series):  # R1.20

@@ -251,7 +251,7 @@ def until(process: subprocess.Popen[str], word: str) -> str:
 
 def ended(process: subprocess.Popen[str]) -> None:
     process.kill()
-    process.communicate()
+    process.communicate(timeout=30)
 
 
 @pytest.mark.parametrize("key", ["r", "R"])
