@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +13,8 @@ from .cachefolder import ASIDE, QUARANTINE, note_of, note_path, read_row
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .tables import Address
 
 _UIDS: Final = ("node", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
@@ -35,6 +37,36 @@ def listed(root: Path) -> pd.DataFrame:
     frame["since"] = pd.to_datetime(frame["since"].astype("float64"), unit="s", utc=True)
     frame.attrs = {"cache": str(root)}
     return phi.frame(frame)
+
+
+def of(
+    table: pd.DataFrame, named: Iterable[tuple[str, list[Address] | None]], stays: Container[tuple[str, str]]
+) -> list[str]:
+    """The paths of what was set aside of some addresses of a node, "" for any; None for all of it.
+
+    Parameters
+    ----------
+    table
+        As `listed` gives it.
+    stays
+        Nodes and series of which nothing is to go.
+    """
+    words = (*_UIDS, "path")
+    rows: list[dict[str, str]] = [
+        {word: phi.real(value) if isinstance(value, str) else "" for word, value in zip(words, row, strict=True)}
+        for row in table[list(words)].itertuples(index=False, name=None)
+    ]
+
+    def meant(row: dict[str, str]) -> bool:
+        for node, addresses in named:
+            if node in ("", row["node"]) and (
+                addresses is None
+                or any(all(row[word] == uid for word, uid in vars(one).items() if uid) for one in addresses)
+            ):
+                return (row["node"], row["SeriesInstanceUID"]) not in stays
+        return False
+
+    return [row["path"] for row in rows if meant(row)]
 
 
 def discard(paths: Iterable[str]) -> None:

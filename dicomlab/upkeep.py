@@ -21,6 +21,7 @@ from .remarks import remark
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .tables import Address
 
 _LEVELS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 
@@ -91,6 +92,8 @@ class Upkeep(Inventory):
     def remove(self, what: Any = None, *, node: str | None = None, dry_run: bool = False) -> pd.DataFrame:
         """Delete instances: those of some rows, of a study, or all that came from a node.
 
+        What was set aside of them goes too, so that nothing of a patient stays who is removed.
+
         Parameters
         ----------
         dry_run
@@ -100,7 +103,8 @@ class Upkeep(Inventory):
         -------
         pandas.DataFrame
             A row for each instance, with ``status``: "removed" ("would be removed"), or why it stays: "in use" by a
-            retrieval that runs, here or in another process, or "pinned".
+            retrieval that runs, here or in another process, or "pinned". ``attrs["set_aside"]`` is the number of
+            files that were set aside of them.
 
         Raises
         ------
@@ -117,7 +121,16 @@ class Upkeep(Inventory):
         {'would be removed'} True
         {'removed'} 0
         """
-        return self._removed(self._chosen(what, node), dry_run)
+        from .setaside import discard, of
+
+        table = self._removed(self._chosen(what, node), dry_run)
+        stays = table[~table["status"].isin(["removed", "would be removed"])]
+        series = set(stays[["node", "SeriesInstanceUID"]].itertuples(index=False, name=None))
+        paths = of(self.set_aside(), self._named(what, node), series)
+        if not dry_run:
+            discard(paths)
+        table.attrs["set_aside"] = len(paths)
+        return table
 
     def set_aside(self) -> pd.DataFrame:
         """What came and is no result: kept, for nothing that was received is thrown away, and never handed out.
@@ -168,8 +181,8 @@ class Upkeep(Inventory):
     ) -> pd.DataFrame:
         """Delete whole series, those that were not used for longest first, until the limits are kept.
 
-        Series that a running retrieval needs, and pinned ones, stay. A cache that was made with limits is trimmed
-        after each retrieval.
+        Series that a running retrieval needs, and pinned ones, stay; so does what was set aside, which is not counted
+        (`discard`). A cache that was made with limits is trimmed after each retrieval.
 
         Parameters
         ----------
@@ -317,21 +330,29 @@ class Upkeep(Inventory):
 
     def _chosen(self, what: Any, node: str | None) -> list[Row]:
         """The rows that are named."""
+        found: dict[str, Row] = {}
+        for one, asked in self._named(what, node):
+            if asked is None:
+                rows = self._index.select("node = ?", [one])
+            elif one:
+                rows = self._rows(one, asked)
+            else:
+                nodes = sorted({row.node for row in self._index.select()})
+                rows = [row for each in nodes for row in self._rows(each, asked)]
+            found |= {row.name: row for row in rows}
+        return list(found.values())
+
+    @staticmethod
+    def _named(what: Any, node: str | None) -> list[tuple[str, list[Address] | None]]:
+        """What is named of each node, "" for any; None is all of it."""
         from .tables import addresses
 
         if what is None:
             if node is None:
                 raise InvalidRequest("nothing is selected", advice='Name rows, a UID, or node="AET@host:port".')
-            return self._index.select("node = ?", [node])
+            return [(node, None)]
         named = _nodes_of(what) if node is None else None
-        if named is not None:
-            parts = [(one, addresses(rows)) for one, rows in named]
-        else:
-            asked = addresses(what)
-            nodes = [node] if node is not None else sorted({row.node for row in self._index.select()})
-            parts = [(one, asked) for one in nodes]
-        found = {row.name: row for one, asked in parts for row in self._rows(one, asked)}
-        return list(found.values())
+        return [(node or "", addresses(what))] if named is None else [(one, addresses(rows)) for one, rows in named]
 
     def _removed(self, rows: Sequence[Row], dry_run: bool) -> pd.DataFrame:
         stays, used = self._kept(), self._used(rows)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +105,31 @@ def test_all_of_a_patient_can_be_removed(cache: Cache) -> None:  # R14.8
     gone = cache.remove(patients[patients.PatientID == "P1"])
     assert set(gone.StudyInstanceUID) == {"1.1", "1.9"} and set(gone.status) == {"removed"}
     assert studies(cache) == ["1.2", "1.3"]
+
+
+def test_what_was_set_aside_of_what_is_removed_goes_with_it(cache: Cache) -> None:  # R14.8
+    fill(cache, series=2, instances=1)
+    for patient, study in (("P1", "1.1"), ("P2", "1.2")):
+        receive(cache, data_set(f"{study}.0.1", study, f"{study}.0", patient, pixels=b"\1" * 512), f"{study}.0.1")
+    assert len(cache.set_aside()) == 2
+    rows = cache.contents("STUDY", node=NODE)
+    first = rows[rows.StudyInstanceUID == "1.1"]
+    assert cache.remove(first, dry_run=True).attrs["set_aside"] == 1 and len(cache.set_aside()) == 2
+    cache.pin(first)
+    assert cache.remove(first).attrs["set_aside"] == 0 and len(cache.set_aside()) == 2
+    cache.unpin(first)
+    assert cache.remove(first).attrs["set_aside"] == 1
+    assert cache.set_aside().StudyInstanceUID.tolist() == ["1.2"]
+    del rows, first
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResultWarning)  # of tables that may not be collected yet
+        dl.options.phi = False
+    try:
+        patients = cache.contents("PATIENT", node=NODE)
+        assert cache.remove(patients).attrs["set_aside"] == 1
+    finally:
+        dl.options.phi = True
+    assert cache.set_aside().empty and not list((cache.root / "aside").iterdir())
 
 
 def test_two_contents_of_one_uid_are_both_kept_listed_and_can_be_discarded(cache: Cache) -> None:  # R14.9, R14.10
