@@ -8,6 +8,7 @@ from ..models import PATIENT_ROOT, PATIENT_STUDY_ONLY, STUDY_ROOT
 from ..uids import EXPLICIT, IMPLICIT
 from .contexts import Context
 from .transfer import GET, MOVE
+from .updates import UPDATER
 from .verification import VERIFICATION
 
 CT_IMAGE, MR_IMAGE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
@@ -41,6 +42,7 @@ SERVICES = (
     Service("print, colour", "1.2.840.10008.5.1.1.18", "to print in colour"),
     Service("media creation", "1.2.840.10008.5.1.1.33", "to have CDs written"),
     Service("unified procedure step", "1.2.840.10008.5.1.4.34.6.1", "to hand out work"),
+    Service("patient updater", UPDATER, "to change, merge and delete patients (private class of LEAD servers)"),
 )
 #: One context each, and Verification beside them: a peer that knows none of them need not reject the association.
 CONTEXTS = (

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from certificates import Certificates
-from support import free_port, our_threads
+from support import free_port
 
 import dicomlab as dl
 import dicomlab.net.connecting
@@ -32,7 +32,10 @@ ALL = [*STEPS, *(service.name for service in SERVICES), "extended negotiation", 
 @pytest.fixture(autouse=True)
 def threads_end() -> Iterator[None]:  # R0.7
     yield
-    assert not our_threads(3)
+    end = time.monotonic() + 3
+    while time.monotonic() < end and any(item.name.startswith("dicomlab") for item in threading.enumerate()):
+        time.sleep(0.02)
+    assert not [item.name for item in threading.enumerate() if item.name.startswith("dicomlab")]
 
 
 @pytest.fixture
@@ -98,6 +101,13 @@ def test_each_manner_of_the_embedded_pacs_is_told_apart() -> None:
     assert row(table, "C-STORE CT images").result == "failed" and "rejected by the user" in table.means.str.cat()
     with DemoServer(Holdings.t31(), manners=replace(Manners(), role_answer=False)) as server:
         assert "did not answer the role" in row(dl.diagnose(server.address), "C-GET Study Root").means
+
+
+def test_the_private_class_of_patient_updates_is_listed() -> None:  # SPEC 11
+    for there in (True, False):
+        with DemoServer(Holdings.t31(), manners=replace(Manners(), updater=there)) as server:
+            said = row(dl.diagnose(server.address), "patient updater")
+        assert said.result == ("ok" if there else "failed") and "LEAD" in said.means
 
 
 def test_the_rows_are_told_as_they_come_and_printed_where_asked(
@@ -189,7 +199,7 @@ def test_a_port_that_speaks_something_else() -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         table = dl.diagnose(f"WEB@127.0.0.1:{web.getsockname()[1]}", timeout=2)
-        thread.join(30)
+        thread.join()
     failure(table, "association")
 
 

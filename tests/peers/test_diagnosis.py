@@ -18,7 +18,8 @@ import dicomlab as dl
 
 QR = {"C-FIND Study Root", "C-FIND Patient Root", "C-FIND Patient/Study Only", "C-STORE CT images"}
 RETRIEVE = {f"C-{way} {root} Root" for way in ("GET", "MOVE") for root in ("Study", "Patient")}
-MISSING = {"MPPS", "print, grayscale", "print, colour", "media creation", "unified procedure step"}
+MISSING = {"MPPS", "print, grayscale", "print, colour", "media creation"}
+MISSING |= {"unified procedure step", "patient updater"}
 
 
 def results(table: Any) -> dict[str, str]:
