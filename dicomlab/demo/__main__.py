@@ -99,9 +99,10 @@ def story() -> None:
 
     print(f"\nAll of it in {perf_counter() - whole:.1f} s. Look at {picture.resolve()}")
     print("Where to go next:")
-    print("  make lab      JupyterLab on notebooks/01_query_retrieve_view.ipynb, the same story to play with")
     print('  dl.connect("AET@host:port")    your own archive instead of dl.demo_pacs(); see README.md')
-    print("  make test     the tests")
+    if Path("Makefile").exists():  # in the project's folder, and not from an installed wheel
+        print("  make lab      JupyterLab on notebooks/01_query_retrieve_view.ipynb, the same story to play with")
+        print("  make test     the tests")
 
 
 if __name__ == "__main__":
