@@ -257,6 +257,9 @@ class Run:
                 if isinstance(error, CancelledError | futures.CancelledError):  # the cluster was begun again
                     self._fetched.append(member)
                     continue
+                if type(error).__name__ == "KilledWorker" and not alone:  # another one there may have killed it
+                    self._suspects.append(member)
+                    continue
                 made = Outcome(FAILED, error=self._lost(error))
             self._tell(member, made)
         if broken and not self._over and not self.stop.is_set():

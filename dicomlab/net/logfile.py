@@ -85,7 +85,8 @@ class LogFile:
         if there.st_size and there.st_size + more > self._limit:
             self._shut()  # Windows renames no file that is open
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            os.rename(self.path, f"{self.path}.{stamp}-{os.getpid()}-{next(self._numbers)}")
+            with suppress(FileNotFoundError):  # somebody moved it away just now
+                os.rename(self.path, f"{self.path}.{stamp}-{os.getpid()}-{next(self._numbers)}")
             self._open()
 
     def _open(self) -> None:

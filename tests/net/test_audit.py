@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import json
+import os
 import stat
 import threading
 from collections.abc import Iterator
@@ -174,11 +176,31 @@ def test_threads_and_a_rotation_from_outside_mix_no_lines(tmp_path: Path) -> Non
     threads = [threading.Thread(target=write, args=[letter]) for letter in "abcd"]
     for thread in threads:
         thread.start()
-    path.rename(tmp_path / "moved.jsonl")
+    moved = False
+    while not moved:
+        with contextlib.suppress(FileNotFoundError):  # the log itself put it aside just now, and opens the next
+            path.rename(tmp_path / "moved.jsonl")
+            moved = True
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     lines = [line for file in tmp_path.iterdir() for line in file.read_text().splitlines()]
     assert len(lines) == 800 and all(len(line) == 99 and len(set(line)) == 1 for line in lines)
+
+
+def test_a_file_that_is_moved_as_it_is_full_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = LogFile(path, 150)
+    log.write("a" * 99 + "\n")
+    rename = os.rename
+
+    def late(source: Path, target: str) -> None:
+        rename(source, tmp_path / "moved.jsonl")  # by somebody else, after the log had looked
+        rename(source, target)
+
+    monkeypatch.setattr("dicomlab.net.logfile.os.rename", late)
+    log.write("b" * 99 + "\n")
+    log.close()
+    assert path.read_text() == "b" * 99 + "\n" and (tmp_path / "moved.jsonl").read_text() == "a" * 99 + "\n"
 
 
 def test_two_peers_may_share_one_file(server: DemoServer, tmp_path: Path) -> None:
@@ -189,7 +211,7 @@ def test_two_peers_may_share_one_file(server: DemoServer, tmp_path: Path) -> Non
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join()
     for log, peer in zip(logs, peers, strict=True):
         log.close()
         peer.close()
