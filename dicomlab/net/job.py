@@ -86,8 +86,8 @@ class Job:
         """ "waiting", "running", "stopping", "done", "stopped" or "failed"."""
         if not self.done:
             return "stopping" if self._asked else "waiting" if self.waiting else "running"
-        if self.error is None:
-            return "done"
+        if self.error is None:  # a table of a cohort says itself that it was stopped before its end
+            return "stopped" if self._asked and getattr(self._value, "attrs", {}).get("stopped") else "done"
         told = self._asked or isinstance(self.error.__cause__, Cancelled)
         return "stopped" if told and isinstance(self.error, DicomlabError) else "failed"
 
@@ -124,7 +124,8 @@ class Job:
         took = duration(self.elapsed)
         if self.error is None:
             told = "".join(f"; {text}" for text in self.warnings)
-            return printable(f"done in {took}, {self._came()}{told}")
+            ended = "stopped after" if state == "stopped" else "done in"
+            return printable(f"{ended} {took}, {self._came()}{told}")
         if state == "stopped" and not isinstance(self.error, IncompleteRetrieve):
             return f"stopped after {took}"
         if isinstance(self.error, DicomlabError):

@@ -246,6 +246,7 @@ def test_a_job_is_stopped_and_gives_what_is_done(peer: dl.Peer, series: pd.DataF
     table = job.stop()
     counts = table.status.value_counts()
     assert counts["done"] >= 2 and counts["not run"] >= 1
+    assert job.state == "stopped" and "stopped after" in repr(job)
 
 
 def test_kill_loses_no_result_that_was_kept(archive: Counted, tmp_path: Path) -> None:
