@@ -1,7 +1,8 @@
 # Two commands on a machine with Python 3.11 or later, make and git:
 #   make demo     an embedded PACS, and the main job done on it: query, filter, retrieve, volume, picture
 #   make test     ruff, mypy and pytest
-# The others: lab, docs, peers, benchmarks, faults, soak, clean.   PYTHON=python3.12 make demo   chooses the interpreter.
+# The others: lab, docs, peers, benchmarks, growth, faults, soak, clean.
+#   PYTHON=python3.12 make demo   chooses the interpreter.
 
 PYTHON ?= python3
 # The tests wait for peers and deadlines most of the time: several at once take less, also on two cores.
@@ -10,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lab docs peers benchmarks faults soak clean
+.PHONY: help demo test lab docs peers benchmarks growth faults soak clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -43,6 +44,9 @@ peers:
 
 benchmarks: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(ROWS) --rounds $(or $(ROUNDS),3) $(if $(CHECK),--check,$(if $(ROWS),,--markdown docs/benchmarks.md))
+
+growth: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.growth $(if $(INSTANCES),--instances $(INSTANCES),--markdown docs/growth.md)
 
 faults: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.faults $(FAULTS) $(if $(FAULTS),,--markdown docs/faults.md)
