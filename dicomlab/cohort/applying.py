@@ -195,7 +195,8 @@ class _Call:
             shown.close()
             if self._file is not None:
                 self._file.close()
-            rates.learn(running.size, running.seconds, [self._known[one.uid] for one in due if one.uid in self._known])
+            outcomes = [self._known[one.uid] for one in due if one.uid in self._known]
+            rates.learn(running.size, running.instances, running.seconds, outcomes)
         frame = self.frame(stopped=running.stop.is_set() or bool(running.ended))
         frame.attrs["remarks"] = list(dict.fromkeys(running.remarks))
         failed = frame[frame["status"] == FAILED]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..net.peer import Peer
 
 _lock = threading.Lock()
-_archives: dict[str, tuple[float, float]] = {}  # by node: bytes and seconds of retrieval
+_archives: dict[str, tuple[float, float, float]] = {}  # by node: bytes, instances and seconds of retrieval
 _functions: dict[tuple[str, str], tuple[float, float]] = {}  # series and seconds
 
 
@@ -32,26 +32,30 @@ class Rates:
     def of(cls, peer: Peer | None, function: tuple[str, str]) -> Rates:
         return cls("" if peer is None else peer.node.identity, function)
 
-    def learn(self, size: int, seconds: float, outcomes: Sequence[Outcome]) -> None:
+    def learn(self, size: int, instances: int, seconds: float, outcomes: Sequence[Outcome]) -> None:
         """Add what was measured."""
         took = [one.seconds for one in outcomes if one.status == DONE]
         with _lock:
-            if size:
-                before = _archives.get(self.node, (0.0, 0.0))
-                _archives[self.node] = before[0] + size, before[1] + seconds
+            if size and instances:
+                before = _archives.get(self.node, (0.0, 0.0, 0.0))
+                _archives[self.node] = before[0] + size, before[1] + instances, before[2] + seconds
             if took:
                 done = _functions.get(self.function, (0.0, 0.0))
                 _functions[self.function] = done[0] + len(took), done[1] + sum(took)
 
-    def minutes(self, size: int, series: int, workers: int) -> float | None:
-        """Retrieval and function run side by side: the longer of both."""
+    def minutes(self, size: int, instances: int, series: int, workers: int) -> float | None:
+        """Retrieval and function run side by side: the longer of both.
+
+        A retrieval takes its time for each instance and for each byte: where what was measured was smaller than what is
+        to come, either alone would say too much, so the less counts.
+        """
         with _lock:
             archive, function = _archives.get(self.node), _functions.get(self.function)
         if not series:
             return 0.0
         if function is None or (size and archive is None):
             return None
-        fetching = 0.0 if archive is None else size * archive[1] / archive[0]
+        fetching = 0.0 if archive is None else min(size / archive[0], instances / archive[1]) * archive[2]
         return max(fetching, series * function[1] / function[0] / workers) / 60
 
 
@@ -63,13 +67,15 @@ def estimate(
     rows = [one.at[0] for one in due if not one.given]
     instances, here = len(paths), sum(os.path.getsize(path) for path in paths if os.path.exists(path))
     size: int | None = 0
+    due_instances = 0
     if rows and peer is not None:
         table = peer.retrieve(series.iloc[rows], dry_run=True, progress=False)
         instances += int(table["instances"].sum())
         size = None if table["bytes_to_fetch"].isna().any() else int(table["bytes_to_fetch"].sum())
+        due_instances = int(table["to_fetch"].sum())
         cached = peer.cache.contents("SERIES", node=peer.node.identity)
         here += int(cached["size"][cached["SeriesInstanceUID"].isin([one.uid for one in due])].sum())
-    minutes = None if size is None else rates.minutes(size, len(due), workers)
+    minutes = None if size is None else rates.minutes(size, due_instances, len(due), workers)
     fetched, whole = (None, None) if size is None else (size / 1e9, (here + size) / 1e9)
     frame = pd.DataFrame(
         {

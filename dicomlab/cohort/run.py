@@ -75,7 +75,7 @@ class Run:
         self.stop = threading.Event()
         self.ended = ""  # why the rest cannot be had now, in words
         self.seconds = 0.0  # of retrieval
-        self.size = 0  # bytes retrieved
+        self.size = self.instances = 0  # bytes and instances retrieved
         self.remarks: list[str] = []  # of retrievals, and of what was loaded
         self.reservations = 0  # series that were loaded with a remark
 
@@ -160,7 +160,9 @@ class Run:
 
     def _came(self, batch: list[Member], job: Job) -> None:
         error, partial = job.error, job.partial
-        self.size += 0 if partial is None else int(partial.attrs.get("bytes") or 0)
+        if partial is not None:
+            self.size += int(partial.attrs.get("bytes") or 0)
+            self.instances += int(partial.attrs.get("fetched") or 0)
         if isinstance(error, ConnectError | AssociationRejected) and error.phase in REACHING:
             self._not_reached(batch, error)
             return

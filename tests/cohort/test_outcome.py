@@ -16,6 +16,7 @@ from pydicom.uid import UID
 from slices import stack, write
 
 import dicomlab as dl
+from dicomlab.cohort.estimate import Rates
 from dicomlab.cohort.fingerprint import fingerprint
 from dicomlab.cohort.kept import Kept
 from dicomlab.cohort.outcome import DONE, Outcome, column, outcome_of, values
@@ -239,3 +240,12 @@ def test_a_disk_that_is_full_is_an_error_and_leaves_no_half_line(
     assert path.read_bytes() == before
     kept(path, "3")
     assert [json.loads(line).get("series") for line in path.read_text().splitlines()] == [None, "1", "3"]
+
+
+def test_minutes_are_not_overstated_by_a_small_sample() -> None:
+    """Two single images of 10 kB took 0.2 s, each for itself: 100 of 5 MB take no 25 hours."""
+    rates = Rates("A@b:1", ("sample", ""))
+    assert rates.minutes(1, 1, 1, 1) is None and rates.minutes(0, 0, 0, 1) == 0
+    rates.learn(20_000, 2, 0.2, [Outcome(DONE, {}, "", 0.01)])
+    assert rates.minutes(500_000_000, 100, 100, 1) == pytest.approx(100 * 0.1 / 60)
+    assert rates.minutes(0, 0, 600, 2) == pytest.approx(600 * 0.01 / 2 / 60)
