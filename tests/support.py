@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,14 @@ def holds(pid: int, port: int) -> bool:
         except OSError:
             continue
     return False
+
+
+def until(true: Callable[[], Any], seconds: float = 30) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.01)
 
 
 def our_threads(seconds: float = 0.0) -> list[str]:

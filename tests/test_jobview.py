@@ -5,12 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from support import ROOT
+from support import ROOT, until
 
 from dicomlab import errors
 from dicomlab.demo import Holdings, Manners, demo_pacs
@@ -18,13 +15,6 @@ from dicomlab.net.job import Job
 from dicomlab.widgets.jobview import JobView
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
-
-
-def until(true: Callable[[], Any], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.01)
 
 
 def ended() -> bool:

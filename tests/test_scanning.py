@@ -172,6 +172,7 @@ def sound(tmp_path_factory):
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(st.integers(0, 2**32))
 @example(69)  # a file meta and a data set that differ in one byte beyond ASCII
+@example(2062)
 def test_a_scan_of_mutated_files_is_that_of_its_files_one_by_one(sound, tmp_path_factory, seed):  # SPEC R0.8, R14.3
     rng = random.Random(seed)
     folder = tmp_path_factory.mktemp("mutated")

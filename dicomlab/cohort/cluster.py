@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 WHERE = ("RetrieveAETitle", "InstanceAvailability")  # columns that say who has a series, and whether it is there
 
+BEGINNING = 10.0  # seconds that workers have to begin
 BREAK = 20.0  # seconds without a scheduler after which it is taken to be gone
 
 
@@ -123,6 +124,10 @@ def threads_of(client: Any) -> int:
     if getattr(client, "status", "running") != "running":
         raise InvalidRequest(f"the client is {client.status}", advice="Connect to the cluster again.")
     threads = sum(client.nthreads().values())
+    if not threads:  # a nanny may just be making another
+        with contextlib.suppress(TimeoutError):
+            client.wait_for_workers(1, timeout=BEGINNING)
+        threads = sum(client.nthreads().values())
     if not threads:
         raise InvalidRequest("the cluster of this client has no workers", advice="Wait for them, or start some.")
     return int(threads)

@@ -119,8 +119,10 @@ def is_arranged(page: Any) -> None:
     tabs = page.locator("#jp-main-dock-panel .lm-TabBar-tab")
     assert tabs.all_inner_texts() == ["README.md", "01_query_retrieve_view.ipynb"]
     assert "lm-mod-current" in str(tabs.nth(1).get_attribute("class"))
-    files = page.locator(".jp-DirListing-item:visible").all_inner_texts()
-    assert [text.split("\n")[0] for text in files] == sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    notebooks = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
+    files = page.locator(".jp-DirListing-item:visible")
+    files.nth(len(notebooks) - 1).wait_for(timeout=30_000)  # they are listed after the tabs
+    assert [text.split("\n")[0] for text in files.all_inner_texts()] == notebooks
     assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
 
 

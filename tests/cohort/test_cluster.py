@@ -129,13 +129,14 @@ def test_a_series_that_kills_every_worker_costs_its_row_alone(client: Any, peer:
 
 def test_a_client_that_is_closed_ends_the_call_with_what_is_done(client: Any, peer: dl.Peer) -> None:
     series = peer.find("SERIES", PatientName="COHORT*").sort_values("PatientID")
-    other = distributed.Client(client.scheduler.address)
+    client.wait_for_workers(2, timeout=60)  # the test before killed them
+    other = distributed.Client(client.scheduler.address, set_as_default=False)
 
     def close(done: int, total: int | None) -> None:
         if done == 2:
             other.close()
 
-    with pytest.raises(ConnectError, match="the Dask cluster is gone") as caught:
+    with other, pytest.raises(ConnectError, match="the Dask cluster is gone") as caught:
         dl.apply(slow, series, peer=peer, client=other, progress=close)
     rows = caught.value.rows
     assert rows is not None and set(rows.status) == {"done", "not run"}

@@ -30,7 +30,7 @@ from dicomlab.dicomdir import referenced
 from dicomlab.elements import Elements, parse
 from dicomlab.encapsulated import frame
 from dicomlab.errors import BadData, DicomlabError
-from dicomlab.net import dimse, negotiation, pdu
+from dicomlab.net import dimse, negotiation, transport
 from dicomlab.net.contexts import Context
 from dicomlab.net.deadline import Deadline
 from dicomlab.net.incoming import Incoming
@@ -76,11 +76,11 @@ def pdus(data: bytes) -> None:
 @contextlib.contextmanager
 def _no_tcp() -> Iterator[None]:
     """A pair of UNIX sockets, which is made much quicker, has no options of TCP."""
-    option, pdu._QUICKACK = pdu._QUICKACK, None
+    option, transport._QUICKACK = transport._QUICKACK, None
     try:
         yield
     finally:
-        pdu._QUICKACK = option
+        transport._QUICKACK = option
 
 
 def _negotiated(wire: Wire) -> None:

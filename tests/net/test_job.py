@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from slow_scp import serving
-from support import ROOT, Stopwatch, free_port
+from support import ROOT, Stopwatch, free_port, until
 
 import dicomlab as dl
 import dicomlab.net.job
@@ -32,13 +32,6 @@ from dicomlab.net.node import Node
 from dicomlab.progress import Meter
 
 SLOW = Manners(pause=0.1)
-
-
-def until(true: Callable[[], Any], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.01)
 
 
 def ours() -> list[str]:

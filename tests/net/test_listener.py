@@ -13,7 +13,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
-from support import Stopwatch, free_port
+from support import Stopwatch, free_port, until
 from wires import meanwhile
 
 import dicomlab as dl
@@ -390,12 +390,13 @@ def test_lengths_beyond_the_limits_end_an_association_that_stands():  # R0.8: PD
     element = p_data(1, 3, struct.pack("<HHL", 0, 2, 0xFFFFFFF0) + bytes(10))
     words = ["larger than the maximum"] * 2 + ["does not fit", "a command set of more than", "longer than its command"]
     with listening() as (door, received):
-        for said in (huge_pdu, four_gib, pdv, command, element):
+        for number, said in enumerate((huge_pdu, four_gib, pdv, command, element), 1):
             with socket.create_connection(door.address) as one:
                 one.sendall(request())
                 assert answer_to(one)[0] == 2
                 one.sendall(said)
                 assert answer_to(one)[:1] == b"\x07"
+            until(lambda number=number: len(door.troubles) == number)  # noted by its thread, after the answer
     assert [word in trouble for word, trouble in zip(words, door.troubles, strict=True)] == [True] * 5
     assert not received.kept
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
 import slices
+from support import until
 
 import dicomlab as dl
 from dicomlab.demo import Holdings
 from dicomlab.errors import InvalidRequest
 from dicomlab.widgets.patients import patients_of, studies_of
-
-
-def until(true, seconds=60):
-    """Wait for what a thread will have done."""
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert true()
 
 
 @pytest.fixture(scope="module")
