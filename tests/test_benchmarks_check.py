@@ -209,5 +209,5 @@ def test_no_speed_is_ruined(tmp_path: Path) -> None:  # P4, P5, P7
             raise
     said = log.read_text()
     assert code == 0, said
-    judged = [line for line in said.splitlines() if line.startswith(("held: ", "within noise: ", "SHORT: "))]  # FELL is none
+    judged = [line for line in said.splitlines() if line.startswith(("held: ", "within noise: ", "SHORT: "))]
     assert [line.split(": ")[1] for line in judged] == ["P4", "P5", "P7"], said
