@@ -5,7 +5,8 @@
 #   PYTHON=python3.12 make demo   chooses the interpreter.
 
 PYTHON ?= python3
-# The tests wait for peers and deadlines most of the time: several at once take less, also on two cores.
+# The tests wait for peers and deadlines most of the time: several at once take less, also on two cores. Some of them
+# are about seconds, and the others keep them waiting: what fails is run a second time, alone, and fails if it fails again.
 WORKERS ?= 3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -23,7 +24,10 @@ test: $(VENV)/.dev
 	@failed=; \
 	echo ruff check; $(BIN)/ruff check . || failed="$$failed ruff"; \
 	echo mypy; $(BIN)/mypy || failed="$$failed mypy"; \
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 2 || failed="$$failed pytest"; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 2; code=$$?; \
+	if [ $$code = 1 ]; then echo "what failed among $(WORKERS) workers is run again, alone:"; \
+	    $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; code=$$?; fi; \
+	[ $$code = 0 ] || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "make test failed in:$$failed"; exit 1; }
 
 lab: $(VENV)/.lab

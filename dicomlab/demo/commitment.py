@@ -77,7 +77,7 @@ def _kind(event: Dataset) -> int:
 
 
 def _on_a_new(server: DemoServer, title: str, address: tuple[str, int] | None, event: Dataset) -> None:
-    """Tell it on an association of our own; again, for half a minute, while nobody listens there."""
+    """Tell it on an association of our own; again, for half a minute, while nobody answers there."""
     time.sleep(server.manners.commitment_delay)
     until = time.monotonic() + 30
     while address is not None and server.running and not _told(server, title, address, event):
@@ -102,9 +102,10 @@ def _told(server: DemoServer, title: str, address: tuple[str, int], event: Datas
         if not association.is_established:
             return False
         status, _ = association.send_n_event_report(event, _kind(event), COMMITMENT, WELL_KNOWN)
-        server.events.append(int(status.Status) if status and "Status" in status else None)
+        answered = bool(status and "Status" in status)
+        server.events.append(int(status.Status) if answered else None)
         association.release()
         association.join(5)
-        return True
+        return answered
     finally:
         requestor.close()

@@ -152,7 +152,7 @@ def test_a_cluster_that_is_begun_again_is_given_what_it_had(client: Any, peer: d
     def restart(done: int, total: int | None) -> None:
         begun.append(done)
         if done == 1:
-            client.restart(timeout=60)
+            client.restart(wait_for_workers=False)  # a busy machine takes its time to begin both
 
     table = dl.apply(slow, series, peer=peer, client=client, progress=restart)
     assert set(table.status) == {"done"} and begun == [1, 2, 3, 4]
@@ -164,10 +164,11 @@ def leaves(volume: Any) -> Any:
 
 def test_a_function_that_leaves_python_costs_its_rows_and_no_worker(client: Any, peer: dl.Peer) -> None:
     series = peer.find("SERIES", PatientName="COHORT*").head(2)
+    client.wait_for_workers(1, timeout=90)
     before = client.run(os.getpid)
     with pytest.warns(ResultWarning, match="2 failed of 2 series; the first: function: SystemExit: 3"):
         dl.apply(leaves, series, peer=peer, client=client)
-    assert client.run(os.getpid) == before
+    assert before.items() <= client.run(os.getpid).items()
 
 
 def test_names_that_are_hidden_here_are_hidden_on_the_workers(apart: Any, peer: dl.Peer) -> None:

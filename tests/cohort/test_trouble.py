@@ -48,6 +48,7 @@ SIZES = [9 * (n + 1) for n in range(SERIES)]
 # -- the archive -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # pynetdicom's, of the dead server
 def test_an_archive_that_dies_and_returns_costs_no_row(
     peer: dl.Peer, series: pd.DataFrame, archive: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,7 +118,7 @@ def test_an_answer_that_found_our_port_shut_comes_while_we_listen_again():  # R7
     with dl.demo_pacs() as pacs:
         pacs.commit(pacs.store(FILES), wait=0)
         time.sleep(1)
-        assert pacs.commitments(wait=20).committed.tolist() == [True, True]
+        assert pacs.commitments(wait=60).committed.tolist() == [True, True]
 
 
 def test_listening_again_in_vain_is_said():  # R7.4

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import doctest
-import os
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -297,14 +297,18 @@ def test_without_being_asked_the_way_back_is_explained_and_not_tried(server: Dem
     assert "diagnose(move=True)" in said.do and row(table, "our port").result == "ok"
 
 
-def test_an_image_that_comes_back_proves_the_way_back_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_image_that_comes_back_proves_the_way_back_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with dl.demo_pacs(Holdings.t31(), cache=tmp_path / "cache") as pacs:
-        before = {path.name for path in Path(os.environ.get("TMPDIR", "/tmp")).glob("dicomlab-diagnosis-*")}
         assert row(pacs.diagnose(move=True), "C-MOVE to us").result == "ok"
         rows = pacs.find("SERIES", Modality="MR")
         assert row(pacs.diagnose(move=rows), "C-MOVE to us").result == "ok"
         assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-        assert before == {path.name for path in Path(os.environ.get("TMPDIR", "/tmp")).glob("dicomlab-diagnosis-*")}
+        assert not list(temporary.iterdir())
         with pytest.raises(errors.InvalidRequest, match="nothing is selected"):
             pacs.diagnose(move=rows.head(0))
 
