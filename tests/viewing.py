@@ -36,39 +36,38 @@ PIXEL = """([number, cursor]) => {
     const [x, y] = view.place(cursor);
     return [...view.canvas.getContext("2d").getImageData(Math.floor(x), Math.floor(y), 1, 1).data].slice(0, 3);
 }"""
-#: Milliseconds of each notch of the wheel, from the event to the picture; it throws where the kernel is told.
-WHEEL = """([number, notches]) => {  // as fast as the browser can, each drawn
+
+
+def _timed(arguments: str, count: str, event: str) -> str:
+    """Events as fast as the browser can, each drawn; milliseconds of each, and an error if the kernel is told."""
+    return f"""({arguments}) => {{
     const viewer = document.querySelectorAll(".dlv")[number].dicomlab, pane = viewer.active.root;
-    const times = [], {model} = viewer;
+    const times = [], {{model}} = viewer;
     let told = 0;
-    const count = () => { told++; };
-    viewer.model = {...model, send: count, save_changes: count};  // one stretch of script: no timer fires within
-    for (let at = 0; at < Math.abs(notches); at++) {
+    const count = () => {{ told++; }};
+    viewer.model = {{...model, send: count, save_changes: count}};  // one stretch of script: no timer fires within
+    for (let at = 0; at < {count}; at++) {{
         const start = performance.now();
-        pane.dispatchEvent(new WheelEvent("wheel", {deltaY: 120 * Math.sign(notches), bubbles: true}));
+        {event};
         viewer.draw();
         times.push(performance.now() - start);
-    }
+    }}
     viewer.model = model;
-    if (told) throw new Error(`the kernel was told ${told} times`);
+    if (told) throw new Error(`the kernel was told ${{told}} times`);
     return times;
-}"""
+}}"""
+
+
+#: Milliseconds of each notch of the wheel, from the event to the picture; it throws where the kernel is told.
+WHEEL = _timed(
+    "[number, notches]",
+    "Math.abs(notches)",
+    """pane.dispatchEvent(new WheelEvent("wheel", {deltaY: 120 * Math.sign(notches), bubbles: true}))""",
+)
 #: The same of forty changes of the window, by keys.
-WINDOW = """number => {
-    const viewer = document.querySelectorAll(".dlv")[number].dicomlab, times = [], {model} = viewer;
-    let told = 0;
-    const count = () => { told++; };
-    viewer.model = {...model, send: count, save_changes: count};
-    for (let at = 0; at < 40; at++) {
-        const start = performance.now();
-        viewer.active.root.dispatchEvent(new KeyboardEvent("keydown", {key: at % 2 ? "]" : ",", bubbles: true}));
-        viewer.draw();
-        times.push(performance.now() - start);
-    }
-    viewer.model = model;
-    if (told) throw new Error(`the kernel was told ${told} times`);
-    return times;
-}"""
+WINDOW = _timed(
+    "number", "40", """pane.dispatchEvent(new KeyboardEvent("keydown", {key: at % 2 ? "]" : ",", bubbles: true}))"""
+)
 
 
 def grey(value: float, centre: float = 40, width: float = 400) -> list[int]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from pynetdicom import evt
 from pynetdicom.pdu import A_ABORT_RQ, A_RELEASE_RQ
 from slices import stack
 
+import dicomlab as dl
 from dicomlab.demo import DemoServer, Holdings
 
 SERIES = 12
@@ -57,3 +60,14 @@ class Counted:
 def archive() -> Iterator[Counted]:
     with DemoServer(cohort(SERIES)) as server:
         yield Counted(server)
+
+
+@pytest.fixture
+def peer(archive: Counted, tmp_path: Path) -> Iterator[dl.Peer]:
+    with dl.connect(archive.server.address, cache=tmp_path / "cache", timeout=20) as made:
+        yield made
+
+
+@pytest.fixture
+def series(peer: dl.Peer) -> pd.DataFrame:
+    return peer.find("SERIES", PatientName="COHORT*").sort_values("PatientID")

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,6 @@ from support import ROOT
 import dicomlab as dl
 from dicomlab.cohort import run
 from dicomlab.errors import CacheError, Interrupted, InvalidRequest, ResultWarning
-
-
-@pytest.fixture
-def peer(archive: Counted, tmp_path: Path) -> Iterator[dl.Peer]:
-    with dl.connect(archive.server.address, cache=tmp_path / "cache") as made:
-        yield made
-
-
-@pytest.fixture
-def series(peer: dl.Peer) -> pd.DataFrame:
-    return peer.find("SERIES", PatientName="COHORT*").sort_values("PatientID")
 
 
 def size(volume: Any) -> int:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +24,6 @@ from dicomlab.demo import DemoServer
 from dicomlab.errors import Interrupted, InvalidRequest, ResultWarning
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"}
-
-
-@pytest.fixture
-def peer(archive: Counted, tmp_path: Path) -> Iterator[dl.Peer]:
-    with dl.connect(archive.server.address, cache=tmp_path / "cache", timeout=20) as made:
-        yield made
-
-
-@pytest.fixture
-def series(peer: dl.Peer) -> pd.DataFrame:
-    return peer.find("SERIES", PatientName="COHORT*").sort_values("PatientID")
 
 
 def size(volume: Any) -> int:

@@ -104,7 +104,7 @@ def test_an_answer_that_comes_later_is_collected(state):  # R7.4
             found = pacs.commit(pacs.store(FILES), wait=0.2)
         assert found.commitment.tolist() == ["no answer yet"] * 2 and found.committed.isna().all()
         assert pacs.commitments().commitment.tolist() == ["no answer yet"] * 2
-        assert pacs.commitments(wait=60).committed.tolist() == [True, True]
+        assert pacs.commitments(wait=20).committed.tolist() == [True, True]
         assert pacs.commitments().committed.tolist() == [True, True]
 
 
@@ -118,7 +118,7 @@ def test_an_answer_that_found_our_port_shut_comes_while_we_listen_again():  # R7
     with dl.demo_pacs() as pacs:
         pacs.commit(pacs.store(FILES), wait=0)
         time.sleep(1)
-        assert pacs.commitments(wait=60).committed.tolist() == [True, True]
+        assert pacs.commitments(wait=20).committed.tolist() == [True, True]
 
 
 def test_listening_again_in_vain_is_said():  # R7.4
