@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -60,3 +61,23 @@ def named(volume: Any) -> dict[str, str]:
     if volume.size == 18 and "pytest" not in sys.modules:
         raise ValueError(str(volume.attrs))
     return {"who": volume.attrs["PatientName"]}
+
+
+def semaphores() -> int:
+    """Those of Dask that this process has."""
+    from distributed import Semaphore
+
+    gc.collect()
+    return sum(isinstance(one, Semaphore) for one in gc.get_objects())
+
+
+def leases(folder: str) -> int:
+    """Holds the one lease there is until a file is in the folder, and leaves a note when it has it."""
+    from dicomlab.cohort.lease import leased
+
+    with leased("test", 1):
+        Path(folder, str(os.getpid())).touch()
+        end = time.monotonic() + 90
+        while not Path(folder, "go").exists() and time.monotonic() < end:
+            time.sleep(0.02)
+    return os.getpid()

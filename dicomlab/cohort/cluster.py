@@ -22,6 +22,7 @@ from ..net.node import Node
 from ..remarks import noted
 from ..tables import IDENTIFYING
 from .elsewhere import Secret, hidden, packed, unpacked_outcome
+from .lease import leased
 from .outcome import FAILED, Outcome, said
 
 if TYPE_CHECKING:
@@ -51,11 +52,9 @@ class Cluster:
         self._seen, self._lost = monotonic(), False
         self._node: Node | None = None
         if peer is not None:
-            from distributed import Semaphore
-
             self._node = replace(peer.node, associations=1, listen=0, allow=frozenset())
             count = peer.node.associations  # in the name, for the scheduler takes no other number later
-            self._limit = Semaphore(max_leases=count, name=f"dicomlab {peer.node.identity} {count}")
+            self._limit = f"dicomlab {peer.node.identity} {count}", count
             packed_node(self._node)
 
     def check(self) -> None:
@@ -160,16 +159,16 @@ def shared(client: Any, folder: Path) -> bool:
 
 
 def retrieved_outcome(
-    function: bytes, node: Node, row: pd.DataFrame, given: str, secret: Secret, limit: Any
+    function: bytes, node: Node, row: pd.DataFrame, given: str, secret: Secret, limit: tuple[str, int]
 ) -> Outcome:
     """Retrieve into a cache of this worker while the cluster may, load and call the function. Runs on a worker."""
     from distributed import get_worker
 
     folder = Path(get_worker().local_directory)
     cache = Cache(folder / "dicomlab", index=folder / "dicomlab.sqlite")  # they go with the worker
-    with hidden(secret), noted() as notes, connect(node, cache=cache) as peer:
+    with cache, hidden(secret), noted() as notes, connect(node, cache=cache) as peer:
         try:
-            with limit:
+            with leased(*limit):
                 table = peer.retrieve(row, progress=False)
         except Exception as error:
             made = Outcome(FAILED, error=said("retrieve", error))

@@ -37,14 +37,14 @@ class Counted:
 
     def __init__(self, server: DemoServer) -> None:
         self.server, self.most = server, 0
-        self._lock, self._open = threading.Lock(), set[int]()
+        self._lock, self._open = threading.Lock(), dict[int, int]()
         server._server.bind(evt.EVT_ACCEPTED, self._accepted)
         server._server.bind(evt.EVT_PDU_RECV, self._received)
         server._server.bind(evt.EVT_CONN_CLOSE, lambda event: self._ended(event.assoc))
 
     def _accepted(self, event: evt.Event) -> None:
         with self._lock:
-            self._open.add(id(event.assoc))
+            self._open[id(event.assoc)] = event.assoc.requestor.port
             self.most = max(self.most, len(self._open))
 
     def _received(self, event: evt.Event) -> None:
@@ -53,7 +53,13 @@ class Counted:
 
     def _ended(self, association: object) -> None:
         with self._lock:
-            self._open.discard(id(association))
+            self._open.pop(id(association), None)
+
+    @property
+    def ports(self) -> set[int]:
+        """Those that the associations which stand now come from."""
+        with self._lock:
+            return set(self._open.values())
 
 
 @pytest.fixture

@@ -4,18 +4,15 @@ associations than the node allows."""
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cohort.clusters import ENVIRONMENT, workers
 from cohort.conftest import SERIES, Counted
-from features import Deadly, features, named, process_of, slow
-from support import ROOT
+from features import Deadly, features, named, process_of, semaphores, slow
 
 import dicomlab as dl
 from dicomlab.cohort.cluster import shared
@@ -24,7 +21,6 @@ from dicomlab.errors import ConnectError, InvalidRequest, ResultWarning
 from dicomlab.net.node import Node
 
 distributed = pytest.importorskip("distributed", reason="pip install 'dicomlab[dask]'")
-ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}", "PYTHONWARNINGS": "ignore"}
 
 
 @pytest.fixture(scope="module")
@@ -50,35 +46,13 @@ def apart(tmp_path: Path) -> Iterator[Any]:
     """Three workers to whom the folder of this process's cache is another one, as on other machines."""
     hidden = tmp_path / "cache"
     hidden.mkdir()
-    enter = [shutil.which("unshare") or "unshare", "--mount", "--propagation", "private", "sh", "-c"]
-    hide = f"mount -t tmpfs none {hidden}"
-    if subprocess.run([*enter, hide], capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount: no worker can be kept from the files")
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", host="127.0.0.1") as cluster,
+        workers(cluster.scheduler_address, tmp_path, 3, hidden=hidden),
         distributed.Client(cluster) as made,
     ):
-        worker = (
-            f"exec {sys.executable} -m distributed.cli.dask_worker {cluster.scheduler_address} --nthreads 1 "
-            f"--no-dashboard --host 127.0.0.1 --local-directory "
-        )
-        children = [
-            subprocess.Popen(
-                [*enter, f"{hide} && {worker}{tmp_path / f'worker{n}'}"],
-                env={**os.environ, **ENVIRONMENT},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            for n in range(3)
-        ]
-        try:
-            made.wait_for_workers(3, timeout=60)
-            yield made
-        finally:
-            for child in children:
-                child.terminate()
-            for child in children:
-                child.wait(30)
+        made.wait_for_workers(3, timeout=60)
+        yield made
 
 
 @pytest.fixture
@@ -194,6 +168,7 @@ def test_workers_without_the_files_retrieve_under_the_limit_of_the_node(
     table = dl.apply(slow, series, peer=peer, client=apart)
     assert set(table.status) == {"done"} and len(table) == SERIES
     assert archive.most == 2  # of three workers: what the node allows
+    assert set(apart.run(semaphores).values()) == {1}  # and not one a series: each would ask the scheduler for ever
     assert len(peer.cache.contents()) == 0  # nothing came here
     assert not list(tmp_path.glob("worker*/**/*.dcm"))  # nor stays there
 
