@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, generate_uid
 
-from .holdings import Holdings
+from .holdings import Holdings, Instance, encode, of_bytes
+from .manners import EXPLICIT
 
 PLANES, SIDE = 12, 32
 SPACING = (4.0, 3.0, 3.0)  # mm, z y x
@@ -41,16 +42,16 @@ def cohort(patients: int = 200, seed: int = 0) -> tuple[Holdings, list[dict[str,
     (24, 'COHORT-000')
     """
     random = np.random.default_rng(seed)
-    images: list[Dataset] = []
+    images: list[Instance] = []
     truth = []
     for number in range(patients):
         age = int(random.integers(30, 90))
         radius = float(np.clip(6.5 + 0.12 * (age - 30) + random.normal(0, 1.0), 4, 17))
         made = _stored(radius, random)
         images += _images(number, age, made, seed)
-        name = images[-1].PatientID
+        name = str(images[-1].header.PatientID)
         truth.append({"PatientID": name, "age": age, "volume": 4 / 3 * np.pi * radius**3 / 1000})
-    return Holdings.of(images), truth
+    return Holdings(images), truth
 
 
 def _stored(radius: float, random: np.random.Generator) -> np.ndarray:
@@ -64,31 +65,44 @@ def _stored(radius: float, random: np.random.Generator) -> np.ndarray:
     return np.rint(values + random.normal(0, 8, values.shape) + 1024).astype("<u2")
 
 
-def _images(number: int, age: int, stored: np.ndarray, seed: int) -> list[Dataset]:
+def _images(number: int, age: int, stored: np.ndarray, seed: int) -> list[Instance]:
     def uid(*parts: object) -> str:
         return str(generate_uid(entropy_srcs=["dicomlab cohort", str(seed), str(number), *map(str, parts)]))
 
+    image = Dataset()
+    image.SOPClassUID = CTImageStorage
+    image.StudyInstanceUID, image.SeriesInstanceUID = uid("study"), uid("series")
+    image.FrameOfReferenceUID = uid("frame")
+    image.PatientID, image.PatientName = f"COHORT-{number:03d}", f"COHORT^{number:03d}"
+    image.PatientSex, image.PatientAge, image.PatientBirthDate = "FM"[number % 2], f"{age:03d}Y", ""
+    image.StudyDate = image.SeriesDate = "20240502"
+    image.StudyTime, image.AccessionNumber, image.StudyID = "100000", f"C24-{number:04d}", "1"
+    image.StudyDescription, image.SeriesDescription = "CT (phantom)", DESCRIPTION
+    image.Modality, image.SeriesNumber = "CT", 2
+    image.ImageType, image.PatientPosition = ["ORIGINAL", "PRIMARY", "AXIAL"], "HFS"
+    image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    image.PixelSpacing, image.SliceThickness = list(SPACING[1:]), SPACING[0]
+    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+    image.Rows = image.Columns = SIDE
+    image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 12, 11, 0
+    image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, -1024, "HU"
+    shared = _encoded(image)
     found = []
-    study, series, frame = uid("study"), uid("series"), uid("frame")
     for plane, pixels in enumerate(stored):
-        image = Dataset()
-        image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, uid("image", plane)
-        image.PatientID, image.PatientName = f"COHORT-{number:03d}", f"COHORT^{number:03d}"
-        image.PatientSex, image.PatientAge, image.PatientBirthDate = "FM"[number % 2], f"{age:03d}Y", ""
-        image.StudyDate = image.SeriesDate = "20240502"
-        image.StudyTime, image.AccessionNumber, image.StudyID = "100000", f"C24-{number:04d}", "1"
-        image.StudyDescription, image.SeriesDescription = "CT (phantom)", DESCRIPTION
-        image.Modality, image.SeriesNumber, image.InstanceNumber = "CT", 2, plane + 1
-        image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = study, series, frame
-        image.ImageType, image.PatientPosition = ["ORIGINAL", "PRIMARY", "AXIAL"], "HFS"
-        image.ImagePositionPatient, image.ImageOrientationPatient = [-46.5, -46.5, 4.0 * plane], [1, 0, 0, 0, 1, 0]
-        image.PixelSpacing, image.SliceThickness = list(SPACING[1:]), SPACING[0]
-        image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
-        image.Rows = image.Columns = SIDE
-        image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 12, 11, 0
-        image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, -1024, "HU"
-        image.PixelData = pixels.tobytes()
-        image.file_meta = FileMetaDataset()
-        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        found.append(image)
+        own = Dataset()
+        own.SOPInstanceUID, own.InstanceNumber = uid("image", plane), plane + 1
+        own.ImagePositionPatient = [-46.5, -46.5, 4.0 * plane]
+        own.add_new("PixelData", "OW", pixels.tobytes())
+        elements = {**shared, **_encoded(own)}
+        found.append(of_bytes(b"".join(elements[tag] for tag in sorted(elements)), EXPLICIT))
+    return found
+
+
+def _encoded(dataset: Dataset) -> dict[int, bytes]:
+    """The bytes of each element by its tag: most are those of all images of a series."""
+    found = {}
+    for element in dataset:
+        alone = Dataset()
+        alone.add(element)
+        found[int(element.tag)] = encode(alone, EXPLICIT)
     return found

@@ -10,9 +10,9 @@ from pydicom.datadict import dictionary_VR
 from pynetdicom.dimse_primitives import C_FIND
 
 from . import wire
-from .holdings import UNIQUE, Instance, encode
+from .holdings import UNIQUE, Holdings, Instance, encode
 from .manners import EXPLICIT, IMPLICIT, words
-from .matching import matches, values
+from .matching import matches, uids, values
 from .negotiation import WORKLIST
 from .worklistfind import steps
 
@@ -125,6 +125,8 @@ def serve(call: Call) -> None:
     except Refused as refused:
         respond(call, refused.status, comment=refused.why)
         return
+    syntax = EXPLICIT if call.transfer_syntax == EXPLICIT else IMPLICIT
+    commands: dict[int, bytes] = {}  # by status: that of one match is that of the next
     for sent, (record, ignored) in enumerate(found):
         if message.MessageID in assoc.dimse.cancel_req:
             respond(call, 0xFE00)
@@ -132,7 +134,10 @@ def serve(call: Call) -> None:
         if manners.response_limit is not None and sent >= manners.response_limit:
             respond(call, 0xB001)
             return
-        respond(call, 0xFF01 if ignored else 0xFF00, record)
+        status = 0xFF01 if ignored else 0xFF00
+        if status not in commands:
+            commands[status] = wire.command(_response(call, status), data=True)
+        wire.put(assoc, call.context_id, commands[status], encode(record, syntax))
         if manners.pace:
             time.sleep(manners.pace)
     respond(call, 0xFE00 if message.MessageID in assoc.dimse.cancel_req else 0x0000)
@@ -150,13 +155,12 @@ def records(call: Call, identifier: Dataset, level: str) -> list[tuple[Dataset, 
     plain = [each for each in filters if roles[each.tag] == "match" and each.keyword not in DERIVED]
     counted = [each for each in filters if roles[each.tag] == "match" and each.keyword in DERIVED]
     derived = [each for each in keys if _is_counted(call, each.keyword, level)]
-    index = {each: call.server.holdings.groups(each) for each in LEVELS} if derived else {}
-    found = []
-    for group in call.server.holdings.groups(level):
+    holdings, found = call.server.holdings, []
+    for group in holdings.groups(level, uids(plain)):
         header = group[0].header
         if not all(matches(header, key, manners.matching) for key in plain):
             continue
-        extra = _derived(group, derived, index)
+        extra = _derived(group, derived, holdings)
         if not all(matches(extra, key) for key in counted):
             continue
         answer = _answer(call, identifier, header, extra, [(each, roles[each.tag]) for each in keys], level)
@@ -195,13 +199,12 @@ def _is_counted(call: Call, keyword: str, level: str) -> bool:
     return own == level or (manners.counts_above and own in LEVELS[: LEVELS.index(level)])
 
 
-def _derived(group: list[Instance], keys: list[DataElement], index: dict[str, list[list[Instance]]]) -> Dataset:
+def _derived(group: list[Instance], keys: list[DataElement], holdings: Holdings) -> Dataset:
     """Counts and summaries over all that belongs to one match."""
     extra = Dataset()
     for key in keys:
         level = DERIVED[key.keyword]
-        mine = group[0].header.get(UNIQUE[level])
-        whole = next(each for each in index[level] if each[0].header.get(UNIQUE[level]) == mine)
+        whole = holdings.group(level, str(group[0].header.get(UNIQUE[level], "")))
         if key.keyword == "ModalitiesInStudy":
             extra.ModalitiesInStudy = sorted({str(each.header.get("Modality", "")) for each in whole})
         elif key.keyword == "SOPClassesInStudy":
@@ -257,14 +260,16 @@ def _vr(key: DataElement) -> str:
         return key.VR
 
 
-def respond(call: Call, status: int, record: Dataset | None = None, comment: str = "") -> None:
-    """Send one C-FIND response."""
+def respond(call: Call, status: int, comment: str = "") -> None:
+    """Send the final C-FIND response."""
+    wire.send(call.assoc, _response(call, status, comment), call.context_id)
+
+
+def _response(call: Call, status: int, comment: str = "") -> C_FIND:
     response = C_FIND()
     response.MessageIDBeingRespondedTo = call.message.MessageID
     response.AffectedSOPClassUID = call.message.AffectedSOPClassUID
     response.Status = status
     if comment:
         response.ErrorComment = comment[:64]  # type: ignore[assignment]
-    explicit = call.transfer_syntax == EXPLICIT
-    data = None if record is None else encode(record, call.transfer_syntax if explicit else IMPLICIT)
-    wire.send(call.assoc, response, call.context_id, data)
+    return response

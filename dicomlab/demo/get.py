@@ -15,7 +15,7 @@ from . import wire
 from .find import Refused, checked_level, known_level, levels_of
 from .holdings import UNIQUE, Instance, encode
 from .manners import EXPLICIT, IMPLICIT
-from .matching import matches, values
+from .matching import matches, uids, values
 
 if TYPE_CHECKING:
     from .request import Call
@@ -82,16 +82,15 @@ def chosen(call: Call) -> list[Instance]:
     if manners.hierarchy == "lenient" and "QueryRetrieveLevel" not in identifier and unique and moves:
         lowest = unique[-1].keyword  # of what Orthanc is asked to move it needs no level
         identifier.QueryRetrieveLevel = next(each for each, word in UNIQUE.items() if word == lowest)
-    level = checked_level(call, identifier)
+    level, holdings = checked_level(call, identifier), call.server.holdings
     own = next((key for key in unique if key.keyword == UNIQUE[level]), None)
     if own is None:
         raise Refused(manners.no_match or 0xA900, f"{UNIQUE[level]} has no value")
     if manners.hierarchy == "lenient":
         unique = [own]
-        held = {str(each.header.get(own.keyword)) for each in call.server.holdings}
-        if not set(map(str, values(own))) <= held:
+        if not all(holdings.group(level, str(value)) for value in values(own)):
             return []  # all or none
-    return [each for each in call.server.holdings if all(matches(each.header, key) for key in unique)]
+    return [each for each in holdings.among(uids(unique)) if all(matches(each.header, key) for key in unique)]
 
 
 def _beneath(call: Call, level: str, unique: list[DataElement]) -> list[Instance]:
@@ -100,7 +99,8 @@ def _beneath(call: Call, level: str, unique: list[DataElement]) -> list[Instance
     if level not in levels or not all(UNIQUE[each] in given for each in levels[: levels.index(level)]):
         return []
     rules = call.server.manners.matching
-    return [each for each in call.server.holdings if all(matches(each.header, key, rules) for key in unique)]
+    holdings = call.server.holdings
+    return [each for each in holdings.among(uids(unique)) if all(matches(each.header, key, rules) for key in unique)]
 
 
 def store(assoc: Association, instance: Instance, message_id: int, originator: tuple[str, int] | None) -> int | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import pydicom
 from pydicom import Dataset
@@ -21,6 +23,8 @@ UNIQUE = {
     "SERIES": "SeriesInstanceUID",
     "IMAGE": "SOPInstanceUID",
 }
+INDEXED = (*UNIQUE.values(), "SOPClassUID")
+NO_UIDS: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
 @dataclass(eq=False)
@@ -123,6 +127,13 @@ def of_file(path: Path) -> Instance:
     return Instance(header, str(header.file_meta.TransferSyntaxUID), load)
 
 
+class _Place(NamedTuple):
+    """Where an instance is listed."""
+
+    number: int  # in the order in which they came
+    values: dict[str, str]  # by keyword, as they were then
+
+
 class Holdings:
     """Composite instances by SOP Instance UID, safe to use from several threads.
 
@@ -133,8 +144,13 @@ class Holdings:
     """
 
     def __init__(self, instances: Iterable[Instance] = ()) -> None:
-        self._instances: dict[str, Instance] = {each.uid: each for each in instances}
+        self._instances: dict[str, Instance] = {}
+        self._places: dict[str, _Place] = {}  # by SOP Instance UID
+        self._index: dict[str, dict[str, dict[str, Instance]]] = {word: {} for word in INDEXED}  # by keyword and value
+        self._added = 0
         self._lock = threading.Lock()
+        for each in instances:
+            self.add(each)
 
     @classmethod
     def of(cls, datasets: Iterable[Dataset]) -> Holdings:
@@ -160,7 +176,8 @@ class Holdings:
     def sample(cls, seed: int = 0) -> Holdings:
         """The phantoms and the 31 instances of pydicom."""
         both = cls.phantoms(seed)
-        both._instances.update(cls.t31()._instances)
+        for each in cls.t31():
+            both.add(each)
         return both
 
     def __len__(self) -> int:
@@ -178,17 +195,68 @@ class Holdings:
 
     def add(self, instance: Instance) -> None:
         """Keep an instance; one of the same UID is replaced."""
+        uid, values = instance.uid, {word: str(instance.header.get(word, "")) for word in INDEXED}
         with self._lock:
-            self._instances[instance.uid] = instance
+            before = self._places.get(uid)
+            self._added += before is None
+            self._instances[uid] = instance
+            self._places[uid] = _Place(self._added if before is None else before.number, values)
+            for word, value in values.items():
+                if before is not None and before.values[word] != value:
+                    self._unlist(word, before.values[word], uid)
+                self._index[word].setdefault(value, {})[uid] = instance
 
     def remove(self, uid: str) -> None:
         """Forget an instance."""
         with self._lock:
-            self._instances.pop(uid, None)
+            if self._instances.pop(uid, None) is not None:
+                for word, value in self._places.pop(uid).values.items():
+                    self._unlist(word, value, uid)
 
-    def groups(self, level: str) -> list[list[Instance]]:
-        """The instances, grouped by what is one thing at that level."""
-        found: dict[str, list[Instance]] = {}
-        for each in self:
-            found.setdefault(str(each.header.get(UNIQUE[level], "")), []).append(each)
-        return list(found.values())
+    def _unlist(self, word: str, value: str, uid: str) -> None:
+        listed = self._index[word][value]
+        del listed[uid]
+        if not listed:
+            del self._index[word][value]
+
+    @property
+    def sop_classes(self) -> set[str]:
+        """The SOP Class UIDs of what is here."""
+        with self._lock:
+            return set(self._index["SOPClassUID"])
+
+    def group(self, level: str, value: str) -> list[Instance]:
+        """The instances of one patient, study, series or image."""
+        with self._lock:
+            return list(self._index[UNIQUE[level]].get(value, {}).values())
+
+    def groups(self, level: str, uids: Mapping[str, Collection[str]] = NO_UIDS) -> list[list[Instance]]:
+        """The instances, grouped by what is one thing at that level.
+
+        Parameters
+        ----------
+        level
+            A key of `UNIQUE`.
+        uids
+            By keyword, UIDs that are asked for: groups without an instance that has one of them may be left out.
+        """
+        word = UNIQUE[level]
+        with self._lock:
+            named = dict.fromkeys(self._places[each.uid].values[word] for each in self._among(uids))
+            return [list(self._index[word][value].values()) for value in named]
+
+    def among(self, uids: Mapping[str, Collection[str]]) -> list[Instance]:
+        """Instances in their order; those without the UIDs that are asked for, by keyword, may be left out."""
+        with self._lock:
+            return self._among(uids)
+
+    def _among(self, uids: Mapping[str, Collection[str]]) -> list[Instance]:
+        """By the key that leaves fewest: what an archive answers must not take longer the more it holds."""
+        chosen: list[Instance] | None = None
+        for word, wanted in uids.items():
+            listed = [self._index[word].get(uid, {}) for uid in set(wanted)]
+            if chosen is None or sum(map(len, listed)) < len(chosen):
+                chosen = [each for instances in listed for each in instances.values()]
+        if chosen is None:
+            return list(self._instances.values())
+        return sorted(chosen, key=lambda each: self._places[each.uid].number)

@@ -6,12 +6,13 @@ Shares nothing with the code of the SCU side: one is the test of the other.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydicom import DataElement, Dataset
 
+LISTED = frozenset(["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"])  # what holdings find without a search
 WILD = frozenset(["AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"])  # PS3.4 C.2.2.2.4
 
 
@@ -40,6 +41,12 @@ def values(element: DataElement | None) -> list[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         return [value] if str(value) != "" else []
     return list(value)
+
+
+def uids(keys: Iterable[DataElement]) -> dict[str, list[str]]:
+    """The UIDs, by keyword, that those of the keys name that hold an index (PS3.4 C.2.2.2.2)."""
+    named = {key.keyword: [str(each).strip(" \0") for each in values(key)] for key in keys if key.keyword in LISTED}
+    return {word: wanted for word, wanted in named.items() if wanted and "*" not in wanted}
 
 
 def matches(record: Dataset, key: DataElement, rules: Rules = PLAIN) -> bool:

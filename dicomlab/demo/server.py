@@ -185,7 +185,7 @@ class DemoServer:
 
     def _requested(self, event: evt.Event) -> None:
         assoc = event.assoc
-        held = {each.sop_class for each in self.holdings}
+        held = self.holdings.sop_classes
         contexts = negotiation.prepare(assoc, self.manners, held, worklist=self.schedule is not None)
         wanted = assoc.requestor.primitive
         assert wanted is not None

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import struct
 import threading
+from io import BytesIO
 from typing import Any
 
 from pynetdicom.association import Association
 from pynetdicom.dimse import _RQ_TO_MESSAGE, _RSP_TO_MESSAGE
+from pynetdicom.dsutils import encode
 
 
 class Gone(Exception):
@@ -26,19 +28,24 @@ def send(assoc: Association, primitive: Any, context_id: int, data: bytes | None
     Gone
         The connection is closed or the association has ended.
     """
+    put(assoc, context_id, command(primitive, data=data is not None), data)
+
+
+def command(primitive: Any, *, data: bool) -> bytes:
+    """The encoded command set of a message, which has a data set or not."""
     response = primitive.MessageIDBeingRespondedTo is not None
     message = (_RSP_TO_MESSAGE if response else _RQ_TO_MESSAGE)[type(primitive)]()  # type: ignore[index]
-    if data is not None:
-        from io import BytesIO
-
+    if data:
         holders = ("DataSet", "EventInformation", "AttributeList", "ActionReply", "Identifier")
         setattr(primitive, next(one for one in holders if hasattr(primitive, one)), BytesIO(b"\0\0"))
     message.primitive_to_message(primitive)
-    from pynetdicom.dsutils import encode
+    return encode(message.command_set, True, True) or b""
 
-    command = encode(message.command_set, True, True) or b""
+
+def put(assoc: Association, context_id: int, command_set: bytes, data: bytes | None) -> None:
+    """Send a message of a command set and a data set that are encoded; raises as `send` does."""
     limit = assoc.dimse.maximum_pdu_size or 1 << 20
-    out = b"".join(_pdus(context_id, 1, command, limit))
+    out = b"".join(_pdus(context_id, 1, command_set, limit))
     if data is not None:
         out += b"".join(_pdus(context_id, 0, data, limit))
     lock = assoc.__dict__.setdefault("demo_sending", threading.Lock())  # events come from a thread of their own

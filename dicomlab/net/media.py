@@ -14,7 +14,7 @@ from ..errors import DicomlabError, InvalidRequest, StatusError
 from ..tables import IDENTIFYING, addresses
 from .deadline import Cancelled, Deadline
 from .delivery import store
-from .holdings import ask
+from .inquiry import ask
 from .mediacreation import MediaCreation, associated, say
 from .mediarequest import (
     MEDIA,

@@ -18,7 +18,8 @@ from ..tables import Address
 from . import contexts, transfer
 from .address import ae_title
 from .deadline import Cancelled, Deadline, let_go
-from .holdings import Held, Holdings, ask
+from .holdings import Held, Holdings
+from .inquiry import ask
 from .node import Node
 from .outcome import Retrieval, estimate, result
 from .receiver import Receiver

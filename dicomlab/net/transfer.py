@@ -22,7 +22,7 @@ from . import contexts
 from .association import Association, Message, associate
 from .deadline import Cancelled, Deadline
 from .dimse import CommandField
-from .holdings import Held, Holdings
+from .holdings import UIDS_PER_REQUEST, Held, Holdings
 from .jobs import turn
 from .listener import Listener, Storage
 from .node import Node
@@ -33,7 +33,6 @@ from .tally import Tally
 #: By the FIND model of the same root: the C-GET and C-MOVE SOP classes (PS3.4 C.6).
 GET = {STUDY_ROOT: "1.2.840.10008.5.1.4.1.2.2.3", PATIENT_ROOT: "1.2.840.10008.5.1.4.1.2.1.3"}
 MOVE = {STUDY_ROOT: "1.2.840.10008.5.1.4.1.2.2.2", PATIENT_ROOT: "1.2.840.10008.5.1.4.1.2.1.2"}
-UIDS_PER_REQUEST = 500  # of a list in one IMAGE-level identifier
 PIECE = 10  # instances that a further association is worth
 STOP_GRACE = 0.45  # seconds for the final response after Ctrl-C or cancel: not quite two ticks (R1.19: back within 1 s)
 

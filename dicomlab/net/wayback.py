@@ -15,8 +15,8 @@ from ..tables import Address, addresses
 from .association import Association
 from .checks import Checks
 from .deadline import Cancelled, Deadline
-from .holdings import ask
 from .incoming import Message
+from .inquiry import ask
 from .listener import Listener
 from .plan import Plan
 from .query import find
