@@ -19,6 +19,7 @@ from .arrival import Arrival
 from .cachefolder import ASIDE, PART, QUARANTINE, CacheFolder, inspect, name_of, unread
 from .errors import CacheError
 from .index import VERSION, Index, Row, Stopped, never
+from .leftovers import host
 from .upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class Cache(Upkeep):
         the user's cache folder.
     index
         The SQLite file that says what lies where. Default: one for each root in the folder of the environment
-        variable ``DICOMLAB_INDEX``, else in the user's cache folder.
+        variable ``DICOMLAB_INDEX``, else in the user's cache folder; in the root itself where that cannot be written.
+        It holds identifiers of patients and studies, and goes when the folder of its cache is found to be gone.
     max_size, max_age
         Limits, as `trim` takes them: after each retrieval the series that were not used for longest go until they are
         kept. Default none: nothing is ever deleted unasked.
@@ -95,11 +97,14 @@ class Cache(Upkeep):
         chosen = root or os.environ.get("DICOMLAB_CACHE") or home / "instances"
         self.root = Path(chosen).expanduser().resolve()
         self._folder = CacheFolder(self.root)
+        spare, ours = None, None
         if index is None:
-            digest = blake2b(os.fsencode(self.root), digest_size=8).hexdigest()
-            folder = os.environ.get("DICOMLAB_INDEX") or home / "index"
-            index = Path(folder) / f"{digest}-{VERSION}.sqlite"
-        self._index = Index(Path(index).expanduser().resolve(), self._folder.rows)
+            name, named = blake2b(os.fsencode(self.root), digest_size=8).hexdigest(), os.environ.get("DICOMLAB_INDEX")
+            index = Path(named or home / "index") / f"{name}-{VERSION}.sqlite"
+            ours = self.root
+            if not named:  # one for each host: they may share the folder of a cache
+                spare = self.root / "index" / f"{host()}-{VERSION}.sqlite"
+        self._index = Index(Path(index).expanduser().resolve(), self._folder.rows, spare, ours)
         self._process = 0
         self._opening = threading.Lock()
         self._touched: set[str] = set()
@@ -114,7 +119,8 @@ class Cache(Upkeep):
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (type(self), str(self.root), str(self._index.path), self.max_size, self.max_age)
+        index = None if self._index.root else str(self._index.path)
+        return _again, (type(self), str(self.root), index, self.max_size, self.max_age)
 
     def close(self) -> None:
         """Close the index. The cache may be used again and opens it then."""
@@ -308,7 +314,7 @@ def _receipt(arrival: Arrival, outcome: Outcome, path: Path | None, why: str) ->
     return Receipt(outcome, path, arrival.elements, words, arrival.size, arrival.uid, arrival.error)
 
 
-def _again(kind: type[Cache], root: str, index: str, max_size: int | None, max_age: float | None) -> Cache:
+def _again(kind: type[Cache], root: str, index: str | None, max_size: int | None, max_age: float | None) -> Cache:
     return kind(root, index=index, max_size=max_size, max_age=max_age)
 
 

@@ -20,6 +20,7 @@ from . import filemeta, phi
 from .draft import NEW_FILE, Draft
 from .errors import BadData, CacheError
 from .index import Row
+from .indexplace import private
 from .instances import WANTED
 from .leftovers import OLD, abandoned, owner
 
@@ -307,7 +308,7 @@ def _prepare(root: Path, probe: str) -> None:
     """Make the folder of a cache, or check one that is there, by a temporary file of that name."""
     advice = "Give another folder as cache=, or in the environment variable DICOMLAB_CACHE."
     try:
-        os.makedirs(root, mode=0o700, exist_ok=True)
+        private(root)
         status = os.stat(root)
         if hasattr(os, "getuid"):
             if status.st_uid != os.getuid():

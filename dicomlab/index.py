@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import CacheError
+from .indexplace import made
 
 VERSION = 5
 BUSY = 60.0  # seconds to wait for another process that writes, or makes the index anew,
@@ -92,11 +93,16 @@ class Index:
         Of the SQLite file; folders above it are made.
     rebuild
         Gives the rows of all files that are there.
+    spare, root
+        As `indexplace.made` takes them.
     """
 
-    def __init__(self, path: Path, rebuild: Callable[[], Iterable[Row]]) -> None:
+    def __init__(
+        self, path: Path, rebuild: Callable[[], Iterable[Row]], spare: Path | None = None, root: Path | None = None
+    ) -> None:
         self.path = path
         self._rebuild = rebuild
+        self._spare, self.root = spare, root
         self._forget()
 
     def _forget(self) -> None:
@@ -188,10 +194,18 @@ class Index:
             except (sqlite3.Error, OSError) as error:
                 raise CacheError(
                     f"the index {self.path} cannot be used ({error})",
-                    advice="Another program holds it: stop that, or give another place as index=."
+                    advice="Another program holds it: stop that, or wait."
                     if _busy(error)
-                    else "Free space there, or give another place as index=.",
+                    else f"Free space there. {self._elsewhere}",
                 ) from error
+
+    @property
+    def _elsewhere(self) -> str:
+        """What to do where it cannot be here."""
+        if self.root is None:
+            return "Give another place as index=."
+        variable = "DICOMLAB_INDEX" if self._spare is None else "DICOMLAB_CACHE"
+        return f"Name another folder in the environment variable {variable}, or give one as cache=."
 
     @contextmanager
     def _turn(self, stopped: Stopped) -> Iterator[None]:
@@ -214,14 +228,11 @@ class Index:
                 pass
             self.close()
         try:
-            os.makedirs(self.path.parent, mode=0o700, exist_ok=True)
-            if self.path.is_dir() and not os.listdir(self.path):
-                os.rmdir(self.path)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600))
+            self.path = made(self.path, self._spare, self.root)
         except OSError as error:
             raise CacheError(
-                f"the index {self.path} cannot be written ({error.strerror})",
-                advice="Give another place as index=.",
+                f"the index {error.filename or self.path} cannot be written ({error.strerror})",
+                advice=self._elsewhere,
             ) from error
         try:
             self._connection = self._connect()
@@ -248,6 +259,7 @@ class Index:
                 connection.execute("PRAGMA journal_mode=WAL")
             except sqlite3.OperationalError:  # a network file system without shared memory
                 connection.execute("PRAGMA journal_mode=DELETE")
+            connection.execute("PRAGMA secure_delete=ON")  # what is removed is in no free page of the file
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA wal_autocheckpoint=4000")
             if version == 0:

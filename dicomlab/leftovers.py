@@ -14,7 +14,7 @@ OLD: Final = 7 * 86400  # seconds after which nothing is taken to be in use
 
 def owner() -> str:
     """The beginning of a name that says that it is of this process: ``host-process-random``."""
-    return f"{_this_host()}-{os.getpid()}-{os.urandom(4).hex()}"
+    return f"{host()}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 def abandoned(name: str, since: float) -> bool:
@@ -31,16 +31,17 @@ def abandoned(name: str, since: float) -> bool:
     >>> abandoned(f"{owner()}-1.part", time.time())
     False
     """
-    host, _, rest = name.partition("-")
+    whose, _, rest = name.partition("-")
     process = rest.partition("-")[0]
     if not process.isdigit():
         return False
-    if host == _this_host() and sys.platform != "win32":
+    if whose == host() and sys.platform != "win32":
         return not _alive(int(process))
     return time.time() - since > OLD
 
 
-def _this_host() -> str:
+def host() -> str:
+    """A name of this host for names of files."""
     return blake2b(socket.gethostname().encode(errors="replace"), digest_size=4).hexdigest()
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from .headerpack import pack, unpack, without_rest
 from .headers import Headers
+from .indexplace import private
 from .leftovers import abandoned, owner
 
 ROOM: Final = 1 << 30  # bytes of all memories; those that were not used for longest go
@@ -135,7 +136,7 @@ class Memory:
         for part in parts:
             digest.update(part)
         with contextlib.suppress(OSError):
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private(self.path.parent)
             _prune(self.path, ROOM - sum(map(len, parts)))
             if sum(map(len, parts)) > ROOM:
                 return

@@ -20,6 +20,7 @@ MODULES = {
     if path.name != "__main__.py"  # `python -m` uses the package as a notebook does; nothing imports it
 }
 FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "draft", "folder", "geometry", "index", "volume"}
+FILES |= {"indexplace"}
 FILES |= {"codecs", "instances", "encapsulated", "exports", "extensions", "glance", "montage"}
 FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
 FILES |= {"paths", "repeats", "stacks"}

@@ -84,7 +84,7 @@ def demo_pacs(
     ...     len(pacs.find("PATIENT", PatientID=""))
     6
     """
-    from ..net.connecting import connect
+    from ..net.connecting import connect, passing
     from ..net.node import Node, Quirks
     from .certificates import SelfSigned
     from .holdings import Holdings
@@ -109,7 +109,7 @@ def demo_pacs(
             calling=calling,
             allow=WRITING,
             listen=port,
-            cache=owner.folder if cache is None else cache,
+            cache=passing(owner.folder) if owner.folder is not None else cache,
             timeout=timeout,
             tls=None if made is None else made.settings,
             owner=owner,

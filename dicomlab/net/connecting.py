@@ -28,6 +28,11 @@ def _check_folder(folder: Path) -> None:
         raise CacheError(f"{there} {why}, and so {folder} is no cache", advice="Give another folder as cache=.")
 
 
+def passing(folder: Path) -> Cache:
+    """A cache in a folder that goes when its peer does; its index too."""
+    return Cache(folder / "cache", index=folder / "index.sqlite")
+
+
 def connect(
     node: str | Node,
     *,
