@@ -305,9 +305,12 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     --------
     >>> did_you_mean("PatientNmae", ["PatientName", "PatientID"])
     ", did you mean 'PatientName'?"
+    >>> did_you_mean("SeriesDesc", ["SeriesDate", "SeriesDescription"])  # begun, and not ended
+    ", did you mean 'SeriesDescription'?"
     """
     from difflib import get_close_matches
 
     lower = {name.lower(): name for name in known}
-    near = get_close_matches(word.lower(), list(lower), n=1, cutoff=0.7)
+    begun = [name for name in lower if len(word) > 4 and name.startswith(word.lower())]
+    near = [min(begun, key=len)] if begun else get_close_matches(word.lower(), list(lower), n=1, cutoff=0.7)
     return f", did you mean {lower[near[0]]!r}?" if near else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
@@ -307,7 +308,12 @@ def _checked(key: Key, text: str) -> str:
         )
         if _DT.match(text):
             return text
-    raise InvalidRequest(f"{key.name}: {given!r} is no {_KINDS[vr]}", advice=f"Write it as {_EXAMPLES[vr]}.")
+    advice = f"Write it as {_EXAMPLES[vr]}."
+    if vr == "DA" and (part := re.match(r"([12]\d{3})-?(0[1-9]|1[0-2])?$", text)):
+        year, first, last = part[1], part[2] or "01", part[2] or "12"
+        days = calendar.monthrange(int(year), int(last))[1]
+        advice = f"Write '{year}{first}01-{year}{last}{days}' for all of it, or a day as {_EXAMPLES[vr]}."
+    raise InvalidRequest(f"{key.name}: {given!r} is no {_KINDS[vr]}", advice=advice)
 
 
 def _text_range(key: Key, text: str) -> tuple[str, ...]:

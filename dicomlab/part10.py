@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from . import phi
 from .elements import Elements, grow, parse
 from .encoding import LONG, PIXELS, UNDEFINED, NeedMore, hexadecimal, walk
 from .errors import BadData, BadFile
@@ -48,6 +49,17 @@ class FileMeta:
                 elements.raw[tag] = ("UI", uid.encode("latin-1"))
 
 
+def not_there(path: str | os.PathLike[str]) -> str:
+    """What to do about a file or folder that is not there: how far its path is right."""
+    if phi.masking():
+        return "Check the name, and its capitals."
+    whole = os.path.abspath(os.fspath(path))
+    there = os.path.dirname(whole)
+    while not os.path.isdir(there) and there != os.path.dirname(there):
+        there = os.path.dirname(there)
+    return f"Of this path {there!r} is there: check what follows, and its capitals."
+
+
 def parse_file(
     path: str | os.PathLike[str],
     *,
@@ -79,7 +91,9 @@ def parse_file(
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as error:
-        raise BadFile(path, f"cannot be opened: {getattr(error, 'strerror', None) or error}") from None
+        gone = isinstance(error, FileNotFoundError)
+        advice = f"{not_there(path)} If a table named it, retrieve or scan again." if gone else ""
+        raise BadFile(path, f"cannot be opened: {getattr(error, 'strerror', None) or error}", advice=advice) from None
     try:
         about = os.fstat(file)
         if not stat.S_ISREG(about.st_mode):

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from . import phi
 from .dicomdir import inside, is_directory_file, referenced
 from .errors import BadData, BadFile, InvalidRequest
+from .part10 import not_there
 from .unpacking import is_zip, unpacked
 
 Place = str | os.PathLike[str]
@@ -42,7 +43,9 @@ class Files:
             wild = "*" in str(given) or "?" in str(given)
             raise InvalidRequest(
                 f"there is no file or folder {phi.path(given)!r}",
-                advice="Name the folder: scan takes no wild cards, and leaves out what is no DICOM." if wild else "",
+                advice="Name the folder: scan takes no wild cards, and leaves out what is no DICOM."
+                if wild
+                else not_there(path),
             ) from None
         except (OSError, ValueError, TypeError) as error:
             raise InvalidRequest(f"{_shown(place)} cannot be read ({_why(error)})") from None

@@ -14,8 +14,9 @@ import pydicom
 import pytest
 from support import shared
 
-from dicomlab.errors import BadFile, InvalidRequest, ResultWarning
+from dicomlab.errors import BadFile, DicomlabError, InvalidRequest, ResultWarning
 from dicomlab.instances import COLUMNS, describe, instances
+from dicomlab.options import options
 from dicomlab.scanning import scan
 from dicomlab.series import load
 
@@ -251,6 +252,20 @@ def test_the_same_instance_in_two_files_is_reported(tmp_path):  # R14.9
 def test_what_is_no_place_is_refused(places):
     with pytest.raises(InvalidRequest):
         scan(*places)
+
+
+@pytest.mark.parametrize("read", [scan, load])
+def test_what_is_not_there_is_told_how_far_its_path_is_right(tmp_path, monkeypatch, read):  # R0.4
+    (tmp_path / "Scans").mkdir()
+    with pytest.raises(DicomlabError) as caught:
+        read(tmp_path / "Scans" / "thorax" / "one")
+    assert f"Of this path {str(tmp_path / 'Scans')!r} is there: check what follows" in str(caught.value)
+    monkeypatch.chdir(tmp_path)  # a notebook begins where it lies
+    with pytest.raises(DicomlabError, match=re.escape(repr(str(tmp_path)))):
+        read("scans")
+    with options.set(phi=False), pytest.raises(DicomlabError) as caught:
+        read(tmp_path / "DOE" / "thorax")
+    assert "DOE" not in str(caught.value) and "Check the name" in str(caught.value)
 
 
 def test_progress_is_told_and_may_end_the_scan():

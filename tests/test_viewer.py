@@ -114,6 +114,10 @@ def test_what_is_no_volume_or_no_choice_is_refused_with_what_to_do(tmp_path, ct)
         view(load(get_testdata_file("rtstruct.dcm")))
     with pytest.raises(InvalidRequest, match=r"no choice 'hight'.*'height'"):
         view(ct, hight=300)
+    with pytest.raises(InvalidRequest, match=r"view takes no array as overlay=\. Masks are given as masks=.*dose=\.$"):
+        view(ct, overlay=ct > 300)
+    with pytest.raises(InvalidRequest, match=r"view cannot take opacity='half'\. Give a float\."):
+        view(ct, opacity="half")
     with pytest.raises(InvalidRequest, match="memory"):
         view(ct, memory=0)
     with pytest.raises(InvalidRequest, match=r"nothing is selected.*z 0"):

@@ -270,7 +270,11 @@ def test_a_pet_image_needs_units(tmp_path):
     volume = dl.load(source)
     with pytest.raises(InvalidRequest, match="units="):
         dl.write(volume * 0.5, tmp_path / "out", like=source)
+    with pytest.raises(InvalidRequest, match=r"a mask, write it as one: volume\.astype\(bool\)"):
+        dl.write((volume > 2).astype("uint8"), tmp_path / "out", like=source)
     suv = volume.dicom.suv()
+    with pytest.raises(InvalidRequest, match='what the array says, give units="GML"'):
+        dl.write(suv, tmp_path / "out", like=source)
     table = dl.write(suv, tmp_path / "out", like=source, units="GML")
     back = dl.load(table)
     assert back.dicom.units == "GML" and np.abs(back.values - suv.values).max() <= table.attrs["max_error"] * 1.01

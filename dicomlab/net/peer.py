@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from .. import phi
+from ..errors import InvalidRequest
 from ..markup import Html, rows
 from .addressbook import Nodes, nodes
 from .asking import Asking
@@ -26,6 +29,13 @@ class Peer(Asking, Sending, Performing, Recording):
         if self.node.listen and bool(tls) != bool(inbound):
             back += " with TLS" if inbound else " without TLS"
         return f"Peer {self.node.identity} as {self.node.calling} ({rights}{sealed}{back})"
+
+    def __reduce__(self) -> NoReturn:
+        raise InvalidRequest(
+            "a peer stays in its process: what runs there, its logs and hooks are no data",
+            peer=self.node.identity,
+            advice="Hand over peer.node, which is data, and write dicomlab.connect(node) there.",
+        )
 
     def _repr_html_(self) -> Html:
         agreed = self._negotiated

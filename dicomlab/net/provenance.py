@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import phi
 from ..cells import objects
@@ -136,7 +136,7 @@ def as_table(
             left_out = len(wrong.get(name, ())) + course.ignored.get(name, 0)
             remark(f"{node.identity} ignored the key {name}: {_left_out(left_out)}", stacklevel=4)
         if not len(frame) and not course.ended:
-            for hint in name_hints(plan.asked()):
+            for hint in hints(plan.asked()):
                 remark(f"{node.identity}: {hint}", stacklevel=4)
         for name in unknown:
             remark(
@@ -147,21 +147,43 @@ def as_table(
     return frame
 
 
-def name_hints(asked: Iterable[Wanted]) -> list[str]:
-    """For each name of several words that nobody has: how DICOM writes it (PS3.5 6.2.1)."""
-    hints = []
+def hints(asked: Iterable[Wanted]) -> list[str]:
+    """What may be meant where nothing matches: a name as people write it (PS3.5 6.2.1), a modality by another name."""
+    said = []
     for one in asked:
-        for value in one.values:
-            if vr_of(one.key.tag) != "PN" or not isinstance(value, str) or "^" in value:
-                continue
-            family, comma, given = value.partition(",")
-            if not comma:
-                given, _, family = value.strip().rpartition(" ")
-            if family.strip() and given.strip():
-                name = f"{family.strip()}^{given.strip()}"
-                example = "FAMILY^GIVEN" if phi.masking() else f'{name}" or "{name.upper()}'
-                hints.append(f'no {one.key.name} matches; names are written Family^Given, as in "{example}"')
-    return list(dict.fromkeys(hints))
+        for value in (value for value in one.values if isinstance(value, str)):
+            if vr_of(one.key.tag) == "PN":
+                said.append(_name_hint(one.key.name, value.strip()))
+            elif one.key.name in ("Modality", "ModalitiesInStudy"):
+                said.append(_modality_hint(one.key.name, value))
+    return [text for text in dict.fromkeys(said) if text]
+
+
+def _name_hint(key: str, value: str) -> str:
+    if "^" in value or not value:
+        return ""
+    family, comma, given = value.partition(",")
+    if not comma:
+        given, _, family = value.rpartition(" ")
+    if family.strip() and given.strip():
+        hidden, name = "FAMILY^GIVEN", f"{family.strip()}^{given.strip()}"
+    elif "*" not in value and "?" not in value:  # a name without its other parts is another name
+        hidden, name = "FAMILY*", f"{value.strip(' ,')}*"
+    else:
+        return ""
+    example = hidden if phi.masking() else '" or "'.join(dict.fromkeys((name, name.upper())))
+    return f'no {key} matches; names are written Family^Given, as in "{example}"'
+
+
+_CALLED: Final = {
+    "PET": "PT", "MRI": "MR", "SPECT": "NM", "ULTRASOUND": "US", "MAMMOGRAPHY": "MG", "X-RAY": "CR, DX or RF",
+    "XRAY": "CR, DX or RF", "DR": "DX", "RTSS": "RTSTRUCT", "CAT": "CT",
+}  # fmt: skip
+
+
+def _modality_hint(key: str, value: str) -> str:
+    term = _CALLED.get(value.strip().upper())
+    return f"no {key} is {value}; DICOM's term for it is {term}" if term else ""
 
 
 _INSTEAD: dict[tuple[QueryLevel | None, str], str] = {

@@ -24,6 +24,7 @@ from .scene import Scene
 # One module, in this order:
 SCRIPTS = ("planes.js", "voxels.js", "colours.js", "pane.js", "controls.js", "moves.js", "viewer.js")
 MEMORY = 1024  # MB
+_PLAIN = ("three", "invert", "crosshair", "overlay", "opacity", "height")  # choices that are true, false or a number
 _FALLBACK = {"slices": 6, "width": 6.5}  # the picture for where no widget runs
 
 
@@ -93,9 +94,10 @@ class Viewer(anywidget.AnyWidget):
         self._png: bytes | None = None
         must_be_volume(volume)
         known = [name for name in self.class_trait_names(sync=True) if not name.startswith("_")]
-        for name in choices:
+        for name, value in choices.items():
             if name not in known:
                 raise InvalidRequest(f"view has no choice {name!r}{did_you_mean(name, known)}")
+            self._check_choice(name, value)
         scene = Scene(volume, masks, dose)
         if isinstance(memory, bool) or not isinstance(memory, int | float) or not memory > 0:
             raise InvalidRequest(f"memory of {memory!r} MB", advice=f"Give a number, such as {MEMORY}.")
@@ -137,6 +139,19 @@ class Viewer(anywidget.AnyWidget):
         """End the widget and let go of the volume, which it holds till then."""
         self._scene, self._png = None, None
         super().close()
+
+    def _check_choice(self, name: str, value: Any) -> None:
+        """Refuse in words of ours what the widget would; its message writes out all that an array holds."""
+        if isinstance(value, xr.DataArray | np.ndarray):
+            raise InvalidRequest(
+                f"view takes no array as {name}=", advice="Masks are given as masks=, a dose as dose=."
+            )
+        trait = self.traits()[name]
+        if name in _PLAIN:
+            try:
+                trait.validate(self, value)
+            except traitlets.TraitError:
+                raise InvalidRequest(f"view cannot take {name}={value!r:.40}", advice=f"Give {trait.info()}.") from None
 
     @traitlets.validate("plane")
     def _check_plane(self, proposal: Any) -> str:

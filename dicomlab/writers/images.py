@@ -59,6 +59,17 @@ _PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _MAXIMUM_PLANES = 100_000
 
 
+def _units_of(array: xr.DataArray) -> str:
+    """What to do about units that are not known."""
+    values = np.asarray(array.values)
+    if bool(((values == 0) | (values == 1)).all()):
+        return "If it is a mask, write it as one: volume.astype(bool). Else give units=, such as \"NONE\"."
+    said = str(array.attrs.get("units", ""))
+    if said in _UNITS:
+        return f'If they are still what the array says, give units="{said}".'
+    return 'Give units=, a term of Units (0054,1001): "BQML", "GML", "NONE", ...'
+
+
 @dataclass(frozen=True)
 class Images:
     """Writes one kind of single-frame image."""
@@ -114,7 +125,7 @@ class Images:
             if not units:
                 raise InvalidRequest(
                     "a PET image says in which units its values are, and these are not known",
-                    advice='Give units=, a term of Units (0054,1001): "BQML", "GML", "NONE", ...',
+                    advice=_units_of(order.what),
                 )
             if units not in _UNITS:
                 raise InvalidRequest(

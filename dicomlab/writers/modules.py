@@ -71,7 +71,9 @@ def keyword_known(keyword: str) -> None:
         from pydicom.datadict import keyword_dict
 
         near = did_you_mean(keyword, list(keyword_dict))
-        raise InvalidRequest(f"{keyword!r} is no keyword of PS3.6{near}", advice="Attributes are named by keyword.")
+        raise InvalidRequest(
+            f"DICOM has no attribute {keyword!r}{near}", advice="Attributes are named by keyword, as SeriesDescription."
+        )
 
 
 def element(keyword: str, value: Any) -> DataElement:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import socket
 import threading
 from collections.abc import Callable
@@ -89,3 +91,11 @@ def test_a_call_without_a_partial_result_that_is_stopped_says_so(call: Any, stop
         with pytest.raises(errors.ConnectError, match="stopped by cancel") as caught:
             call(peer)
         assert caught.value.elapsed is not None and caught.value.elapsed < 1.2
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy])
+def test_a_peer_that_is_handed_to_another_process_says_what_to_hand_over(copied: Callable[[Any], Any]) -> None:  # R0.4
+    peer = dl.connect("ARCHIVE@127.0.0.1:4242")
+    with pytest.raises(errors.InvalidRequest, match=r"Hand over peer\.node.*dicomlab\.connect\(node\)"):
+        copied(peer)
+    assert dl.connect(pickle.loads(pickle.dumps(peer.node))).node == peer.node
