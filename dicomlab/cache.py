@@ -39,17 +39,22 @@ class Outcome(StrEnum):
     FULL = "full"  # the disk did not take it; nothing is left of it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What `Cache.receive` did."""
 
     outcome: Outcome
-    path: Path | None  # of the instance that is here; of the copy for DIFFERS, FOREIGN, BAD; None if not kept
+    file: str | None  # of the instance that is here; of the copy for DIFFERS, FOREIGN, BAD; None if not kept
     elements: Elements | None  # its header; None if that could not be read
     why: str  # "" or what is odd, in words
     size: int  # bytes of the data set
     SOPInstanceUID: str = ""  # of the data set, else of the command
     error: OSError | CacheError | None = None  # for FULL
+
+    @property
+    def path(self) -> Path | None:
+        """The same file; of very many that takes more memory than all else."""
+        return None if self.file is None else Path(self.file)
 
 
 class Cache(Upkeep):
@@ -311,7 +316,8 @@ class Cache(Upkeep):
 
 def _receipt(arrival: Arrival, outcome: Outcome, path: Path | None, why: str) -> Receipt:
     words = "; ".join((*([why] if why else []), *arrival.remarks))
-    return Receipt(outcome, path, arrival.elements, words, arrival.size, arrival.uid, arrival.error)
+    file = None if path is None else str(path)
+    return Receipt(outcome, file, arrival.elements, words, arrival.size, arrival.uid, arrival.error)
 
 
 def _again(kind: type[Cache], root: str, index: str | None, max_size: int | None, max_age: float | None) -> Cache:

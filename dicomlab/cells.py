@@ -83,8 +83,15 @@ class Cells:
 
     def texts(self) -> list[str]:
         """One character for each byte of each value; "" where it is absent."""
-        text = self.joined.text
-        return [text[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
+        starts, ends, data = self.starts, self.ends, self.joined.data
+        there = self.lengths > 0
+        low, high = (int(starts[there].min()), int(ends[there].max())) if there.any() else (0, 0)
+        if 4 * (high - low) < len(data):  # the column lies by itself
+            starts, ends = np.where(there, starts - low, 0), np.where(there, ends - low, 0)
+            text = data[low:high].decode("latin-1")
+        else:
+            text = self.joined.text
+        return [text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
     def hold(self, places: Offsets) -> Rows:
         """(n,), whether a value holds one of these offsets, which are `beyond` or `breaks` of what is joined."""
@@ -153,7 +160,8 @@ def strings(cells: Cells) -> Any:
 def utf8_strings(cells: Cells) -> Any:
     """A "string" array of values in UTF-8, or None: where one is not, or text is not kept in Arrow's memory here.
 
-    The values and the gaps between them are one Arrow array over the bytes as they lie; every second one is taken.
+    The values and the gaps between them are one Arrow array over the bytes as they lie; every second one is taken, as
+    often as rows one below the other have it.
     """
     import pandas as pd
 
@@ -162,18 +170,20 @@ def utf8_strings(cells: Cells) -> Any:
     import pyarrow as pa
 
     missing = cells.lengths <= 0
-    ends = np.where(missing, 0, cells.ends)
-    behind = np.maximum.accumulate(ends)
-    starts = np.where(missing, behind, cells.starts)
-    ends = np.where(missing, behind, ends)
+    starts, ends = cells.starts[~missing], cells.ends[~missing]
+    new = np.ones(len(starts), bool)  # and not the value of the row before
+    new[1:] = (starts[1:] != starts[:-1]) | (ends[1:] != ends[:-1])
+    which = np.zeros(len(cells), np.int64)
+    which[~missing] = 2 * (np.cumsum(new) - 1)
+    starts, ends = starts[new], ends[new]
     if (starts[1:] < ends[:-1]).any():
         return None  # not in the order of the rows
     offsets = np.column_stack((starts, ends)).ravel()
-    length = 2 * len(cells) - 1
+    length = max(len(offsets) - 1, 0)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(cells.joined.data)]
     both = pa.Array.from_buffers(pa.large_binary(), length, buffers)
     try:
-        taken = both.take(pa.array(np.arange(0, length, 2), mask=missing)).cast(pa.large_string())
+        taken = both.take(pa.array(which, mask=missing)).cast(pa.large_string())
     except pa.ArrowInvalid:
         return None
     letters = np.frombuffer(taken.buffers()[2] or b"", np.uint8)

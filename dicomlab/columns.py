@@ -28,6 +28,7 @@ FLOATS: Final = frozenset(("DS", "FL", "FD"))
 PACKED: Final = frozenset(("US", "UL", "SS", "SL", "SV", "UV", "FL", "FD", "AT"))
 MOMENTS: Final = {"DA": "datetime64[ns]", "DT": "datetime64[ns]", "TM": "timedelta64[ns]"}
 OBJECTS: Final = frozenset(("SQ", "OB", "OW", "OF", "OD", "OL", "OV", "UN"))
+_PART: Final = 1 << 14  # rows that are read one by one at a time
 _BEHIND: Final = frozenset(("LT", "ST", "UT"))  # spaces before the text are part of it, PS3.5 6.2
 Report = Callable[[int, str], None]  # told the row and the text of what cannot be read
 Codecs = Callable[[int], tuple[tuple[str, ...], bool]]  # of a row, as `charset.codecs_of` gives them
@@ -150,24 +151,28 @@ def _parsed(vr: str, plain: Cells, slow: Rows, report: Report) -> Any:
         values, done = read(plain)
         done &= ~slow
     rest = np.flatnonzero(~done & (slow | (plain.lengths > 0)))
-    raw = plain.values(rest)
-    known = {cell: _read(_stripped(_split(cell.decode("latin-1"), vr), vr), vr) for cell in set(raw)}
-    if not all(good for _, good in known.values()):
-        for row, cell in zip(rest.tolist(), raw, strict=True):
-            if not known[cell][1]:
-                text = _stripped(_split(cell.decode("latin-1"), vr), vr)
-                report(row, "\\".join(text) if type(text) is tuple else text)
-    if not any(type(value) is tuple for value, _ in known.values()):
-        values[rest] = [known[cell][0] or 0 for cell in raw]
-        done[rest] = [known[cell][0] is not None for cell in raw]
-        return _array(values, ~done, vr)
     wrap = _WRAP.get(vr, lambda value: value)
-    made = objects([None] * len(plain))
-    plainly = np.flatnonzero(done)
-    made[plainly] = objects([wrap(value) for value in values[plainly].tolist()])
-    several = {cell: _wrapped(value, wrap) for cell, (value, _) in known.items()}
-    made[rest] = objects([several[cell] for cell in raw])
-    return made
+    made: Any = None  # the column, once a row has several values
+    for first in range(0, len(rest), _PART):
+        rows = rest[first : first + _PART]
+        raw = plain.values(rows)
+        known = {cell: _read(_stripped(_split(cell.decode("latin-1"), vr), vr), vr) for cell in set(raw)}
+        if not all(good for _, good in known.values()):
+            for row, cell in zip(rows.tolist(), raw, strict=True):
+                if not known[cell][1]:
+                    text = _stripped(_split(cell.decode("latin-1"), vr), vr)
+                    report(row, "\\".join(text) if type(text) is tuple else text)
+        if made is None and any(type(value) is tuple for value, _ in known.values()):
+            made = objects([None] * len(plain))
+            plainly = np.flatnonzero(done)
+            made[plainly] = objects([wrap(value) for value in values[plainly].tolist()])
+        if made is None:
+            values[rows] = [known[cell][0] or 0 for cell in raw]
+            done[rows] = [known[cell][0] is not None for cell in raw]
+        else:
+            several = {cell: _wrapped(value, wrap) for cell, (value, _) in known.items()}
+            made[rows] = objects([several[cell] for cell in raw])
+    return _array(values, ~done, vr) if made is None else made
 
 
 def _wrapped(value: Any, wrap: Callable[[Any], Any]) -> Any:

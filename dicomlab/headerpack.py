@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from .errors import BadFile
-from .headertable import Headers
+from .headertable import Headers, offsets
 
 _MARK: Final = b"dicomlab headers 1\n"
 _BY_TAG: Final = {"starts": "<u4", "lengths": "<i4", "vrs": "<u2"}  # arrays (tags, rows), as they are kept
@@ -23,7 +23,7 @@ _LARGEST: Final = 0xFFFFFFFF  # bytes of values that `starts` can count
 _SIZE: Final = struct.Struct("<Q")
 
 
-def pack(headers: Headers) -> list[bytes]:
+def pack(headers: Headers) -> list[bytes | memoryview]:
     """Headers as parts of bytes; none where there are too many values."""
     if len(headers.data) > _LARGEST:
         return []
@@ -31,13 +31,15 @@ def pack(headers: Headers) -> list[bytes]:
     head = json.dumps({"tags": headers.tags, "errors": errors}).encode("ascii")
     paths = b"\0".join(os.fsencode(path) for path in headers.paths)
     kinds = (_BY_TAG | _BY_ROW).items()
-    parts = [getattr(headers, name).astype(kind, copy=False).tobytes() for name, kind in kinds]
-    parts = [head, paths, *parts, headers.data]
+    arrays = (np.ascontiguousarray(getattr(headers, name), kind) for name, kind in kinds)
+    parts: list[bytes | memoryview] = [head, paths]
+    parts += [array.reshape(-1).view(np.uint8).data for array in arrays]
+    parts += [headers.data]
     return [_MARK, *(part for one in parts for part in (_SIZE.pack(len(one)), one))]
 
 
 def unpack(data: memoryview, wanted: frozenset[int]) -> Headers:
-    """The headers that `pack` made bytes of.
+    """The headers that `pack` made bytes of; they lie where these do, which are not to change.
 
     Raises
     ------
@@ -48,10 +50,12 @@ def unpack(data: memoryview, wanted: frozenset[int]) -> Headers:
     try:
         about = json.loads(bytes(parts[0]))
         paths = [os.fsdecode(path) for path in bytes(parts[1]).split(b"\0")] if len(parts[1]) else []
-        made = Headers(paths, wanted, [int(tag) for tag in about["tags"]])
+        made = Headers([], wanted, [int(tag) for tag in about["tags"]])
+        made.paths = paths
         for part, (name, kind) in zip(parts[2:-1], (_BY_TAG | _BY_ROW).items(), strict=True):
-            known = getattr(made, name)
-            setattr(made, name, np.frombuffer(part, kind).reshape(known.shape).astype(known.dtype))
+            shape = (len(made.tags), len(paths)) if name in _BY_TAG else (len(paths),)
+            array = np.frombuffer(part, kind).reshape(shape)
+            setattr(made, name, array.astype(getattr(made, name).dtype, copy=False))
         made.data = bytes(parts[-1])
         for row, (why, tag, offset, advice) in about["errors"].items():
             made.errors[int(row)] = BadFile(paths[int(row)], why, tag=tag, offset=offset, advice=advice)
@@ -83,13 +87,14 @@ def joined(parts: Sequence[Headers]) -> Headers:
     if not others:
         return first
     made = Headers([path for part in parts for path in part.paths], first.wanted, first.tags)
+    made.data = b"".join(part.data for part in parts)
     shifts = np.cumsum([0, *(len(part.data) for part in parts[:-1])])
-    made.starts = np.concatenate([part.starts + shift for part, shift in zip(parts, shifts, strict=True)], axis=1)
+    starts = [part.starts + shift for part, shift in zip(parts, shifts, strict=True)]
+    made.starts = offsets(np.concatenate(starts, axis=1), len(made.data))
     for name in ("lengths", "vrs"):
         setattr(made, name, np.concatenate([getattr(part, name) for part in parts], axis=1))
     for name in _BY_ROW:
         setattr(made, name, np.concatenate([getattr(part, name) for part in parts]))
-    made.data = b"".join(part.data for part in parts)
     before = 0
     for part in parts:
         for known, new in ((part.errors, made.errors), (part.made, made.made), (part.metas, made.metas)):
@@ -104,10 +109,14 @@ def without_rest(headers: Headers) -> Headers:
     values, parts, filled = np.frombuffer(headers.data, np.uint8), [], 0
     made.starts = headers.starts.astype(np.int64)
     for slot, lengths in enumerate(np.maximum(headers.lengths, 0).astype(np.int64)):
+        starts = headers.starts[slot].astype(np.int64)
+        new = np.ones(len(starts), bool)  # and not what lies where the one before it does
+        new[1:] = (starts[1:] != starts[:-1]) | (lengths[1:] != lengths[:-1])
+        starts, lengths = starts[new], lengths[new]
         ends = np.cumsum(lengths)
         first, total = ends - lengths, int(lengths.sum())
-        parts.append(values[np.repeat(headers.starts[slot] - first, lengths) + np.arange(total)].tobytes())
-        made.starts[slot] = first + filled
+        parts.append(values[np.repeat(starts - first, lengths) + np.arange(total)].tobytes())
+        made.starts[slot] = first[np.cumsum(new) - 1] + filled
         filled += total
-    made.data = b"".join(parts)
+    made.starts, made.data = offsets(made.starts, filled), b"".join(parts)
     return made

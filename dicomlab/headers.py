@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .encoding import vr_of
 from .errors import BadFile
-from .headertable import CLASS, INSTANCE, META, PIXEL_VR, SYNTAX, Headers
+from .headertable import CLASS, INSTANCE, META, PIXEL_VR, SYNTAX, Headers, offsets
 from .lockstep import Integers, Mask, Places, walk_all
 from .part10 import parse_file
 from .uids import BIG_ENDIAN, DEFLATED, IMPLICIT
@@ -83,7 +83,8 @@ class _Reader:
         made = self.made
         made.data = b"".join(part for parts in self.parts for part in parts)
         made.starts[made.lengths < 0] = 0
-        made.starts += (np.cumsum(self.filled) - self.filled)[:, None]
+        made.starts = offsets(made.starts, len(made.data))
+        made.starts += (np.cumsum(self.filled) - self.filled).astype(made.starts.dtype)[:, None]
         return made
 
     def batch(self, rows: NDArray[np.intp], told: Callable[[int], object] | None) -> None:
@@ -207,13 +208,17 @@ class _Reader:
             data, apart = _gathered(window.data, starts, lengths)
             slot = made.slots[tag]
             where = slot, rows[present]
-            made.starts[where] = apart + self.filled[slot]
+            begin = self._add(slot, data)
+            made.starts[where] = apart + begin
             made.lengths[where], made.vrs[where] = lengths, vrs[present]
-            self._add(slot, data)
 
-    def _add(self, slot: int, data: bytes) -> None:
+    def _add(self, slot: int, data: bytes) -> int:
+        """Keep values of one attribute; where they begin."""
+        begin = int(self.filled[slot])
         self.parts[slot].append(data)
         self.filled[slot] += len(data)
+        self.made.starts = offsets(self.made.starts, int(self.filled.max()))
+        return begin
 
     def _exactly(self, row: int) -> None:
         """Read one file as `parse_file` does."""
@@ -233,9 +238,9 @@ class _Reader:
             values[tag] = ("UI", text.encode("latin-1"))
         for tag, (vr, value) in values.items():
             slot = made.slots[tag]
-            made.starts[slot, row], made.lengths[slot, row] = self.filled[slot], len(value)
+            begin = self._add(slot, value)
+            made.starts[slot, row], made.lengths[slot, row] = begin, len(value)
             made.vrs[slot, row] = 0 if elements.implicit else int.from_bytes(vr.encode("latin-1"), "little")
-            self._add(slot, value)
         if elements.pixels is not None:
             vr, made.pixel_at[row], made.pixel_length[row] = elements.pixels
             made.pixel_tag[row] = next((tag for tag, known in PIXEL_VR.items() if known == vr), 0x7FE00010)
@@ -266,13 +271,19 @@ class _Window:
 
 
 def _gathered(data: NDArray[np.uint8], starts: Integers, lengths: Integers) -> tuple[bytes, Integers]:
-    """Values out of a buffer, one behind the other, and where each is then; what is between them does not matter."""
+    """Values out of a buffer, one behind the other, and where each is then; what is between them does not matter.
+
+    What a series has in common comes once for the files of it that lie side by side.
+    """
     if not len(starts):
         return b"", starts
     width = int(lengths.max())
     if 0 < width * len(starts) <= 4 * int(lengths.sum()):  # of much the same length: as records of one width
         records = np.ndarray((len(data) - width + 1,), f"V{width}", data, 0, (1,))
-        return records[starts].tobytes(), np.arange(len(starts)) * width
+        taken = records[starts]
+        new = np.ones(len(taken), bool)
+        new[1:] = taken[1:] != taken[:-1]
+        return taken[new].tobytes(), (np.cumsum(new) - 1) * width
     ends = np.cumsum(lengths)
     first = ends - lengths
     return data[np.repeat(starts - first, lengths) + np.arange(int(lengths.sum()))].tobytes(), first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Final, overload
+from typing import Any, Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ SYNTAX, CLASS, INSTANCE = 0x00020010, 0x00020002, 0x00020003
 META: Final = (CLASS, INSTANCE, SYNTAX)
 PIXEL_VR: Final = {0x7FE00010: "OW", 0x7FE00008: "OF", 0x7FE00009: "OD"}  # where implicit
 _TEXTS: Final = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "SH", "TM", "UI"))
+_ALL: Final = slice(None)
 _ROWS: Final = 256  # whose places are listed at a time
 
 
@@ -49,7 +50,7 @@ class Headers(Sequence[Elements]):
         self.errors: dict[int, BadFile] = {}
         self.tags = tuple(tags)
         self.data = b""  # all values
-        self.starts: Integers = np.full(shape, -1, np.int64)  # of the values in `data`
+        self.starts: NDArray[np.integer[Any]] = np.zeros(shape, np.uint32)  # of the values in `data`, see `offsets`
         self.lengths: Integers = np.full(shape, -1, np.int32)
         self.vrs: NDArray[np.uint16] = np.zeros(shape, np.uint16)
         self.implicit: Mask = np.zeros(rows, bool)
@@ -127,6 +128,7 @@ class Headers(Sequence[Elements]):
         """
         self._described, self._listed = True, None
         parts, filled = [self.data], len(self.data)
+        self.starts = offsets(self.starts, filled + 64 * len(self))
         for tag, of_meta in ((0x00080016, CLASS), (0x00080018, INSTANCE)):
             slot, other = self.slots.get(tag), self.slots[of_meta]
             if slot is None:
@@ -160,7 +162,7 @@ class Headers(Sequence[Elements]):
         The VRs are two letters as a little-endian number, 0 where implicit.
         """
         slot = self.slots[tag]
-        return self.data, self.starts[slot], self.lengths[slot].astype(np.int64), self.vrs[slot]
+        return self.data, self.starts[slot].astype(np.int64), self.lengths[slot].astype(np.int64), self.vrs[slot]
 
     def value(self, tag: int, row: int) -> tuple[bytes, str]:
         """One value as it is encoded (b"" where it is absent), and its VR ("" where that is not encoded)."""
@@ -178,9 +180,10 @@ class Headers(Sequence[Elements]):
                 return text
         return self[row].text(tag)
 
-    def values(self, tag: int) -> list[bytes | None]:
+    def values(self, tag: int, rows: slice = _ALL) -> list[bytes | None]:
         """The values of one attribute as they are encoded, None where it is absent."""
         data, starts, lengths, _ = self.cells(tag)
+        starts, lengths = starts[rows], lengths[rows]
         ends = np.where(lengths < 0, -1, starts + lengths)
         return [
             data[start:end] if end >= 0 else None for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
@@ -202,6 +205,11 @@ class Headers(Sequence[Elements]):
             known = getattr(self, name)
             setattr(made, name, {new: known[old] for new, old in enumerate(listed) if old in known} if known else {})
         return made
+
+
+def offsets(starts: NDArray[np.integer[Any]], highest: int) -> NDArray[np.integer[Any]]:
+    """Offsets in half the memory, unless they are to count to more than that can."""
+    return starts.astype(np.uint32 if highest <= 0xFFFFFFFF else np.int64, copy=False)
 
 
 @lru_cache(maxsize=256)

@@ -134,7 +134,13 @@ class Index:
         """The rows for which an SQL condition holds."""
         with self._using(stopped) as run:
             rows = run(f"SELECT {','.join(COLUMNS)} FROM entry WHERE {where}", values)
-        return [Row(*row) for row in rows]
+        shared: dict[str, str] = {}  # what many rows say is in memory once
+        one = shared.setdefault
+        for at, row in enumerate(rows):
+            name, node, instance, kind, study, series, patient, syntax, *rest = row
+            alike = one(kind, kind), one(study, study), one(series, series), one(patient, patient), one(syntax, syntax)
+            rows[at] = Row(name, one(node, node), instance, *alike, *rest)
+        return rows
 
     def answer(self, node: str, series: str) -> tuple[int, int] | None:
         """Instances that a node stated of a series and that came when all were asked for, as `note_answer` noted."""

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from .tables import Address
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One instance that is here."""
 
-    path: Path
+    file: str
     SOPInstanceUID: str
     SOPClassUID: str
     StudyInstanceUID: str
@@ -32,6 +32,11 @@ class Entry:
     PatientID: str
     transfer_syntax: str
     size: int  # bytes of the file
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(self.file)
 
 
 class Inventory:
@@ -112,7 +117,7 @@ class Inventory:
 
     def _entry(self, row: Row) -> Entry:
         return Entry(
-            self._folder.path(row.name),
+            self._folder.place(row.name),
             row.SOPInstanceUID,
             row.SOPClassUID,
             row.StudyInstanceUID,

@@ -16,6 +16,7 @@ from .headers import Headers
 from .values import typed
 
 Floats = NDArray[np.float64]
+_PART: Final = 1 << 14  # rows whose values are looked at one by one at a time
 _SERIES: Final = (0x00080020, 0x00080030, 0x0020000D, 0x00200011, 0x0020000E)  # what a study and series are sorted by
 
 
@@ -46,15 +47,19 @@ def twice(headers: Headers, order: NDArray[np.intp]) -> Iterator[tuple[str, str]
 
 def _distinct(headers: Headers, *tags: int) -> tuple[list[int], NDArray[np.int64]]:
     """A row for each set of values that some attributes have, and for all rows the number of theirs."""
-    columns: list[list[Any]] = [headers.values(tag) for tag in tags]
+    others: list[NDArray[np.uint16]] = []
     for tag in tags:
         _, _, lengths, vrs = headers.cells(tag)
         vrs = np.where(lengths < 0, vrs.max(initial=0), vrs)
         if (vrs != vrs[:1]).any():
-            columns.append(vrs.tolist())  # the same bytes of another VR are another value
+            others.append(vrs)  # the same bytes of another VR are another value
     numbers: dict[Any, int] = {}
-    keys = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
-    which = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
+    which = np.zeros(len(headers), np.int64)
+    for first in range(0, len(headers), _PART):
+        part = slice(first, first + _PART)
+        columns = [*(headers.values(tag, part) for tag in tags), *(vrs[part].tolist() for vrs in others)]
+        keys = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
+        which[part] = [numbers.setdefault(key, len(numbers)) for key in keys]
     return np.unique(which, return_index=True)[1].tolist(), which
 
 
@@ -103,8 +108,15 @@ def _positions(headers: Headers) -> Floats:
     """(rows, 4) Image Position (Patient) and 1; zeros without."""
     tag = tag_of("ImagePositionPatient")
     rows, which = _distinct(headers, tag)
-    cells = [headers.value(tag, row) for row in rows]
     found = np.zeros((len(rows), 4))
+    for first in range(0, len(rows), _PART):
+        _place(headers, tag, rows[first : first + _PART], found[first : first + _PART])
+    return found[which]
+
+
+def _place(headers: Headers, tag: int, rows: list[int], found: Floats) -> None:
+    """Fill in the positions of some rows."""
+    cells = [headers.value(tag, row) for row in rows]
     plain = [slot for slot, (value, vr) in enumerate(cells) if vr in ("DS", "") and value.count(b"\\") == 2]
     joined = b"\\".join([cells[slot][0] for slot in plain]).replace(b"\0", b" ")
     try:
@@ -115,7 +127,6 @@ def _positions(headers: Headers) -> Floats:
     for slot in np.flatnonzero(found[:, 3] == 0).tolist():
         position = _numbers(headers, rows[slot], tag)
         found[slot] = (*position, 1) if len(position) == 3 else 0
-    return found[which]
 
 
 def _numbers(headers: Headers, row: int, tag: int) -> tuple[float, ...]:

@@ -27,7 +27,7 @@ class Files:
         self.listed = False  # whether some are of a folder or DICOMDIR
         self.unpacked = False  # whether some are there for as long as this process runs only
         self.problems: list[dict[str, str]] = []  # path, why, and the severity: "error" where it is not used
-        self._seen: dict[tuple[int, int], str] = {}  # device and inode: the first file with these
+        self._seen: dict[int, dict[int, int]] = {}  # device, inode: where the first file with these is in `paths`
 
     def problem(self, path: str, why: str, severity: str = "error") -> None:
         """Note what is wrong with a file, or only odd about it."""
@@ -70,10 +70,11 @@ class Files:
 
     def _file(self, path: str, device: int, inode: int, named: bool = False) -> None:
         """Take a file unless it was taken before, maybe by another name."""
-        known = self._seen.get((device, inode))
-        if known is not None and _same(known, path):
+        seen = self._seen.setdefault(device, {})
+        known = seen.get(inode)
+        if known is not None and _same(self.paths[known], path):
             return
-        self._seen[device, inode] = path
+        seen[inode] = len(self.paths)
         self.paths.append(path)
         if named:
             self.named.add(path)

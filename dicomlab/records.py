@@ -46,10 +46,8 @@ class Records:
         tags = sorted({_CHARSET, *(key.tag for key in self.keys.values() if len(key.path) == 1)})
         self._cells: dict[int, Cells] = {}
         self.unreadable: dict[int, BadData] = {}
-        if isinstance(records, Headers):
-            joined = Joined(bytes(records.data))
-            self._cells = {tag: Cells(joined, *records.cells(tag)[1:]) for tag in tags if tag in records.tags}
-        elif any(record.encoded is not None for record in records):
+        self._joined = Joined(bytes(records.data)) if isinstance(records, Headers) else None
+        if self._joined is None and any(record.encoded is not None for record in records):
             self._lay(tags)
 
     def __len__(self) -> int:
@@ -75,13 +73,19 @@ class Records:
             return one_by_one(kind, len(self.records), lambda row: self.records[row].get(tag), self._raw(tag), report)
         return build(vr, self.cells(tag), report, self._codecs.__getitem__, lambda row: self.records[row].get(tag))
 
+    def _laid(self, tag: int) -> Cells | None:
+        """The values of an attribute of data sets that lie in one piece."""
+        if self._joined is not None and isinstance(self.records, Headers) and tag in self.records.tags:
+            return Cells(self._joined, *self.records.cells(tag)[1:])  # not kept: of all rows and tags that is much
+        return self._cells.get(tag)
+
     def _raw(self, tag: int) -> Any:
         return lambda row: self.records[row].raw[tag][1]
 
     def cells(self, tag: int) -> Cells:
         """The values of one attribute, as encoded."""
-        if tag in self._cells:
-            return self._cells[tag]
+        if (laid := self._laid(tag)) is not None:
+            return laid
         found = [raw.get(tag) for raw in self._raws]
         cells = Cells.of([cell and cell[1] for cell in found])
         if vr_of(tag) not in (*PACKED, "UN"):
@@ -96,9 +100,10 @@ class Records:
     @cached_property
     def _codecs(self) -> list[tuple[tuple[str, ...], bool]]:
         """Python codecs of the text of each row, see `charset.codecs_of`."""
-        if _CHARSET not in self._cells:
+        laid = self._laid(_CHARSET)
+        if laid is None:
             return [record.codecs for record in self.records]
-        names = [text.encode("latin-1") for text in self._cells[_CHARSET].texts()]
+        names = [text.encode("latin-1") for text in laid.texts()]
         if isinstance(self.records, Headers):
             return list(map(charset.codecs_of, names))
         return [

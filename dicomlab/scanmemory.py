@@ -11,6 +11,7 @@ import contextlib
 import os
 import stat
 import time
+from array import array
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -37,16 +38,16 @@ Looks = NDArray[np.int64]  # (files, 4) inode, size, times of change of the byte
 
 def look(paths: Sequence[str]) -> Looks:
     """What the system says of each file, to be compared with another time; 0 for one that it says nothing of."""
-    found, asked, cut = [], os.stat, (1 << 63) - 1
+    found, asked, cut = array("q"), os.stat, (1 << 63) - 1
     for path in paths:
         try:
             about = asked(path)
         except (OSError, ValueError):
-            found.append((0, 0, 0, 0))
+            found.extend((0, 0, 0, 0))
         else:
             times = about.st_mtime_ns & cut, about.st_ctime_ns & cut  # a year beyond 2262 has more bits
-            found.append((about.st_ino & cut, about.st_size, *times))
-    return np.array(found, np.int64).reshape(len(paths), 4)
+            found.extend((about.st_ino & cut, about.st_size, *times))
+    return np.frombuffer(found, np.int64).reshape(len(paths), 4)
 
 
 def settled(looks: Looks, now: float) -> NDArray[np.bool_]:
@@ -79,7 +80,7 @@ class Memory:
     def recall(self) -> None:
         """Read what was kept."""
         try:
-            data = memoryview(self.path.read_bytes())
+            data = _whole(self.path)
             size, rows = len(data) - _DIGEST, int.from_bytes(data[:8], "little")
             if xxhash.xxh3_64(data[:size]).digest() != data[size:]:
                 raise ValueError("damaged")
@@ -107,6 +108,8 @@ class Memory:
         taken = rows[same]
         foreign = {new for new, old in enumerate(taken.tolist()) if old in self._foreign}
         whole = len(taken) == len(self._headers) and bool((np.diff(taken) > 0).all())
+        if whole:
+            self._headers.paths = [paths[row] for row in same.tolist()]  # equal, and here already
         return same, self._headers if whole else self._headers.take(taken), foreign
 
     def keep(self, headers: Headers, looks: Looks, foreign: set[int], now: float) -> None:
@@ -131,7 +134,7 @@ class Memory:
         if parts:
             self._write([len(rows).to_bytes(8, "little"), looks[rows].astype("<i8").tobytes(), flags.tobytes(), *parts])
 
-    def _write(self, parts: list[bytes]) -> None:
+    def _write(self, parts: list[bytes | memoryview]) -> None:
         digest = xxhash.xxh3_64()
         for part in parts:
             digest.update(part)
@@ -155,6 +158,13 @@ class Memory:
         self._headers = None
         with contextlib.suppress(OSError):
             os.unlink(self.path)
+
+
+def _whole(path: Path) -> memoryview:
+    """The bytes of a file, which may be written to."""
+    with open(path, "rb", buffering=0) as file:
+        data = memoryview(bytearray(os.fstat(file.fileno()).st_size))
+        return data[: file.readinto(data)]
 
 
 def folder() -> Path:

@@ -113,25 +113,38 @@ class Found:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResultWarning)  # said below, once for all
             frame = instances(self.headers.paths, self.headers)
+        paths, order, problems, looked, skipped = (
+            self.headers.paths, self.order, [*self.problems], self.looked, self.skipped
+        )  # fmt: skip
+        del self  # a scan needs the headers no more, and they are as large as the table
         odd = frame.attrs.get("problems") or []
-        frame = frame.take(self.order).reset_index(drop=True)
-        places = np.empty(len(self.order), np.intp)
-        places[self.order] = np.arange(len(self.order))
+        frame = _sorted(frame, order)
+        places = np.empty(len(order), np.intp)
+        places[order] = np.arange(len(order))
         columns = {name: number for number, name in enumerate(frame.columns)}
         odd = sorted(odd, key=lambda one: (columns[one["column"]], places[one["row"]]))
-        problems = [*self.problems]
         for one in odd:
             why = f"{one['column']} {one['text']!r} cannot be read"
-            problems.append({"severity": "note", "path": phi.path(self.headers.paths[one["row"]]), "why": why})
-        frame.attrs = {"skipped": self.skipped, "problems": problems}
+            problems.append({"severity": "note", "path": phi.path(paths[one["row"]]), "why": why})
+        frame.attrs = {"skipped": skipped, "problems": problems}
         said = []
-        if not len(self.order) and self.looked is not None:
-            files = "1 file" if self.looked == 1 else f"{self.looked:,} files"
+        if not len(order) and looked is not None:
+            files = "1 file" if looked == 1 else f"{looked:,} files"
             said.append(f"No DICOM instance was found; {files} looked at. Name the folder, file or DICOMDIR of some.")
         said += _counted(problems)
         if said:
             warnings.warn(" ".join(said), ResultWarning, stacklevel=3)
         return phi.noted(frame)
+
+
+def _sorted(frame: pd.DataFrame, order: NDArray[np.intp]) -> pd.DataFrame:
+    """The rows in another order; each column is let go when it was taken over."""
+    import pandas as pd
+
+    if (order == np.arange(len(order))).all():
+        return frame
+    index = pd.RangeIndex(len(order))
+    return pd.DataFrame({name: frame.pop(name).array.take(order) for name in list(frame.columns)}, index=index)
 
 
 def gather(

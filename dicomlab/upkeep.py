@@ -67,8 +67,8 @@ class Upkeep(Inventory):
         >>> import dicomlab as dl
         >>> with dl.demo_pacs() as pacs:
         ...     _ = pacs.retrieve(pacs.find("SERIES", PatientID="DEMO-001", Modality="CT").head(1))
-        ...     table = pacs.cache.contents()
-        >>> len(table), list(table.columns[:2]), int(table["size"].sum()) == pacs.cache.size
+        ...     table, size = pacs.cache.contents(), pacs.cache.size
+        >>> len(table), list(table.columns[:2]), int(table["size"].sum()) == size
         (1, ['node', 'PatientID'], True)
         """
         asked = QueryLevel.of(level)

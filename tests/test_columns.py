@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import doctest
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import dicomlab.cells
+import dicomlab.columns
 from dicomlab import charset
 from dicomlab.cells import Cells, Joined, strings
 from dicomlab.columns import build, dtype_of
@@ -32,6 +33,16 @@ KEYWORDS = [
     "PatientComments", "SliceThickness", "StudyInstanceUID", "SeriesNumber", "FrameIncrementPointer", "Rows",
     "PixelAspectRatio", "RecommendedDisplayFrameRateInFloat",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few() -> Iterator[None]:
+    """A few rows are read in parts, as very many are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dicomlab.columns, "_PART", 2)
+        yield
+
+
 READ = {"DA": date, "TM": time, "DT": moment, "IS": whole, "DS": decimal}
 
 
@@ -203,6 +214,22 @@ def test_values_that_lie_in_another_order_than_the_rows_are_taken_too() -> None:
     joined = Joined(b"onetwothree")
     cells = Cells(joined, *(pd.array(one, dtype="int64").to_numpy() for one in ([6, 0, 3], [5, 3, 3])))
     assert strings(cells).tolist() == ["three", "one", "two"]
+
+
+def test_rows_may_have_one_value_in_common_with_rows_between_that_have_none() -> None:
+    joined = Joined(b"onetwo")
+    starts, lengths = [0, 0, 0, 0, 3, 3, 0], [3, -1, 3, 3, 0, 3, -1]
+    cells = Cells(joined, *(pd.array(one, dtype="int64").to_numpy() for one in (starts, lengths)))
+    assert strings(cells).tolist() == ["one", pd.NA, "one", "one", pd.NA, "two", pd.NA]
+    assert cells.texts() == ["one", "", "one", "one", "", "two", ""]
+
+
+def test_numbers_are_a_column_of_objects_from_the_first_row_with_several_on() -> None:
+    told: list[tuple[int, str]] = []
+    values = [b"1", b"x", None, b" 2e0", b"3\\4", b"5", b"", b"y", b"6\\7", b"1 "]
+    made = build("DS", Cells.of(values), lambda row, text: told.append((row, text)))
+    assert list(made) == [1.0, pd.NA, pd.NA, 2.0, (3.0, 4.0), 5.0, pd.NA, pd.NA, (6.0, 7.0), 1.0]
+    assert told == [(1, "x"), (7, "y")]
 
 
 def test_no_rows_and_no_bytes_are_columns() -> None:

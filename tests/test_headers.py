@@ -19,6 +19,8 @@ from support import shared
 from dicomlab import headers
 from dicomlab.elements import tag_of
 from dicomlab.errors import BadFile
+from dicomlab.headerpack import without_rest
+from dicomlab.headertable import offsets
 from dicomlab.instances import WANTED
 from dicomlab.part10 import parse_file
 
@@ -125,6 +127,27 @@ def test_rows_can_be_taken_in_another_order():
     assert found[-2:0] == [] and len(found[:3]) == 3
     with pytest.raises(IndexError):
         found[len(paths)]
+
+
+def test_what_files_side_by_side_have_in_common_is_in_memory_once(tmp_path):
+    dataset = pydicom.dcmread(FILES / "CT_small.dcm")
+    for number in range(60):
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number + 100}"
+        dataset.SeriesDescription = "one" if number < 20 else "two"
+        dataset.save_as(tmp_path / f"{number:02d}")
+    paths = files_below(tmp_path)
+    check(paths)
+    found = headers.read(paths, WANTED)
+    one = len(headers.read(paths[:1], WANTED).data)
+    assert len(found.data) < one + 60 * 2 * 12 + 20  # two UIDs each, the rest once
+    shuffled = found.take(random.Random(2).sample(range(60), 60))
+    again = without_rest(shuffled)
+    assert [one.raw for one in again] == [one.raw for one in shuffled]
+
+
+def test_offsets_take_half_the_memory_until_they_count_further_than_that():
+    small = np.ones((2, 2), np.uint32)
+    assert offsets(small, 0xFFFFFFFF) is small and offsets(small, 1 << 32).dtype == np.int64
 
 
 def test_what_tells_the_progress_may_end_the_reading():

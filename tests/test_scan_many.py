@@ -15,6 +15,7 @@ import pytest
 from pydicom.data import get_testdata_file
 from support import ROOT
 
+from dicomlab.scanmemory import TICK
 from dicomlab.scanning import scan
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is asked of /proc")
@@ -78,7 +79,7 @@ def test_time_and_memory_of_a_file_do_not_grow_with_their_number(few, lots, tmp_
     for small, large in zip(found[few], found[lots], strict=True):
         assert large["seconds"] / lots < 2 * small["seconds"] / few  # room for a machine that does other things too
     for one in found[lots]:
-        assert one["grown"] / lots * 1024 < 16  # KiB a file
+        assert one["grown"] < 70 + lots * 1.5 / 1024  # MiB; 1.6 KiB a file of 100,000, with their table
 
 
 #: A scan that is told to be slow about each file, so that it can be ended in its midst.
@@ -114,6 +115,7 @@ def test_ctrl_c_ends_a_scan_at_once_and_the_next_one_is_whole(tmp_path, own_fold
 
 def test_a_kill_leaves_no_part_of_what_a_scan_remembers_under_its_name(tmp_path, own_folders):  # R14.6
     place, warm = many(tmp_path / "place", 3_000), many(tmp_path / "warm", 30)
+    time.sleep(5 * TICK)  # a file that was written just now would not be kept
     scan(place)
     kept = own_folders / "index" / "scans"
     (path,) = kept.iterdir()

@@ -10,7 +10,7 @@ from . import contexts
 UIDS_PER_REQUEST = 500  # of a list in one identifier
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Held:
     """One instance that the archive says it has."""
 

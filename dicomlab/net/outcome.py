@@ -55,7 +55,7 @@ class Retrieval:
     refresh: bool = False
     named: str = ""  # RetrieveAETitle where the rows name another node than the one that answered
     holdings: Holdings = field(default_factory=Holdings)
-    here: dict[str, Path] = field(default_factory=dict)  # the files of what is asked, by SOP Instance UID
+    here: dict[str, str] = field(default_factory=dict)  # the files of what is asked, by SOP Instance UID
     tally: Tally = field(default_factory=Tally)
     receiver: Receiver | None = None
     method: str = ""
@@ -65,7 +65,7 @@ class Retrieval:
 
     def look(self) -> None:
         """See what is here."""
-        self.here = {entry.SOPInstanceUID: entry.path for entry in self._entries(self.addresses)}
+        self.here = {entry.SOPInstanceUID: entry.file for entry in self._entries(self.addresses)}
 
     def _entries(self, addresses: Sequence[Address]) -> list[Entry]:
         lost: list[str] = []
@@ -119,7 +119,7 @@ class Retrieval:
     def lacking(self) -> list[str]:
         """SOP Instance UIDs that are due and did not come; what came is added to what is here."""
         kept = dict(self.kept)  # after a second Ctrl-C an association may still be ending, and keep one more
-        self.here |= {uid: receipt.path for uid, receipt in kept.items() if receipt.path is not None}
+        self.here |= {uid: receipt.file for uid, receipt in kept.items() if receipt.file is not None}
         return [uid for uid in self.holdings.instances if uid not in (self.kept if self.refresh else self.here)]
 
     def headers(self, order: Sequence[str]) -> Sequence[Elements]:

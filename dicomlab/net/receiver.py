@@ -74,6 +74,10 @@ class Receiver:
         self.full: OSError | CacheError | None = None
         self.bytes = 0
 
+    def over(self) -> None:
+        """Nobody is told any more of what comes; who was told may know this receiver, and both would stay in memory."""
+        self._on_instance = lambda size: None
+
     def sink(self, command: Command, transfer_syntax: str) -> Arrival:
         """Where the data set of that C-STORE request goes as it arrives."""
         return self._cache.arrival(

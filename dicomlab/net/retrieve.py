@@ -157,6 +157,7 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], missing: list[Held], method
             let_go(error)
     finally:
         run.remarks += run.tally.troubles
+        receiver.over()
         bar.close()
         with contextlib.suppress(OSError):
             run.cache.sync()
