@@ -23,7 +23,7 @@ Key = tuple[str, tuple[str, ...], int]  # title and instances of a thing, and wh
 Made = dict[Key, tuple[Thing, Any]]  # what it made, or why it did not
 
 
-def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] = ()) -> Any:
+def load(instances: Any, *, chunks: Any = None, extensions: Iterable[Extension] = ()) -> xr.DataArray | Any:
     """The volume that instances of one series make, or the one report, waveform, document ... that they are.
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,38 @@ if TYPE_CHECKING:
 _jobs = Jobs()
 
 
+@overload
+def apply(
+    function: Callable[[Any], Any],
+    series: pd.DataFrame,
+    *,
+    peer: Peer | None = None,
+    client: Any = None,
+    workers: int | None = None,
+    processes: bool = False,
+    given: str = VOLUME,
+    results: str | os.PathLike[str] | None = None,
+    discard: bool = False,
+    dry_run: bool = False,
+    background: Literal[False] = False,
+    progress: Any = None,
+) -> pd.DataFrame: ...
+@overload
+def apply(
+    function: Callable[[Any], Any],
+    series: pd.DataFrame,
+    *,
+    peer: Peer | None = None,
+    client: Any = None,
+    workers: int | None = None,
+    processes: bool = False,
+    given: str = VOLUME,
+    results: str | os.PathLike[str] | None = None,
+    discard: bool = False,
+    dry_run: bool = False,
+    background: bool,
+    progress: Any = None,
+) -> Job | Any: ...
 def apply(
     function: Callable[[Any], Any],
     series: pd.DataFrame,
@@ -44,7 +76,7 @@ def apply(
     dry_run: bool = False,
     background: bool = False,
     progress: Any = None,
-) -> Any:
+) -> pd.DataFrame | Job:
     """Retrieve each series of a table, load it, and call a function with it: a row of results for each.
 
     The next series is retrieved while the function runs, and no more are here than are worked on. What fails costs its

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ..errors import InvalidRequest
 from ..level import QueryLevel
@@ -83,6 +83,36 @@ class Asking(Calling):
         with call:
             return diagnosis.examine(self.node, call.clock, timeout=seconds, move=move, progress=progress)
 
+    @overload
+    def find(
+        self,
+        level: str | None = "STUDY",
+        *,
+        limit: int | None = None,
+        template: Dataset | str | Path | None = None,
+        on_match: Callable[[dict[str, Any]], None] | None = None,
+        model: str | None = None,
+        counts: bool = False,
+        raw: bool = False,
+        background: Literal[False] = False,
+        timeout: float | None = None,
+        **keys: Any,
+    ) -> pd.DataFrame: ...
+    @overload
+    def find(
+        self,
+        level: str | None = "STUDY",
+        *,
+        limit: int | None = None,
+        template: Dataset | str | Path | None = None,
+        on_match: Callable[[dict[str, Any]], None] | None = None,
+        model: str | None = None,
+        counts: bool = False,
+        raw: bool = False,
+        background: bool,
+        timeout: float | None = None,
+        **keys: Any,
+    ) -> Job | Any: ...
     def find(
         self,
         level: str | None = "STUDY",
@@ -96,7 +126,7 @@ class Asking(Calling):
         background: bool = False,
         timeout: float | None = None,
         **keys: Any,
-    ) -> Any:
+    ) -> pd.DataFrame | Job:
         """Ask what the archive holds: C-FIND (PS3.4 C.4.1).
 
         Parameters
@@ -153,6 +183,32 @@ class Asking(Calling):
         with self._call(timeout) as call:
             return query.find(self.node, plan, call.clock, **asked)
 
+    @overload
+    def worklist(
+        self,
+        *,
+        form: str | None = None,
+        limit: int | None = None,
+        template: Dataset | str | Path | None = None,
+        on_match: Callable[[dict[str, Any]], None] | None = None,
+        raw: bool = False,
+        background: Literal[False] = False,
+        timeout: float | None = None,
+        **keys: Any,
+    ) -> pd.DataFrame: ...
+    @overload
+    def worklist(
+        self,
+        *,
+        form: str | None = None,
+        limit: int | None = None,
+        template: Dataset | str | Path | None = None,
+        on_match: Callable[[dict[str, Any]], None] | None = None,
+        raw: bool = False,
+        background: bool,
+        timeout: float | None = None,
+        **keys: Any,
+    ) -> Job | Any: ...
     def worklist(
         self,
         *,
@@ -164,7 +220,7 @@ class Asking(Calling):
         background: bool = False,
         timeout: float | None = None,
         **keys: Any,
-    ) -> Any:
+    ) -> pd.DataFrame | Job:
         """Ask which procedure steps are scheduled: C-FIND of the Modality Worklist (PS3.4 annex K).
 
         Every attribute that a worklist must know comes back, whatever the keys.
@@ -237,6 +293,38 @@ class Asking(Calling):
         wanted = None if level is None else QueryLevel.of(level)
         return query.plan_of(model, wanted, keys, template).first
 
+    @overload
+    def retrieve(
+        self,
+        what: Any,
+        *,
+        method: str | None = None,
+        destination: str | None = None,
+        dry_run: bool = False,
+        background: Literal[False] = False,
+        progress: Any = None,
+        errors: str = "raise",
+        refresh: bool = False,
+        limit: int | None = None,
+        force: bool = False,
+        timeout: float | None = None,
+    ) -> pd.DataFrame: ...
+    @overload
+    def retrieve(
+        self,
+        what: Any,
+        *,
+        method: str | None = None,
+        destination: str | None = None,
+        dry_run: bool = False,
+        background: bool,
+        progress: Any = None,
+        errors: str = "raise",
+        refresh: bool = False,
+        limit: int | None = None,
+        force: bool = False,
+        timeout: float | None = None,
+    ) -> Job | Any: ...
     def retrieve(
         self,
         what: Any,
@@ -251,7 +339,7 @@ class Asking(Calling):
         limit: int | None = None,
         force: bool = False,
         timeout: float | None = None,
-    ) -> Any:
+    ) -> pd.DataFrame | Job:
         """Fetch instances into the cache: C-GET or C-MOVE (PS3.4 C.4.2, C.4.3).
 
         Only what is not here from this node is fetched, so that calling it again resumes.

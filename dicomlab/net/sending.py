@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .call import Call
 from .calling import Calling, waiting
@@ -10,10 +10,40 @@ from .calling import Calling, waiting
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .job import Job
+
 
 class Sending(Calling):
     """Storage and storage commitment."""
 
+    @overload
+    def store(
+        self,
+        what: Any,
+        *,
+        originator: str | tuple[str, int] | None = None,
+        priority: str = "medium",
+        prefer: str | None = None,
+        lossy: float | None = None,
+        errors: str | None = None,
+        background: Literal[False] = False,
+        progress: Any = None,
+        timeout: float | None = None,
+    ) -> pd.DataFrame: ...
+    @overload
+    def store(
+        self,
+        what: Any,
+        *,
+        originator: str | tuple[str, int] | None = None,
+        priority: str = "medium",
+        prefer: str | None = None,
+        lossy: float | None = None,
+        errors: str | None = None,
+        background: bool,
+        progress: Any = None,
+        timeout: float | None = None,
+    ) -> Job | Any: ...
     def store(
         self,
         what: Any,
@@ -26,7 +56,7 @@ class Sending(Calling):
         background: bool = False,
         progress: Any = None,
         timeout: float | None = None,
-    ) -> Any:
+    ) -> pd.DataFrame | Job:
         """Send instances: C-STORE (PS3.4 annex B).
 
         Each goes as it is where the peer takes its transfer syntax; else it is changed to one that the peer takes,
