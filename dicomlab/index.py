@@ -78,6 +78,10 @@ _SURROUNDINGS = {
 }
 _TROUBLE = (sqlite3.DatabaseError, UnicodeDecodeError)
 COLUMNS = Row._fields
+_FORGET = """
+DELETE FROM used WHERE node = ? AND SeriesInstanceUID = ? AND NOT EXISTS
+(SELECT 1 FROM entry WHERE node = ? AND SeriesInstanceUID = ? AND StudyInstanceUID = ?)
+"""
 _INSERT = f"INSERT OR REPLACE INTO entry VALUES ({','.join('?' * len(COLUMNS))})"
 
 
@@ -118,10 +122,14 @@ class Index:
             run(_INSERT, row)
 
     def drop(self, names: Iterable[str]) -> None:
-        """Remove the rows of these names."""
+        """Remove the rows of these names, and when a series was used of which nothing is left."""
         for batch in _batches(names):
+            these = f"WHERE name IN ({','.join('?' * len(batch))})"
             with self._using() as run:
-                run(f"DELETE FROM entry WHERE name IN ({','.join('?' * len(batch))})", batch)
+                series = run(f"SELECT DISTINCT node, SeriesInstanceUID, StudyInstanceUID FROM entry {these}", batch)
+                run(f"DELETE FROM entry {these}", batch)
+                for one in series:
+                    run(_FORGET, [*one[:2], *one])
 
     def named(self, names: Iterable[str], stopped: Stopped = never) -> list[Row]:
         """The rows of these names."""
@@ -153,10 +161,17 @@ class Index:
         with self._using() as run:
             run("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)", (node, series, stated, came))
 
-    def used(self) -> dict[tuple[str, str], float]:
-        """When a call found each series (node and UID) here last, in seconds of the epoch, as `note_used` noted."""
-        with self._using() as run:
-            return {(node, series): at for node, series, at in run("SELECT node, SeriesInstanceUID, at FROM used")}
+    def used(self, series: Iterable[tuple[str, str]]) -> dict[tuple[str, str], float]:
+        """When a call found these series (node and UID) here last, in seconds of the epoch, as `note_used` noted."""
+        many, found = list(series), dict[tuple[str, str], float]()
+        for first in range(0, len(many), 200):
+            batch = many[first : first + 200]
+            which = f"(node, SeriesInstanceUID) IN (VALUES {','.join(['(?, ?)'] * len(batch))})"
+            values = [value for one in batch for value in one]
+            with self._using() as run:
+                rows = run(f"SELECT node, SeriesInstanceUID, at FROM used WHERE {which}", values)
+            found |= {(node, uid): at for node, uid, at in rows}
+        return found
 
     def note_used(self, series: Iterable[tuple[str, str]], at: float, stopped: Stopped = never) -> None:
         """Note that; it is lost with the index, and the time of receiving counts then."""

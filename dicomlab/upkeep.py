@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .tables import Address
 
 _LEVELS: Final = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_REMOVED, _WOULD_BE = "removed", "would be removed"
 
 
 class Upkeep(Inventory):
@@ -121,16 +122,32 @@ class Upkeep(Inventory):
         {'would be removed'} True
         {'removed'} 0
         """
-        from .setaside import discard, of
+        rows, status, aside = self._without(what, node, dry_run)
+        table = self._table(rows, QueryLevel.IMAGE, status)
+        table.attrs["set_aside"] = aside
+        return table
 
-        table = self._removed(self._chosen(what, node), dry_run)
-        stays = table[~table["status"].isin(["removed", "would be removed"])]
-        series = set(stays[["node", "SeriesInstanceUID"]].itertuples(index=False, name=None))
-        paths = of(self.set_aside(), self._named(what, node), series)
+    def drop(self, what: Any = None, *, node: str | None = None) -> int:
+        """`remove` without its table, which takes longer than what it tells of; gives how many instances are gone."""
+        return self._without(what, node, False)[1].count(_REMOVED)
+
+    def _without(self, what: Any, node: str | None, dry_run: bool) -> tuple[list[Row], list[str], int]:
+        """The rows that are named, what became of each, and how many files of them went that were set aside."""
+        from .setaside import discard, empty, of
+
+        rows = self._chosen(what, node)
+        status = self._removed(rows, dry_run)
+        if empty(self.root):
+            return rows, status, 0
+        stays = {
+            (row.node, row.SeriesInstanceUID)
+            for row, why in zip(rows, status, strict=True)
+            if why not in (_REMOVED, _WOULD_BE)
+        }
+        paths = of(self.set_aside(), self._named(what, node), stays)
         if not dry_run:
             discard(paths)
-        table.attrs["set_aside"] = len(paths)
-        return table
+        return rows, status, len(paths)
 
     def set_aside(self) -> pd.DataFrame:
         """What came and is no result: kept, for nothing that was received is thrown away, and never handed out.
@@ -227,7 +244,7 @@ class Upkeep(Inventory):
                 f"the cache {self.root} is {total - size:,} bytes over its limit: what is left is pinned or in use",
                 stacklevel=3,
             )
-        return self._removed(chosen, dry_run)
+        return self._table(chosen, QueryLevel.IMAGE, self._removed(chosen, dry_run))
 
     def verify(self, what: Any = None, *, node: str | None = None, progress: Any = None) -> list[str]:
         """Read every file, or those of `what`, and compare its digest; damaged ones go to quarantine.
@@ -354,19 +371,20 @@ class Upkeep(Inventory):
         named = _nodes_of(what) if node is None else None
         return [(node or "", addresses(what))] if named is None else [(one, addresses(rows)) for one, rows in named]
 
-    def _removed(self, rows: Sequence[Row], dry_run: bool) -> pd.DataFrame:
+    def _removed(self, rows: Sequence[Row], dry_run: bool) -> list[str]:
+        """Delete them where they may go; gives of each "removed" or why it stays."""
         stays, used = self._kept(), self._used(rows)
         status, gone = [], []
         for row in rows:
             series = (row.node, row.SeriesInstanceUID)
             why = stays(series, used[series])
-            status.append(why or ("would be removed" if dry_run else "removed"))
+            status.append(why or (_WOULD_BE if dry_run else _REMOVED))
             if not why and not dry_run:
                 with suppress(FileNotFoundError):
                     os.unlink(self._folder.path(row.name))
                 gone.append(row.name)
         self._index.drop(gone)
-        return self._table(rows, QueryLevel.IMAGE, status)
+        return status
 
     def _kept(self) -> Any:
         """A function of a series and of when it was used, that gives "" or why it stays."""
@@ -380,9 +398,9 @@ class Upkeep(Inventory):
 
         return stays
 
-    def _used(self, rows: Iterable[Row]) -> dict[tuple[str, str], float]:
+    def _used(self, rows: Sequence[Row]) -> dict[tuple[str, str], float]:
         """When each series was received or found here last, in seconds of the epoch."""
-        known = self._index.used()
+        known = self._index.used({(row.node, row.SeriesInstanceUID) for row in rows})
         times: dict[tuple[str, str], float] = {}
         for row in rows:
             series = (row.node, row.SeriesInstanceUID)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -158,15 +159,20 @@ def shared(client: Any, folder: Path) -> bool:
     return all(seen.values())
 
 
+@lru_cache(maxsize=4)
+def _cache(folder: str) -> Cache:
+    """One for all tasks of a worker; it goes with the worker."""
+    return Cache(Path(folder, "dicomlab"), index=Path(folder, "dicomlab.sqlite"))
+
+
 def retrieved_outcome(
     function: bytes, node: Node, row: pd.DataFrame, given: str, secret: Secret, limit: tuple[str, int]
 ) -> Outcome:
     """Retrieve into a cache of this worker while the cluster may, load and call the function. Runs on a worker."""
     from distributed import get_worker
 
-    folder = Path(get_worker().local_directory)
-    cache = Cache(folder / "dicomlab", index=folder / "dicomlab.sqlite")  # they go with the worker
-    with cache, hidden(secret), noted() as notes, connect(node, cache=cache) as peer:
+    cache = _cache(get_worker().local_directory)
+    with hidden(secret), noted() as notes, connect(node, cache=cache) as peer:
         try:
             with leased(*limit):
                 table = peer.retrieve(row, progress=False)
@@ -176,5 +182,5 @@ def retrieved_outcome(
             made = unpacked_outcome(function, table["path"].tolist(), given, secret)
         finally:
             with contextlib.suppress(Exception):  # so that its disk holds no more than what is worked on
-                cache.remove(row, node=node.identity)
+                cache.drop(row, node=node.identity)
     return replace(made, remarks=(*notes, *made.remarks))

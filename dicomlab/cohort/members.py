@@ -10,7 +10,7 @@ import pandas as pd
 from .. import phi
 from ..errors import InvalidRequest
 from ..remarks import remark
-from ..tables import addresses
+from ..tables import Address, addresses
 from .outcome import OURS
 
 #: Of an instances table, what its rows share where they are one series.
@@ -27,6 +27,7 @@ class Member:
     """One series."""
 
     uid: str
+    address: Address | None  # None where its files are given
     at: list[int]  # rows of the table that name it
     paths: list[str] = field(default_factory=list)  # its files, once they are here
     given: bool = False  # its files are those of the table: nothing is retrieved
@@ -62,25 +63,26 @@ def members(series: Any, *, has_peer: bool) -> tuple[pd.DataFrame, list[Member]]
             "the rows name instances, and a result is one of a series",
             advice='Give rows of peer.find("SERIES", ...), or the table that retrieve gives for these.',
         )
-    named = [uid for _, uid in {(one.StudyInstanceUID, one.SeriesInstanceUID) for one in addresses(series)}]
-    if len(set(named)) < len(named):
-        twice = next(uid for uid in named if named.count(uid) > 1)
-        raise InvalidRequest(
-            f"the series {twice} is there in two studies, and its results could not be told apart",
-            advice="Keep one of its rows, and apply to the other alone.",
-        )
+    named: dict[str, Address] = {}
+    for one in addresses(series):
+        before = named.setdefault(one.SeriesInstanceUID, one)
+        if before.StudyInstanceUID != one.StudyInstanceUID:
+            raise InvalidRequest(
+                f"the series {one.SeriesInstanceUID} is there in two studies, and its results could not be told apart",
+                advice="Keep one of its rows, and apply to the other alone.",
+            )
     found: dict[str, Member] = {}
     counted = series.get("NumberOfSeriesRelatedInstances", pd.Series(pd.NA, index=series.index, dtype="Int64"))
     counts = pd.to_numeric(counted, errors="coerce").fillna(GUESS).astype(int).tolist()
     for at, given in enumerate(series["SeriesInstanceUID"].tolist()):
         uid = phi.real(given).strip(" \0")
-        found.setdefault(uid, Member(uid, [], images=counts[at])).at.append(at)
+        found.setdefault(uid, Member(uid, named[uid], [], images=counts[at])).at.append(at)
     return series.drop(columns=[name for name in OURS if name in series]), list(found.values())
 
 
 def _of_instances(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Member]]:
     found = [
-        Member(str(uid), [at], [phi.real(path) for path in part["path"].tolist()], given=True)
+        Member(str(uid), None, [at], [phi.real(path) for path in part["path"].tolist()], given=True)
         for at, (uid, part) in enumerate(table.groupby("SeriesInstanceUID", sort=False))
     ]
     if not found:

@@ -286,4 +286,4 @@ class Run:
     def _remove(self, member: Member) -> None:
         if self._to_discard.pop(member.uid, None) is not None and self._peer is not None:
             with contextlib.suppress(CacheError):
-                self._peer.cache.remove(self._rows([member]), node=self._peer.node.identity)
+                self._peer.cache.drop(member.address, node=self._peer.node.identity)
