@@ -33,7 +33,7 @@ INSIDE = {
     "Facts": "facts summary",
     "Film": "of",
     "Form": "content hear tell",
-    "Holdings": "groups",
+    "Holdings": "among group groups sop_classes",
     "Hooks": "of_call",
     "Job": "start stopped stops watched",
     "MediaCreation": "keep place",

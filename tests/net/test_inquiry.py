@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,10 +13,12 @@ import pytest
 from canned import Answers, archive, match
 from cohort.conftest import Counted, cohort
 from pydicom.dataset import Dataset
+from pynetdicom.dimse_primitives import C_FIND
 from slices import stack
 
 import dicomlab as dl
-from dicomlab.demo import DemoServer, Holdings, Manners
+from dicomlab.demo import DemoServer, Holdings, Manners, find
+from dicomlab.demo.server import SERVICES
 from dicomlab.net import inquiry
 from dicomlab.net.deadline import Deadline
 from dicomlab.net.holdings import Holdings as Due
@@ -202,6 +205,32 @@ def test_many_studies_are_asked_for_on_the_associations_that_are_allowed(associa
     assert sorted(levels(server)) == ["IMAGE"] * studies + ["SERIES"] * studies  # no question twice
     series = list(dict.fromkeys(one.SeriesInstanceUID for one in found.instances.values()))
     assert series == [one.SeriesInstanceUID for one in wanted] and len(found.instances) == 3 * studies and found.known
+
+
+def test_an_archive_that_cuts_off_a_second_association_is_asked_for_the_rest_on_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # R1.20
+    stood: list[object] = []
+    cut = threading.Event()  # the first waits for it, and does not do all the work alone
+
+    def serve(call: Any) -> None:
+        if call.assoc not in stood:
+            stood.append(call.assoc)
+        if stood.index(call.assoc) == 1:
+            call.assoc.abort()
+            cut.set()
+        elif cut.wait(10):
+            find.serve(call)
+
+    monkeypatch.setitem(SERVICES, C_FIND, ("C-FIND", serve))
+    studies = 2 * inquiry.PIECE
+    with DemoServer(cohort(studies)) as server:
+        wanted = [Address("", f"1.2.9.{n}", f"1.2.9.{n}.1") for n in range(studies)]
+        found = due(server.address, wanted, associations=2)
+    assert len(stood) == 3 and cut.is_set()
+    assert found.known and len(found.instances) == 3 * studies
+    series = list(dict.fromkeys(one.SeriesInstanceUID for one in found.instances.values()))
+    assert series == [one.SeriesInstanceUID for one in wanted]
 
 
 def test_an_estimate_of_a_cohort_asks_two_questions_a_series(peer: dl.Peer) -> None:
