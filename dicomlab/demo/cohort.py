@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, generate_uid
 
-from .holdings import Holdings, Instance, encode, of_bytes
+from .holdings import Holdings, Instance, joined, pieces
 from .manners import EXPLICIT
 
 PLANES, SIDE = 12, 32
@@ -86,23 +87,11 @@ def _images(number: int, age: int, stored: np.ndarray, seed: int) -> list[Instan
     image.Rows = image.Columns = SIDE
     image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 12, 11, 0
     image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, -1024, "HU"
-    shared = _encoded(image)
-    found = []
+    shared, found = pieces(image), []
     for plane, pixels in enumerate(stored):
-        own = Dataset()
-        own.SOPInstanceUID, own.InstanceNumber = uid("image", plane), plane + 1
-        own.ImagePositionPatient = [-46.5, -46.5, 4.0 * plane]
-        own.add_new("PixelData", "OW", pixels.tobytes())
-        elements = {**shared, **_encoded(own)}
-        found.append(of_bytes(b"".join(elements[tag] for tag in sorted(elements)), EXPLICIT))
-    return found
-
-
-def _encoded(dataset: Dataset) -> dict[int, bytes]:
-    """The bytes of each element by its tag: most are those of all images of a series."""
-    found = {}
-    for element in dataset:
-        alone = Dataset()
-        alone.add(element)
-        found[int(element.tag)] = encode(alone, EXPLICIT)
+        header = Dataset()
+        header.update(image)
+        header.SOPInstanceUID, header.InstanceNumber = uid("image", plane), plane + 1
+        header.ImagePositionPatient = [-46.5, -46.5, 4.0 * plane]
+        found.append(Instance(header, EXPLICIT, partial(joined, shared, header, pixels)))
     return found

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
 import pydicom
 from pydicom import Dataset
+from pydicom.charset import convert_encodings
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
@@ -80,6 +82,34 @@ def encode(dataset: Dataset, transfer_syntax: str, encodings: str | list[str] = 
     out.is_little_endian, out.is_implicit_VR = True, transfer_syntax == IMPLICIT
     write_dataset(out, dataset, encodings)
     return out.getvalue()
+
+
+def pieces(dataset: Dataset, known: Container[int] = ()) -> dict[int, bytes]:
+    """Each element of a data set in explicit VR little endian, by its tag, except those known already."""
+    charset, found = dataset.get("SpecificCharacterSet"), {}
+    encodings = convert_encodings(charset) if charset else "iso8859"
+    for element in dataset:
+        if element.tag not in known:
+            alone = Dataset()
+            alone.add(element)
+            found[int(element.tag)] = encode(alone, EXPLICIT, encodings)
+    return found
+
+
+def joined(shared: Mapping[int, bytes], header: Dataset, stored: np.ndarray) -> bytes:
+    """An image in explicit VR little endian: what it shares with the others of its series was encoded once.
+
+    Parameters
+    ----------
+    shared
+        Elements of the header, by `pieces`.
+    stored
+        Stored values (row, column) of 16 bits.
+    """
+    found = {**shared, **pieces(header, shared)}
+    pixels = stored.tobytes()
+    found[0x7FE00010] = b"\xe0\x7f\x10\0OW\0\0" + len(pixels).to_bytes(4, "little") + pixels
+    return b"".join(found[tag] for tag in sorted(found))
 
 
 def of_dataset(dataset: Dataset) -> Instance:

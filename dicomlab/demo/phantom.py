@@ -6,18 +6,17 @@ known SUV, an MR that is measured several times. Attributes are made at once, pi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.charset import convert_encodings
 from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage, generate_uid
 
-from .holdings import Instance, encode
+from .holdings import Instance, joined, pieces
 from .manners import EXPLICIT
 
 Vector = tuple[float, float, float]
@@ -310,22 +309,11 @@ def instances(seed: int = 0) -> Iterator[Instance]:
     """All instances of the phantoms, explicit VR little endian."""
     for each in truths(seed).values():
         common, number = _common(each, seed), 0
-        shared = lru_cache(maxsize=1)(partial(_pieces, common))
+        shared = lru_cache(maxsize=1)(partial(pieces, common))
         for moment, factor in enumerate(each.factors):
             for plane in range(each.shape[0]):
                 number += 1
                 yield _instance(each, common, shared, seed, number, plane, moment, factor)
-
-
-def _pieces(dataset: Dataset, known: Container[int] = ()) -> dict[int, bytes]:
-    """Each element of a data set, encoded, except those known already."""
-    charset, found = dataset.SpecificCharacterSet, {}
-    for element in dataset:
-        if element.tag not in known:
-            alone = Dataset()
-            alone.add(element)
-            found[int(element.tag)] = encode(alone, EXPLICIT, convert_encodings(charset))
-    return found
 
 
 def _instance(
@@ -356,10 +344,6 @@ def _instance(
         header.TemporalPositionIdentifier = moment + 1
 
     def load() -> bytes:
-        pieces = dict(shared())
-        pieces.update(_pieces(header, set(pieces)))
-        pixels = _stored(truth, plane, factor)[0].tobytes()
-        pieces[0x7FE00010] = b"\xe0\x7f\x10\0OW\0\0" + len(pixels).to_bytes(4, "little") + pixels
-        return b"".join(pieces[tag] for tag in sorted(pieces))
+        return joined(shared(), header, _stored(truth, plane, factor)[0])
 
     return Instance(header, EXPLICIT, load)
