@@ -10,6 +10,7 @@ written anywhere: with the session the way back is gone.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import os
 import re
 import threading
@@ -40,6 +41,7 @@ _UID: Final = re.compile(r"[0-9.]*")
 _DAY: Final = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)")
 _SHIFTED: Final = re.compile(r"(?<!\d)1[678]\d{6}|(?<!\d)1[678]\d\d-\d\d-\d\d")
 _IN_TEXT: Final = re.compile(r"(?<![\d.])(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?=(?:\d{6})?(?!\d))")
+_QUOTED: Final = re.compile(r"(['\"]).*\1", re.DOTALL)
 _LAST: Final = 1890  # a day before this year is taken for a moved one
 WEEKS: int = 7828 + int.from_bytes(os.urandom(8), "big") % 2600  # 150 to 200 years
 _KEY: bytes = os.urandom(16)
@@ -61,9 +63,18 @@ def switch(shown: bool) -> int:
     """Show or hide from now on; gives the number of tables and volumes that are alive and hold names."""
     global _masking
     _masking = not shown
+    if _masking:
+        logging.getLogger("pydicom").addFilter(_unquoted)  # one that is there already is not added again
     with _lock:
         _open[:] = [one for one in _open if one() is not None]
         return len(_open)
+
+
+def _unquoted(record: logging.LogRecord) -> bool:
+    """Take the values out of what pydicom logs, such as those that break their VR."""
+    if _masking:
+        record.msg, record.args = _QUOTED.sub("'hidden'", record.getMessage()), ()
+    return True
 
 
 def secret() -> tuple[bytes, int] | None:

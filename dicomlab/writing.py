@@ -143,7 +143,9 @@ def write(
                 advice=f"It takes {', '.join(known)}, and attributes by keyword.",
             )
     own = units if units is not None else own_units(what, source)
-    done = writer.make(Order(what, source, own, given, choices))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"pydicom\.")  # of headers of others, with what they hold
+        done = writer.make(Order(what, source, own, given, choices))
     failures = changed(done.datasets, functions)
     for text in (*done.remarks, *failures):
         warnings.warn(text, ResultWarning, stacklevel=2)

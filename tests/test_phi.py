@@ -272,6 +272,31 @@ def test_logs_of_the_demo_pacs_and_of_the_client_hold_no_name_at_any_level():
     assert not [name for name in {*patients.PatientName, *patients.PatientID} if name in said]
 
 
+def test_values_that_break_their_vr_are_in_no_log_warning_or_error_of_other_libraries(tmp_path, caplog):
+    paths = []
+    for number in range(2):
+        dataset = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are odd
+            dataset.PatientBirthDate, dataset.StudyDate, dataset.PatientID = "Zimbel", "2019-08-17", "Zimbel" * 20
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+            dataset.ImagePositionPatient[2] = 5 * number
+            dataset.save_as(tmp_path / f"{number}.dcm")
+        paths.append(tmp_path / f"{number}.dcm")
+    caplog.clear()
+    with dl.options.set(phi=False), warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.DEBUG):
+        warnings.simplefilter("always")
+        dl.write(paths, tmp_path / "packed.zip")
+        dl.pseudonymise(paths, tmp_path / "under", map={})
+        volume = dl.load(paths)
+        pytest.importorskip("highdicom", reason="no segmentation can be written")
+        with pytest.raises(InvalidRequest, match="cannot make a SEG object of this: ValueError") as bad:
+            dl.write(volume > 1000, tmp_path / "mask", like=paths)
+    said = [*(str(one.message) for one in caught), *caplog.messages, str(bad.value)]
+    assert not [text for text in said if "Zimbel" in text or "2019-08-17" in text]
+    assert any("'hidden'" in text for text in caplog.messages)
+
+
 def test_files_pixels_uids_times_and_numbers_stay_as_they_are(planted):
     before = planted.read_bytes()
     volume, table = dl.load(planted), dl.scan(planted)

@@ -128,7 +128,8 @@ def apply(
     Interrupted
         Ctrl-C; with the table so far in ``rows``.
     CacheError, ConnectError
-        The file of results cannot be written, or the Dask cluster is gone; with the table so far in ``rows``.
+        The file of results cannot be written, or the Dask cluster is gone; with the table so far in ``rows``. The cache
+        of the peer cannot be written; nothing was done.
 
     Warns
     -----
@@ -307,13 +308,15 @@ def _pool(
     workers: int | None,
     processes: bool,
 ) -> Pool:
+    fetched = peer is not None and any(not one.given for one in due)
+    if peer is not None and fetched:
+        peer.cache.open()  # what cannot be written is said before the first series, not of each
     if client is None:
         count = min(workers or cores(), max(1, len(due)))
         return Processes(function, given, count) if processes else Threads(function, given, count)
     threads_of(client)  # refuses what is none, before it is asked
     folders = {os.path.dirname(one.paths[0]) for one in due if one.given}
-    if peer is not None and any(not one.given for one in due):
-        peer.cache.open()
+    if peer is not None and fetched:
         return Cluster(client, function, given, None if shared(client, peer.cache.root) else peer)
     pool = Cluster(client, function, given, None)
     if folders and not all(client.run(os.path.isdir, next(iter(folders))).values()):

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from .. import phi
 from ..errors import InvalidRequest, MissingCodec
 from .modules import began
 from .writer import Order
@@ -49,8 +50,9 @@ def blamed(modality: str) -> Iterator[None]:
     except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
         if isinstance(error, InvalidRequest):
             raise
+        said = type(error).__name__ if phi.masking() else " ".join(str(error).split())  # it may quote a header
         raise InvalidRequest(
-            f"highdicom cannot make a {modality} object of this: {' '.join(str(error).split())}",
+            f"highdicom cannot make a {modality} object of this: {said}",
             advice="See that like= holds the images it was made from.",
         ) from None
 

@@ -21,7 +21,7 @@ from support import ROOT
 import dicomlab as dl
 from dicomlab.cohort import run
 from dicomlab.demo import DemoServer
-from dicomlab.errors import Interrupted, InvalidRequest, ResultWarning
+from dicomlab.errors import CacheError, Interrupted, InvalidRequest, ResultWarning
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"}
 
@@ -31,6 +31,13 @@ def size(volume: Any) -> int:
 
 
 SIZES = [9 * (n + 1) for n in range(SERIES)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no /dev/null to be no folder")
+def test_a_cache_that_cannot_be_written_is_said_before_the_first_series(peer: dl.Peer, series: pd.DataFrame) -> None:
+    nowhere = dl.connect(peer.node, cache=dl.Cache("/dev/null/cache"))
+    with pytest.raises(CacheError, match=r"/dev/null/cache cannot be written.*cache="):
+        dl.apply(size, series, peer=nowhere)
 
 
 # -- the archive -------------------------------------------------------------------------------------------------
