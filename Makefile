@@ -1,7 +1,7 @@
 # Two commands on a machine with Python 3.11 or later, make and git:
 #   make demo     an embedded PACS, and the main job done on it: query, filter, retrieve, volume, picture
 #   make test     ruff, mypy and pytest
-# The others: lab, docs, peers, benchmarks, growth, faults, soak, clean.
+# The others: lab, docs, peers, benchmarks, growth, cohort, faults, soak, clean.
 #   PYTHON=python3.12 make demo   chooses the interpreter.
 
 PYTHON ?= python3
@@ -12,7 +12,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lab docs peers benchmarks growth faults soak clean
+.PHONY: help demo test lab docs peers benchmarks growth cohort faults soak clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -51,6 +51,9 @@ benchmarks: $(VENV)/.bench
 
 growth: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.growth $(if $(INSTANCES),--instances $(INSTANCES),--markdown docs/growth.md)
+
+cohort: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.cohort $(if $(SERIES),--series $(SERIES),--markdown docs/scale.md)
 
 faults: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.faults $(FAULTS) $(if $(FAULTS),,--markdown docs/faults.md)

@@ -29,11 +29,17 @@ LENGTHS = (100, 200, 500, 1_000, 2_000, 5_000)  # slices of the series that are 
 LIMIT = 3600.0  # seconds for one process
 
 
-def memory(name: str) -> int:
-    """kB that this process holds now (VmRSS), or held at most (VmHWM)."""
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+def memory(name: str, process: int | str = "self") -> int:
+    """kB that a process, by default this one, holds now (VmRSS), or held at most (VmHWM)."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
     assert found is not None
     return int(found[1])
+
+
+def forget(process: int | str = "self") -> None:
+    """Let what a process held at most be what it holds now."""
+    with suppress(OSError):
+        Path(f"/proc/{process}/clear_refs").write_text("5")
 
 
 @dataclass
@@ -51,8 +57,7 @@ class Steps:
     @contextmanager
     def measured(self) -> Iterator[Callable[..., None]]:
         """Give what is told how many are done."""
-        with suppress(OSError), open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # what was held at most is forgotten
+        forget()
         self.before, step = memory("VmRSS"), max(1, self.count // 100)
         cpu, wall = time.process_time(), time.perf_counter()
 
@@ -179,9 +184,9 @@ def sizes(instances: int) -> list[int]:
 
 
 @contextmanager
-def served(count: int) -> Iterator[int]:
-    """A server with that many instances; gives its port."""
-    command = [sys.executable, "-m", "benchmarks.many", str(count)]
+def served(count: int, planes: int = many.PLANES) -> Iterator[int]:
+    """A server with that many instances, so many a series; gives its port."""
+    command = [sys.executable, "-m", "benchmarks.many", str(count), str(planes)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -1,7 +1,8 @@
-"""Any number of small CT instances, 200 a series, in files and from a server: ``python -m benchmarks.many COUNT``.
+"""Any number of small CT instances, in files and from a server: ``python -m benchmarks.many COUNT [PLANES [SIDE]]``.
 
-Each is 4 kB: a header as a scanner writes it, and 32 x 32 pixels. All are one in which the numbers are replaced, so
-that making them costs next to nothing. The server, which prints its port, is that of canned.py with these to give.
+Each is 4 kB: a header as a scanner writes it, and SIDE x SIDE pixels, default 32; PLANES, default 200, make a series.
+All are one in which the numbers are replaced, so that making them costs next to nothing. The server, which prints its
+port, is that of canned.py with these to give.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ def numbers(uid: str) -> tuple[int, int]:
 
 
 @cache
-def template() -> tuple[bytes, int]:
+def template(side: int = SIDE) -> tuple[bytes, int]:
     """A file, and where its data set begins."""
     ds = data._header("many", CTImageStorage, STUDY, _SERIES.decode(), "MANY^ANNE", "PID-MANY")
     ds.SOPInstanceUID, ds.InstanceNumber = _INSTANCE.decode(), _NUMBER.decode()
     ds.SliceThickness, ds.PixelSpacing, ds.ImageOrientationPatient = "1", ["4", "4"], [1, 0, 0, 0, 1, 0]
     ds.ImagePositionPatient = ["-64", "-64", _HEIGHT.decode()]
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "HU"
-    pixels = np.random.default_rng(3).integers(-1000, 1000, (SIDE, SIDE), dtype=np.int16)
+    pixels = np.random.default_rng(3).integers(-1000, 1000, (side, side), dtype=np.int16)
     data._pixels(ds, pixels, signed=True)
     ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = CTImageStorage, ds.SOPInstanceUID
     file = BytesIO()
@@ -55,9 +56,9 @@ def template() -> tuple[bytes, int]:
     return whole, 144 + int(struct.unpack_from("<L", whole, 140)[0])  # PS3.10 7.1
 
 
-def instance(series: int, plane: int) -> bytes:
+def instance(series: int, plane: int, side: int = SIDE) -> bytes:
     """The file of an instance."""
-    made = template()[0].replace(_INSTANCE, instance_uid(series, plane).encode())
+    made = template(side)[0].replace(_INSTANCE, instance_uid(series, plane).encode())
     made = made.replace(_SERIES, series_uid(series).encode()).replace(_HEIGHT, b"-%07d" % plane)
     return made.replace(b"IS\x08\x00" + _NUMBER, b"IS\x08\x00%08d" % (plane + 1))
 
@@ -75,16 +76,16 @@ def write(folder: Path, series: int, planes: int = PLANES) -> Path:
 
 
 class Many(canned.Association):
-    """Gives the instances of a study; `count` of them."""
+    """Gives the instances of a study; `count` of them, `length` a series, of `side` rows and columns."""
 
-    count = 0
+    count, length, side = 0, PLANES, SIDE
 
     @property
     def series(self) -> int:
-        return -(-self.count // PLANES)
+        return -(-self.count // self.length)
 
     def planes(self, series: int) -> range:
-        return range(min(PLANES, self.count - series * PLANES))
+        return range(min(self.length, self.count - series * self.length))
 
     def asked(self, identifier: bytes) -> list[int]:
         """The numbers of the series that an identifier names; all where it names none."""
@@ -113,13 +114,13 @@ class Many(canned.Association):
 
     def get(self, context: Context, command: dict[int, bytes], identifier: bytes) -> None:
         way = next(one for one in self.contexts.values() if (one.abstract, one.syntax) == (CT_STORAGE, EXPLICIT))
-        start, sent = template()[1], 0
+        start, sent = template(self.side)[1], 0
         for series in self.asked(identifier):
             for plane in self.planes(series):
                 sent += 1
                 head = {0x0002: CT_STORAGE, 0x0100: b"\1\0", 0x0110: word(sent % 0xFFFF + 1), 0x0700: b"\0\0"}
                 head |= {0x0800: b"\1\0", 0x1000: instance_uid(series, plane).encode()}
-                data_set = memoryview(instance(series, plane))[start:]
+                data_set = memoryview(instance(series, plane, self.side))[start:]
                 self.send([message(way, head), *self.fragments(way, data_set)])
                 self.stored()
         counts = {0x1021: sent, 0x1022: 0, 0x1023: 0}
@@ -134,8 +135,9 @@ class Many(canned.Association):
 
 
 if __name__ == "__main__":
-    Many.count = int(sys.argv[1])
-    template()
+    given = [int(word) for word in sys.argv[1:]]
+    Many.count, Many.length, Many.side = [*given, *(PLANES, SIDE)[len(given) - 1 :]]
+    template(Many.side)
     with canned.Server() as server:
         server.RequestHandlerClass = Many
         print(server.server_address[1], flush=True)

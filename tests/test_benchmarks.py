@@ -202,3 +202,32 @@ def test_the_ten_thousand_canned_studies_are_what_pydicom_reads() -> None:
     assert (len(canned.identifiers(b"STUDY")), len(ds)) == (10_000, 17)
     assert (str(ds.PatientName), ds.StudyDate, ds.NumberOfStudyRelatedInstances) == ("MÜLLER^JÖRG", "20160202", 2)
     assert len({first, second, last}) == 3
+
+
+def test_the_page_of_a_cohort_is_written_between_its_marks(tmp_path: Path) -> None:
+    from benchmarks import cohortpage
+
+    def cost(series: int, here: float, there: float) -> dict[str, float]:
+        return {"series": series, "here": here, "there": there, "wall": 9.0, "grown": 2_000, "largest": 200_000}
+
+    ways = {
+        "threads": [cost(50, 0.1, 0.0), cost(200, 0.4, 0.0), cost(1_000, 2.0, 0.0)],
+        "dask2": [cost(50, 0.1, 0.004), cost(200, 0.4, 0.004), cost(1_000, 2.0, 0.006)],
+        "dask4": [cost(50, 0.1, 0.004), cost(200, 0.4, 0.004), cost(1_000, 4.0, 0.008)],
+    }
+    told = {"ways": ways, "when": "today", "system": "Linux", "cpus": 2, "load": 0.5}
+    assert [line.rpartition("(")[2] for line in cohortpage.verdicts(told).splitlines()] == [
+        "reached)",
+        "SHORT)",
+        "SHORT)",
+    ]
+    page = tmp_path / "scale.md"
+    page.write_text(f"# Scale\n\n{cohortpage.BEGIN}\nold\n{cohortpage.END}\n\nafter\n")
+    cohortpage.write(told, page)
+    text = page.read_text()
+    assert text.startswith(f"# Scale\n\n{cohortpage.BEGIN}\n12 small") and text.endswith(f"{cohortpage.END}\n\nafter\n")
+    assert "old" not in text and "adds 6.0 ms of CPU to a series with two workers and 10.0 ms with four" in text
+    assert "| files, 2 threads | 2.0 | 2.0 | 2.0 | 2.0 | +0% | reached |" in text
+    page.write_text("no marks\n")
+    with pytest.raises(SystemExit, match="until here"):
+        cohortpage.write(told, page)
