@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,9 @@ class Nodes(Mapping[str, Node]):
         ]
         return tag("table", tag("caption", f"nodes of {self.path}"), heads, lines)
 
-    def add(self, name: str, node: Node) -> None:
-        """Add or change a node; `save` keeps it."""
-        self._nodes[_node_name(name)] = replace(node, name=name)
+    def add(self, name: str, node: str | Node) -> None:
+        """Add or change a node, also given as "AET@host:port"; `save` keeps it."""
+        self._nodes[_node_name(name)] = replace(Node.of(node), name=name)
 
     def remove(self, name: str) -> None:
         """Forget a node; `save` keeps that."""
@@ -90,16 +91,33 @@ class Nodes(Mapping[str, Node]):
         del self._nodes[name]
 
     def save(self) -> None:
-        """Write nodes.toml, mode 0600, whole or not at all."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Write nodes.toml, mode 0600, whole or not at all.
+
+        Raises
+        ------
+        InvalidRequest
+            It cannot be written, or a node holds a secret.
+        """
         text = "\n".join(_toml(name, node) for name, node in self._nodes.items())
         temporary = self.path.with_name(self.path.name + f".{os.getpid()}.tmp")
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(text)
             os.replace(temporary, self.path)
+        except OSError as error:
+            raise InvalidRequest(
+                f"{self.path} cannot be written ({error.strerror})",
+                advice="Name another folder or file in the environment variable DICOMLAB_CONFIG.",
+            ) from None
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+_WORDS: dict[type, str] = {
+    int: "a whole number", float: "a number", bool: "true or false", str: "text in quotes", dict: "a table",
+}  # fmt: skip
 
 
 def _may(node: Node) -> str:
@@ -121,7 +139,9 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         text = path.read_text(encoding="utf-8-sig")
         return text, tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidRequest(f"{path}: {error}") from error
+        toml = isinstance(error, tomllib.TOMLDecodeError)
+        advice = 'Texts stand in quotes: ae_title = "ARCHIVE"; numbers do not: port = 104.' if toml else ""
+        raise InvalidRequest(f"{path}: {error}", advice=advice) from error
     except (RecursionError, ValueError):  # of the parser: thousands of brackets or digits
         raise InvalidRequest(f"{path} cannot be read: its tables are too deep, or a number is too long") from None
 
@@ -180,11 +200,12 @@ def _entry(path: Path, text: str, name: str, entry: Any) -> Node:
             return kind(**{inner: known(f"{key}.{inner}", item, kinds) for inner, item in value.items()})
         if kind in (list, tuple):
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                raise wrong(key, f"takes a list of str, not {value!r}")
+                raise wrong(key, f"takes a list of texts, not {value!r}")
             return tuple(value)
         if type(value) is not kind and not (kind is float and type(value) is int):
             hidden = key.endswith("_variable")  # somebody may have written the secret itself there
-            raise wrong(key, f"takes a {kind.__name__}, not {type(value).__name__ if hidden else repr(value)}")
+            given = _WORDS.get(type(value), "that") if hidden else repr(value)
+            raise wrong(key, f"takes {_WORDS.get(kind, 'another type')}, not {given}")
         return value
 
     def known(key: str, value: Any, kinds: Mapping[str, type]) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..cache import Cache
 from ..errors import CacheError, InvalidRequest
 from .calling import Owner
-from .node import Node, Timeouts
+from .node import WRITING, Node, Timeouts
 from .peer import Peer
 from .tls import TLS
 from .useridentity import UserIdentity
@@ -97,6 +97,8 @@ def connect(
         changes["calling"] = calling
         if found.move_ae == found.calling:
             changes["move_ae"] = ""
+    if isinstance(allow, bool):
+        raise InvalidRequest(f"allow={allow!r}", advice=f"Name the services that write: {', '.join(WRITING)}.")
     services = (allow,) if isinstance(allow, str) else tuple(allow)
     if services:
         changes["allow"] = found.allow | set(services)

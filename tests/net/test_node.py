@@ -241,6 +241,26 @@ def test_the_file_is_its_owners_alone_and_nothing_is_left_beside_it():  # R1.3: 
     assert [path.name for path in nodes_file().parent.glob("nodes.toml*")] == ["nodes.toml"]
 
 
+def test_a_node_is_added_by_its_address_and_a_file_that_cannot_be_written_is_told():  # R1.3, R0.4
+    book = nodes()
+    book.add("archive", "ARCHIVE@pacs.example.org:104")
+    book.save()
+    assert nodes()["archive"].identity == "ARCHIVE@pacs.example.org:104"
+    with pytest.raises(InvalidRequest, match="lacks the port"):
+        book.add("other", "ARCHIVE@pacs.example.org")
+    nodes_file().write_text("[archive]\nae_title = ARCHIVE\n")
+    with pytest.raises(InvalidRequest, match=r"line 2.*Texts stand in quotes"):
+        nodes()
+    book.path = book.path / "below a file" / "nodes.toml"
+    with pytest.raises(InvalidRequest, match=r"cannot be written \(.*DICOMLAB_CONFIG"):
+        book.save()
+
+
+def test_writing_is_allowed_by_name_and_not_by_true():  # R1.0
+    with pytest.raises(InvalidRequest, match=r"allow=True\. Name the services that write: commit, .*store"):
+        dl.connect("A@localhost:1", allow=True)  # type: ignore[arg-type]
+
+
 HEAD = '# ours\n[other]\nae_title = "B"\nhost = "h"\nport = 1\n\n[research]\nae_title = "A"\nhost = "h"\nport = 104\n'
 
 
@@ -248,18 +268,18 @@ HEAD = '# ours\n[other]\nae_title = "B"\nhost = "h"\nport = 1\n\n[research]\nae_
     ("text", "line", "words"),
     [
         (HEAD + 'calling = "X"\nlissten = 5\n', 12, "lissten: is no key of a node"),
-        (HEAD + 'listen = "5"\n', 11, "listen: takes a int"),
-        (HEAD + "listen = true\n", 11, "listen: takes a int"),
+        (HEAD + 'listen = "5"\n', 11, "listen: takes a whole number, not"),
+        (HEAD + "listen = true\n", 11, "listen: takes a whole number, not"),
         (HEAD + "timeouts = { connct = 5 }\n", 11, "timeouts.connct: is no key of timeouts"),
         (HEAD + "timeouts = { connect = 0 }\n", 11, "timeouts: timeout connect takes seconds above 0"),
-        (HEAD + "timeouts.progress = 'x'\n", 11, "timeouts.progress: takes a float"),
+        (HEAD + "timeouts.progress = 'x'\n", 11, "timeouts.progress: takes a number, not"),
         (HEAD + "\n[research.quirks]\nno_gett = true\n", 13, "quirks.no_gett: is no key of quirks"),
-        (HEAD + '\n[research.quirks]\nno_get = "yes"\n', 13, "no_get: takes a bool"),
-        (HEAD + 'quirks = { stores_from = "ABC" }\n', 11, "stores_from: takes a list of str"),
-        (HEAD + "quirks = { stores_from = [1] }\n", 11, "stores_from: takes a list of str"),
+        (HEAD + '\n[research.quirks]\nno_get = "yes"\n', 13, "no_get: takes true or false, not"),
+        (HEAD + 'quirks = { stores_from = "ABC" }\n', 11, "stores_from: takes a list of texts"),
+        (HEAD + "quirks = { stores_from = [1] }\n", 11, "stores_from: takes a list of texts"),
         (HEAD + "quirks = { move_grace = -1 }\n", 11, "move_grace"),
         (HEAD + 'allow = ["stor"]\n', 11, "allow='stor' is no writing service"),
-        (HEAD + "allow = [1]\n", 11, "allow: takes a list of str"),
+        (HEAD + "allow = [1]\n", 11, "allow: takes a list of texts"),
         (HEAD + 'calling = "A name far too long"\n', 11, "calling"),
         (HEAD.replace("port = 104", "port = 0"), 10, "port 0 is no port"),
         (HEAD.replace("port = 104\n", ""), 7, "port: is missing"),
