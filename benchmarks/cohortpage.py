@@ -68,8 +68,8 @@ again. Measured {told["when"]}, {told["system"]}, {told["cpus"]} CPUs with a loa
 
 {dask(told)}{_table(rooms)}
 
-What grows with Dask is its own. Here it is a log of the last 1,000 tasks: 25 MB, and hardly more with 1,500 tasks. In a
-worker it is a profile of its threads, kept for an hour: 284 MB were held after 600 series that it retrieved. With Dask's
+What grows with Dask is its own. Here it is a log of the last 1,000 tasks: 25 MB, and hardly more with 1,500. In a
+worker it is a profile of its threads, kept for an hour: 284 MB were held after 600 series that it retrieved. With
 `distributed.worker.profile.enabled: false` in the workers it was 216 MB, 213 after 150, and a sixth less of the CPU.
 {END}"""
 
