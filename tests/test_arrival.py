@@ -104,7 +104,7 @@ def test_what_may_come_before_pixel_data_has_a_limit(cache, monkeypatch, more): 
 
 
 @pytest.mark.parametrize("lost", [1, 1000, 1 << 16])
-@pytest.mark.parametrize(("data", "syntax"), [(LARGE, EXPLICIT), (ENCAPSULATED, JPEG)])
+@pytest.mark.parametrize(("data", "syntax"), [(LARGE, EXPLICIT), (ENCAPSULATED, JPEG)], ids=["native", "encapsulated"])
 def test_one_that_ends_early_goes_to_quarantine(cache, data, syntax, lost):
     coming = arrival(cache, syntax)
     fill(coming, data[:-lost], 1 << 15)

@@ -14,7 +14,7 @@ import pandas as pd
 import pydicom
 import pytest
 import xarray as xr
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
@@ -72,6 +72,7 @@ TYPES = st.sampled_from(["int8", "uint8", "int16", "uint16", "int32", "uint32", 
 
 
 @settings(max_examples=15, **FREE)
+@example(kind="CT", dtype="int8", seed=0, shape=(2, 1, 2), spacing=(1, 1), step=1.0, tilt=0.5, scale=0)
 @given(
     kind=st.sampled_from(["CT", "MR", "PET"]),
     dtype=TYPES,
@@ -102,6 +103,8 @@ def test_any_array_comes_back_within_half_a_step_at_its_place(  # R13.3
     array = volume.copy(data=values)
     table, back = written(array, source, UNITS[kind])
     assert back.shape == array.shape and back.dicom.units == UNITS[kind]
+    if 1 in shape[1:]:  # of one row nobody knows where a second would lie: the planes may come back the other way round
+        back = back.sortby("z", ascending=bool(array.z[0] < array.z[-1]))
     check_same_places(array, back)
     error = np.abs(back.values.astype(np.float64) - values.astype(np.float64)).max()
     rounding = 1e-6 * max(float(np.abs(values.astype(np.float64)).max()), 1e-30)  # of float32
