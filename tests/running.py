@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,14 @@ class Running:
         self.config = config
         self.since: dict[str, float] = {}
         self.ended = threading.Event()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        if config.getvalue("dist") != "loadfile":
+            return None
+        from scheduling import Files
+
+        return Files(config, log)
 
     def pytest_sessionstart(self) -> None:
         threading.Thread(target=self._watch, name="running", daemon=True).start()
