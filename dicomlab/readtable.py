@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from .cells import objects
 from .columns import dtype_of
 from .encoding import vr_of
 from .errors import BadFile, InvalidRequest, MissingCodec
@@ -109,10 +110,9 @@ def _typed(values: Any, word: str) -> Any:
         from ast import literal_eval
 
         try:
-            made = values.astype(object)
-            made[several] = [literal_eval(text) for text in values[several]]
-            if all(isinstance(one, tuple) for one in made[several]):
-                return made
+            read = [literal_eval(text) if one else text for text, one in zip(values, several, strict=True)]
+            if all(isinstance(value, tuple) for value, one in zip(read, several, strict=True) if one):
+                return objects(read).set_axis(values.index)
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return values
     try:
