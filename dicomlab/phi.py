@@ -312,8 +312,10 @@ def _column(name: str, column: pd.Series) -> Any:
     """The column as it may be shown; None where it stays as it is."""
     import pandas as pd
 
+    from .cells import objects
+
     if name == "dataset":
-        return pd.Series([dataset(one) for one in column], index=column.index, dtype=object)
+        return objects([dataset(one) for one in column]).set_axis(column.index)
     if name == "path":
         hidden = [path(one) if isinstance(one, str) else one for one in column]
         return pd.Series(hidden, index=column.index, dtype=column.dtype)
