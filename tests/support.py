@@ -48,16 +48,26 @@ def require_file(path: Path) -> Path:
     return path
 
 
+_given: set[int] = set()  # ports, to this process
+
+
 def free_port() -> int:
-    """A TCP port nobody listens on, below those the system hands out, so that it stays free a while."""
-    for port in random.sample(range(20_000, 32_000), 200):
+    """A TCP port nobody listens on, below those the system hands out, so that it stays free a while.
+
+    No two workers are given the same one, for it may be a while until a server takes it.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    mine = range(first := 20_000 + worker % 6 * 2_000, first + 2_000)
+    left = [port for port in mine if port not in _given] or list(mine)
+    for port in random.sample(left, min(200, len(left))):
         with socket.socket() as probe:
             try:
                 probe.bind(("", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
-    raise RuntimeError("no free port between 20000 and 32000")
+    raise RuntimeError(f"no free port between {mine[0]} and {mine[-1]}")
 
 
 def wait_for_port(process: subprocess.Popen[Any], port: int, seconds: float = 30.0) -> None:

@@ -34,6 +34,7 @@ class Member:
     images: int = 0  # as the archive counts them; a guess where it does not
     alone: bool = False  # is to be retrieved in a request of its own
     cut: bool = False  # the connection was cut as it came alone
+    unsaid: bool = False  # the connection to the cluster broke as its outcome was to come
 
 
 def members(series: Any, *, has_peer: bool) -> tuple[pd.DataFrame, list[Member]]:

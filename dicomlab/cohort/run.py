@@ -256,7 +256,9 @@ class Run:
                 if self._over or self.stop.is_set():
                     continue  # cancelled
                 self._pool.check()
-                if isinstance(error, CancelledError | futures.CancelledError):  # the cluster was begun again
+                broke = isinstance(error, OSError) and isinstance(self._pool, Cluster) and not member.unsaid
+                if broke or isinstance(error, CancelledError | futures.CancelledError):  # the cluster was begun again
+                    member.unsaid = broke
                     self._fetched.append(member)
                     continue
                 if type(error).__name__ == "KilledWorker" and not alone:  # another one there may have killed it
