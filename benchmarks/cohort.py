@@ -209,14 +209,10 @@ def main() -> None:
         parser.error("memory is read from /proc, which Linux has")
     from . import cohortpage
 
-    if asked.known:
-        told: dict[str, Any] = json.loads(asked.known.read_text())
-    else:
-        counts = [max(2, round(asked.series * part)) for part in PARTS]
-        told = {"ways": measure(counts, asked.ways, lambda text: print(text, flush=True)), **table.machine({})}
-        kept = asked.json or data.folder("results") / f"cohort-{time.strftime('%Y%m%d-%H%M%S')}.json"
-        kept.write_text(json.dumps(told))
-        print(f"All figures: {kept}")
+    counts = [max(2, round(asked.series * part)) for part in PARTS]
+    told = table.figures(
+        "cohort", asked, lambda: {"ways": measure(counts, asked.ways, lambda text: print(text, flush=True))}
+    )
     print(cohortpage.verdicts(told), table.busy(told), sep="\n")
     if asked.markdown:
         cohortpage.write(told, asked.markdown)

@@ -225,17 +225,14 @@ def main() -> None:
         parser.error("memory is read from /proc, which Linux has")
     from . import growthpage
 
-    if asked.known:
-        told: dict[str, Any] = json.loads(asked.known.read_text())
-    else:
-        if asked.instances < 2_000:
-            parser.error("--instances is 2,000 or more")
+    if asked.instances < 2_000:
+        parser.error("--instances is 2,000 or more")
+
+    def jobs() -> dict[str, Any]:
         found = measure(asked.instances, lambda line: print(line, flush=True))
-        jobs = {name: [asdict(steps) for steps in all_of_them] for name, all_of_them in found.items()}
-        told = {**table.machine({}), "jobs": jobs}
-        kept = asked.json or data.folder("results") / f"growth-{time.strftime('%Y%m%d-%H%M%S')}.json"
-        kept.write_text(json.dumps(told))
-        print(f"Each step: {kept}")
+        return {"jobs": {name: [asdict(steps) for steps in all_of_them] for name, all_of_them in found.items()}}
+
+    told = table.figures("growth", asked, jobs)
     print(growthpage.verdicts(told), table.busy(told), sep="\n")
     if asked.markdown:
         growthpage.write(told, asked.markdown)

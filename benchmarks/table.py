@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
+from . import data
 from .harness import Measured, Row, Verdict, Way, verdict
 
 HEADING = ("row", "way", "median s", "min-max", "CPU s", "times ours", "mark", "")
@@ -185,3 +188,15 @@ def _versions(names: Iterable[str]) -> Iterable[tuple[str, str]]:
             yield name, metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+
+
+def figures(name: str, asked: argparse.Namespace, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was measured before, where it is given (``asked.known``); else now, and kept (``asked.json``)."""
+    if asked.known:
+        before: dict[str, Any] = json.loads(asked.known.read_text())
+        return before
+    told = {**measure(), **machine({})}
+    kept = asked.json or data.folder("results") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    kept.write_text(json.dumps(told))
+    print(f"All figures: {kept}")
+    return told
