@@ -40,7 +40,9 @@ _PSEUDONYM: Final = re.compile(r"hidden-[0-9a-f]{8}")
 _UID: Final = re.compile(r"[0-9.]*")
 _DAY: Final = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)")
 _SHIFTED: Final = re.compile(r"(?<!\d)1[678]\d{6}|(?<!\d)1[678]\d\d-\d\d-\d\d")
-_IN_TEXT: Final = re.compile(r"(?<![\d.])(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?=(?:\d{6})?(?!\d))")
+_IN_TEXT: Final = re.compile(
+    r"(?<![\d.])(?<!hidden-)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?=(?:\d{6})?(?!\d))"
+)
 _QUOTED: Final = re.compile(r"(['\"]).*\1", re.DOTALL)
 _LAST: Final = 1890  # a day before this year is taken for a moved one
 WEEKS: int = 7828 + int.from_bytes(os.urandom(8), "big") % 2600  # 150 to 200 years
@@ -180,12 +182,10 @@ def said(text: str, *, dates: bool = True) -> str:
     """A message, with pseudonyms for the texts that were hidden so far, and its dates moved."""
     if not _masking or not text:
         return text
-    if dates:
-        text = _IN_TEXT.sub(lambda match: day(match[0]) or match[0], text)
-    for known, stand_in in list(_given.items()):
-        if known in text and len(known) >= (3 if known.isascii() else 2):
-            text = re.sub(rf"(?<!\w){re.escape(known)}(?!\w)", stand_in, text)
-    return text
+    found = [known for known in list(_given) if known in text and len(known) >= (3 if known.isascii() else 2)]
+    for known in sorted(found, key=len, reverse=True):  # what is a part of a path, or a date, would leave its rest
+        text = re.sub(rf"(?<!\w){re.escape(known)}(?!\w)", _given.get(known, "hidden"), text)
+    return _IN_TEXT.sub(lambda match: day(match[0]) or match[0], text) if dates else text
 
 
 # -- values by their attribute ---------------------------------------------------------------------------------------

@@ -194,6 +194,18 @@ def test_a_report_and_its_names_hold_no_name(planted):
     assert len(found) == 1 and (found.report.severity == "error").sum() == 1
 
 
+def test_a_path_is_hidden_whole_whatever_was_hidden_before_is_a_part_of_it():  # R0.6
+    phi.pseudonym("Vault")
+    place = "/srv/Vault/Zimbelstern Anna/20240105/0000.dcm"
+    stand_in = phi.path(place)
+    assert phi.said(f"{place}: cut off") == f"{stand_in.removesuffix('.dcm')}: cut off"
+    assert phi.said(place + " in /srv/Vault").endswith(f" in /srv/{phi.pseudonym('Vault')}")
+
+
+def test_a_pseudonym_that_looks_like_a_date_stays_one():
+    assert phi.said("hidden-20240105 of 20240105").startswith("hidden-20240105 of 1")
+
+
 def test_other_objects_hold_no_name(tmp_path):
     for name in ("rtstruct.dcm", "reportsi.dcm", "waveform_ecg.dcm"):
         dataset = pydicom.dcmread(get_testdata_file(name), force=True)
