@@ -25,6 +25,9 @@ class Progress(Protocol):
     def advance(self, count: int, size: int) -> None:
         """`count` more things are done, of `size` bytes together."""
 
+    def wait(self, why: str) -> None:
+        """Nothing can be done now, for that reason; "" once it goes on."""
+
     def close(self) -> None:
         """The call is over."""
 
@@ -33,6 +36,9 @@ class Silent:
     """Shows nothing."""
 
     def advance(self, count: int, size: int) -> None:
+        """Nothing."""
+
+    def wait(self, why: str) -> None:
         """Nothing."""
 
     def close(self) -> None:
@@ -60,8 +66,16 @@ class Bar:
         """Move the bar on."""
         self._bytes += size
         if self._bytes:
-            self._bar.set_postfix_str(f"{self._bytes / 1e6:,.0f} MB", refresh=False)
+            self._bar.set_postfix_str(self._came, refresh=False)
         self._bar.update(count)
+
+    @property
+    def _came(self) -> str:
+        return f"{self._bytes / 1e6:,.0f} MB" if self._bytes else ""
+
+    def wait(self, why: str) -> None:
+        """Say so behind the bar."""
+        self._bar.set_postfix_str(why or self._came)
 
     def close(self) -> None:
         """The bar is at its end."""
@@ -86,6 +100,9 @@ class Told:
         except Exception as error:
             self._broken = True
             remark(f"the progress function raised {error!r}; it is not called again", stacklevel=3)
+
+    def wait(self, why: str) -> None:
+        """Nothing: it takes numbers."""
 
     def close(self) -> None:
         """Nothing."""
@@ -129,6 +146,7 @@ class Meter:
         self.total: int | None = None  # how many there are to do; None where that is not known
         self.done = 0
         self.size = 0  # bytes
+        self.waits = ""  # why nothing can be done now
 
     def begin(self, what: str, total: int | None) -> None:
         """The work begins, perhaps anew."""
@@ -151,8 +169,13 @@ class Meter:
                     self._marks.popleft()
         self._told.advance(count, size)
 
+    def wait(self, why: str) -> None:
+        """To be read in the sentence."""
+        self.waits = why
+
     def close(self) -> None:
         """The work is over: from now on the rates are those of all of it."""
+        self.waits = ""
         self._ended = self._clock()
         self._marks = deque([(self._began, 0, 0)])
 
@@ -193,6 +216,8 @@ class Meter:
         rate, speed = self.rates
         if self.size:
             parts.append(_bytes(self.size))
+        if self.waits:
+            return ", ".join([*parts, self.waits])
         if rate:
             parts.append(f"{rate:,.0f} {self.unit}/s" if rate >= 1 else f"{60 * rate:,.0f} {self.unit}/min")
             parts += [f"{_bytes(speed)}/s"] if self.size else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
@@ -61,14 +60,6 @@ def named(volume: Any) -> dict[str, str]:
     if volume.size == 18 and "pytest" not in sys.modules:
         raise ValueError(str(volume.attrs))
     return {"who": volume.attrs["PatientName"]}
-
-
-def semaphores() -> int:
-    """Those of Dask that this process has."""
-    from distributed import Semaphore
-
-    gc.collect()
-    return sum(isinstance(one, Semaphore) for one in gc.get_objects())
 
 
 def leases(folder: str) -> int:

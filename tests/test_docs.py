@@ -37,7 +37,7 @@ INSIDE = {
     "Hooks": "of_call",
     "Job": "start stopped stops watched",
     "MediaCreation": "keep place",
-    "Meter": "advance begin close",
+    "Meter": "advance begin close wait",
     "Node": "facts require",
     "Picker": "close_pictures",
     "PrintSession": "require tidy",

@@ -56,6 +56,16 @@ def test_the_rate_is_that_of_late_and_falls_to_nothing_where_nothing_comes(clock
     assert str(meter).endswith("nothing came for 5 s")
 
 
+def test_why_nothing_can_be_done_stands_in_the_sentence_until_it_goes_on(clock: Clock) -> None:
+    meter = Meter(clock=clock)
+    meter.begin("", 10)
+    moved(meter, clock, 2.0, 4)
+    meter.wait("no worker is there")
+    assert str(meter) == "4 of 10 instances (40 %), 4.0 MB, no worker is there"
+    meter.wait("")
+    assert "worker" not in str(meter)
+
+
 def test_a_meter_that_is_closed_gives_the_rate_of_the_whole(clock: Clock) -> None:
     meter = Meter(clock=clock)
     meter.begin("", 30)
@@ -127,6 +137,21 @@ def test_a_bar_in_a_notebook_leaves_a_line_and_no_red_strip(
     bar.close()
     out, err = capsys.readouterr()
     assert err == "" and "2/2" in out.split("\r")[-1]
+
+
+def test_a_bar_says_why_nothing_can_be_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    bar = Bar("apply", 3, "series")
+    time.sleep(0.6)
+    bar.advance(1, 2_000_000)
+    bar.wait("no worker is there, waiting since 7 s")
+    assert "no worker is there, waiting since 7 s" in capsys.readouterr().out
+    bar.wait("")
+    bar.close()
+    last = capsys.readouterr().out.rsplit("\r", 1)[-1]
+    assert "2 MB" in last and "worker" not in last
 
 
 def test_a_short_call_in_a_notebook_shows_no_bar(

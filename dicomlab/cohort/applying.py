@@ -94,7 +94,7 @@ def apply(
     client
         A ``distributed.Client``: the function runs on its workers. They read the files where they see the cache of
         this process, and retrieve for themselves where they do not; all together hold no more associations than the
-        node allows.
+        node allows. Where all workers have ended, others are waited for, for two minutes.
     workers
         Threads or processes here; default one for each processor.
     processes
@@ -128,8 +128,8 @@ def apply(
     Interrupted
         Ctrl-C; with the table so far in ``rows``.
     CacheError, ConnectError
-        The file of results cannot be written, or the Dask cluster is gone; with the table so far in ``rows``. The cache
-        of the peer cannot be written; nothing was done.
+        The file of results cannot be written, or the Dask cluster is gone or has had no worker for two minutes; with
+        the table so far in ``rows``. The cache of the peer cannot be written; nothing was done.
 
     Warns
     -----
@@ -223,6 +223,8 @@ class _Call:
             raise Interrupted(f"stopped: {_line(frame)}; {self._goes_on}", rows=frame) from None
         except DicomlabError as error:
             error.rows = self.frame(stopped=True)
+            error.message += f"; {_line(error.rows)}"
+            error.args = (error.message, *error.args[1:])
             raise
         finally:
             shown.close()

@@ -20,10 +20,11 @@ from ..cache import Cache
 from ..errors import ConnectError, InvalidRequest
 from ..net.connecting import connect
 from ..net.node import Node
-from ..remarks import noted
+from ..progress import duration
+from ..remarks import noted, remark
 from ..tables import IDENTIFYING
 from .elsewhere import Secret, hidden, packed, unpacked_outcome
-from .lease import leased
+from .lease import check, leased, offered
 from .outcome import FAILED, Outcome, said
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ WHERE = ("RetrieveAETitle", "InstanceAvailability")  # columns that say who has 
 
 BEGINNING = 10.0  # seconds that workers have to begin
 BREAK = 20.0  # seconds without a scheduler after which it is taken to be gone
+ALONE = 120.0  # seconds without a worker after which none is waited for any more
+ASKED = 1.0  # seconds after which the scheduler is asked again who its workers are
+ANSWER = 5.0  # seconds that its answer may take
+WATCH = 0.5  # seconds after which a worker that retrieves looks whether it is still wanted
 
 
 class Cluster:
@@ -42,21 +47,24 @@ class Cluster:
     Parameters
     ----------
     peer
-        Where they retrieve for themselves, under a semaphore that holds the associations of the whole cluster at what
-        the node allows; None where they see the files.
+        Where they retrieve for themselves, under leases that hold the associations of the whole cluster at what the
+        node allows; None where they see the files.
     """
 
     def __init__(self, client: Any, function: Callable[[Any], Any], given: str, peer: Peer | None) -> None:
         self.room = 2 * threads_of(client)  # one runs and one waits at each
+        self.waits = ""
         self._client, self._packed, self._given = client, packed(function), given
         self._futures: set[Any] = set()
-        self._seen, self._lost = monotonic(), False
+        self._seen = self._manned = monotonic()
+        self._asked, self._lost = 0.0, False
         self._node: Node | None = None
         if peer is not None:
             self._node = replace(peer.node, associations=1, listen=0, allow=frozenset())
-            count = peer.node.associations  # in the name, for the scheduler takes no other number later
-            self._limit = f"dicomlab {peer.node.identity} {count}", count
+            count = peer.node.associations  # in the name, so that no two calls count one way and the other
+            self._limit = f"{peer.node.identity} {count}", count
             packed_node(self._node)
+            offered(client)
 
     def check(self) -> None:
         """Whether the cluster is still there.
@@ -64,16 +72,40 @@ class Cluster:
         Raises
         ------
         ConnectError
-            It is not: the client was closed, or its scheduler is gone for longer than a short break.
+            It is not: the client was closed, its scheduler is gone for longer than a short break, or has had no worker
+            for some minutes.
         """
         status = getattr(self._client, "status", "running")
         if status == "running":
             self._seen = monotonic()
+            self._count()
         elif status == "closed" or monotonic() - self._seen > BREAK:
             self._lost = True
             raise ConnectError(
                 f"the Dask cluster is gone (its client is {status})",
                 advice="Connect to it again, and give error.rows, or the same file of results, to apply.",
+            )
+
+    def _count(self) -> None:
+        """Workers may end and others come: a cluster that adapts itself, a queue that gives them back later."""
+        if monotonic() < self._asked + ASKED:
+            return
+        self._asked = monotonic()
+        try:
+            threads = sum(self._client.sync(self._client.scheduler.ncores, callback_timeout=ANSWER).values())
+        except (OSError, RuntimeError):  # it is away, or the client closed: the status will tell
+            return
+        if threads:
+            self.room, self.waits = 2 * threads, ""
+            self._manned = monotonic()
+            return
+        alone = monotonic() - self._manned
+        self.waits = f"no worker is there, waiting since {alone:.0f} s"
+        if alone > ALONE:
+            raise ConnectError(
+                f"the Dask cluster has had no worker for {duration(alone)}",
+                advice="Start workers, and give error.rows, or the same file of results, to apply: what is done is "
+                "kept.",
             )
 
     @property
@@ -124,10 +156,12 @@ def threads_of(client: Any) -> int:
     if getattr(client, "status", "running") != "running":
         raise InvalidRequest(f"the client is {client.status}", advice="Connect to the cluster again.")
     threads = sum(client.nthreads().values())
-    if not threads:  # a nanny may just be making another
+    if not threads:  # a nanny may just be making another; a cluster that adapts itself waits for something to do
+        work = client.submit(os.getpid, pure=False)
         with contextlib.suppress(TimeoutError):
             client.wait_for_workers(1, timeout=BEGINNING)
         threads = sum(client.nthreads().values())
+        work.cancel()
     if not threads:
         raise InvalidRequest("the cluster of this client has no workers", advice="Wait for them, or start some.")
     return int(threads)
@@ -175,7 +209,7 @@ def retrieved_outcome(
     with hidden(secret), noted() as notes, connect(node, cache=cache) as peer:
         try:
             with leased(*limit):
-                table = peer.retrieve(row, progress=False)
+                table = _retrieved(peer, row)
         except Exception as error:
             made = Outcome(FAILED, error=said("retrieve", error))
         else:
@@ -184,3 +218,21 @@ def retrieved_outcome(
             with contextlib.suppress(Exception):  # so that its disk holds no more than what is worked on
                 cache.drop(row, node=node.identity)
     return replace(made, remarks=(*notes, *made.remarks))
+
+
+def _retrieved(peer: Peer, row: pd.DataFrame) -> pd.DataFrame:
+    """Retrieve as long as the lease is this worker's: one that stood still may have lost it meanwhile."""
+    job = peer.retrieve(row, background=True, progress=False)
+    job.watched()
+    try:
+        while not job.wait(WATCH):
+            check()
+    except BaseException:
+        job.stop()
+        raise
+    for text in job.warnings:
+        remark(text, stacklevel=2)
+    if job.error is not None:
+        raise job.error
+    assert isinstance(job.partial, pd.DataFrame)
+    return job.partial

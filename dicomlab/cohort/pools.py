@@ -23,6 +23,7 @@ class Pool(Protocol):
     """Runs tasks elsewhere."""
 
     room: int  # tasks that may be there at once
+    waits: str  # why nothing runs now though nothing has failed; "" where it runs
 
     def submit(self, paths: list[str]) -> Future[Outcome]:
         """Load these and call the function."""
@@ -45,6 +46,8 @@ def cores() -> int:
 class Threads:
     """Threads of this process: numpy and most of scipy run side by side in them."""
 
+    waits = ""
+
     def __init__(self, function: Callable[[Any], Any], given: str, workers: int) -> None:
         self._function, self._given = function, given
         self.room = workers
@@ -65,6 +68,8 @@ class Threads:
 
 class Processes:
     """Processes of this machine, for functions that hold the interpreter."""
+
+    waits = ""
 
     def __init__(self, function: Callable[[Any], Any], given: str, workers: int) -> None:
         if getattr(multiprocessing.current_process(), "_inheriting", False):  # a process of ours reads the script

@@ -68,6 +68,7 @@ class Run:
         self._before: set[str] = set()  # series that were here
         self._to_discard: dict[str, Member] = {}
         self._over = False
+        self._waits = ""  # as the progress was told
         self._woken = threading.Event()
         self._reached = False  # the archive answered
         self._failures = 0  # to reach it since, one after the other
@@ -111,10 +112,16 @@ class Run:
     def _step(self) -> bool:
         """Do what can be done now; whether there is more to come."""
         self._pool.check()
+        self._wait(self._pool.waits)
         self._take()
         self._fetch()
         self._submit()
         return bool(self._waiting or self._fetched or self._fetching or self._running or self._suspects)
+
+    def _wait(self, why: str) -> None:
+        if why != self._waits:
+            self._waits = why
+            self._progress.wait(why)
 
     # -- retrieval ---------------------------------------------------------------------------------------------------
 
