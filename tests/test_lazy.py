@@ -82,7 +82,8 @@ def test_no_pixel_is_read_before_it_is_asked_for(dask, tmp_path, monkeypatch):
     lazy = load(paths, chunks={"z": 2})
     assert read == []
     lazy.isel(z=0).compute()
-    assert sorted(read) == [str(path) for path in paths[:2]]  # a chunk of two slices
+    chunk = [str(path) for path in paths[:2]]  # of which Dask before 2025 takes no more than it needs
+    assert sorted(read) in (chunk, chunk[:1])
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,10 @@ from dicomlab.demo import Manners
 from dicomlab.errors import ConnectError, InvalidRequest, ResultWarning
 from dicomlab.net.node import Node
 
+dask = pytest.importorskip("dask", reason="pip install 'dicomlab[dask]'")
 distributed = pytest.importorskip("distributed", reason="pip install 'dicomlab[dask]'")
+#: After so long a LocalCluster ends the nanny of a worker that died, should that be just beginning again, for ever.
+LOST = "distributed.deploy.lost-worker-timeout"
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,7 @@ def client() -> Iterator[Any]:
     os.environ.update(ENVIRONMENT)
     try:
         with (
+            dask.config.set({LOST: "30 minutes"}),  # tests kill them again and again
             distributed.LocalCluster(
                 n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
             ) as cluster,

@@ -389,9 +389,13 @@ def test_a_context_is_answered_as_by_the_peer_that_is_played(pair: Pair, name: s
 
 def test_a_title_that_is_unknown_is_rejected_as_by_the_peer(pair: Pair) -> None:
     def answered(peer: Any) -> Any:
-        with associated(peer, [build_context("1.2.840.10008.1.1")], ae_title="NOBODY") as association:
-            answer = association.acceptor.primitive
-            return answer.result, answer.result_source, answer.diagnostic
+        told: list[Any] = []  # the PDU itself: a rejection that is there at once is "not connected" to pynetdicom
+        handlers = [(evt.EVT_PDU_RECV, lambda event: told.append(event.pdu))]
+        context = build_context("1.2.840.10008.1.1")
+        with associated(peer, [context], ae_title="NOBODY", evt_handlers=handlers) as association:
+            assert not association.is_established
+        (answer,) = told
+        return answer.result, answer.source, answer.reason_diagnostic
 
     assert answered(pair.played) == answered(pair.real)
 
