@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 import sys
 import threading
 import time
@@ -25,7 +26,7 @@ class Limit:
 
     def __init__(self, config: pytest.Config) -> None:
         self.usual = float(config.getoption("timeout") or config.getini("timeout") or 0)
-        self.errors = sys.__stderr__.fileno() if sys.__stderr__ else 2
+        self.errors = os.dup(sys.__stderr__.fileno() if sys.__stderr__ else 2)  # what is captured is lost with it
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -69,6 +70,8 @@ class Running:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "???":  # xdist's, of a worker that died: it has ended, and nobody says so
+            self.since.pop(report.nodeid, None)
         if report.failed:
             last = report.longreprtext.strip().splitlines()[-1:]
             self._say(f"{report.nodeid} failed in {report.when}: {''.join(last)[:300]}")

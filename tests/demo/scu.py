@@ -36,6 +36,7 @@ def associated(
     received: list[Dataset] | None = None,
     status: int = 0,
     ext_neg: Sequence[Any] = (),
+    handlers: Sequence[Any] = (),
 ) -> Iterator[Association]:
     """An association; `storage` classes are proposed with role SCP, what comes goes into `received`."""
     ae = AE(calling)
@@ -53,7 +54,7 @@ def associated(
         contexts=contexts,
         ae_title=called or server.ae_title,
         ext_neg=[*(build_role(name, scp_role=True) for name in storage), *ext_neg],
-        evt_handlers=[(evt.EVT_C_STORE, store)],
+        evt_handlers=[(evt.EVT_C_STORE, store), *handlers],
     )
     try:
         yield association

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from rejections import Rejection
 from support import require_peer
 
 from dicomlab.demo import DemoServer, Holdings
@@ -39,10 +40,10 @@ def test_the_transcript_holds_the_identifier_of_a_query(plain):
 
 
 def rejection(server, **titles):
-    with scu.associated(server, VERIFICATION, **titles) as association:
-        assert association.is_rejected
-        answer = association.acceptor.primitive
-        return answer.result, answer.result_source, answer.diagnostic
+    found = Rejection()
+    with scu.associated(server, VERIFICATION, handlers=found.handlers, **titles) as association:
+        assert not association.is_established
+    return found.reason
 
 
 def test_unknown_titles_and_one_association_too_many_are_rejected():

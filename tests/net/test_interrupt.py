@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dis
 import itertools
 import os
 import random
@@ -313,6 +314,60 @@ def test_sigint_to_a_process_leaves_no_thread_socket_or_file_in_it(
     assert told == {"kind": kind, "came": came, "missing": missing, "threads": 1, "sockets": 0, "files": 0}
 
 
+def leaves_with(frame: Any) -> bool:
+    """Whether what is run next is the `__exit__` of a with statement, before which Python lets no signal in.
+
+    An exception from the trace function comes even there, and the `__exit__`, of a lock say, is then never called.
+    """
+    code, at = frame.f_code, frame.f_lasti
+    names = [dis.opname[number] for number in code.co_code[at : at + 10 : 2]]
+    if names[:2] == ["PUSH_EXC_INFO", "WITH_EXCEPT_START"]:
+        return True
+    at += 2 * (names[0] == "SWAP")  # a value that is returned
+    nones = code.co_code[at : at + 6]
+    return all(
+        dis.opname[number] == "LOAD_CONST" and code.co_consts[which] is None
+        for number, which in zip(nones[::2], nones[1::2], strict=True)
+    )
+
+
+def test_the_way_out_of_a_with_statement_is_known() -> None:
+    """On whatever version of Python this runs on."""
+    lock = threading.Lock()
+
+    def falls() -> int:
+        with lock:
+            found = 1
+        return found
+
+    def returns() -> int:
+        with lock:
+            return len("one")
+
+    def fails() -> None:
+        with lock:
+            raise OSError
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal left
+        if event == "line" and frame.f_code in (falls.__code__, returns.__code__, fails.__code__):
+            left -= 1
+            if left <= 0 and not leaves_with(frame):
+                raise KeyboardInterrupt
+        return trace
+
+    for function in (falls, returns, fails):
+        for number in range(1, 8):
+            left = number
+            with contextlib.suppress(KeyboardInterrupt, OSError):
+                try:
+                    sys.settrace(trace)
+                    function()
+                finally:
+                    sys.settrace(None)
+            assert not lock.locked(), (function, number)
+
+
 class AtLine:
     """Raises KeyboardInterrupt before the k-th line of ours that this thread runs, as a signal would."""
 
@@ -326,7 +381,7 @@ class AtLine:
     def line(self, frame: Any, event: str, argument: Any) -> Any:
         if event == "line":
             self.left -= 1
-            if self.left == 0:
+            if self.left <= 0 and not leaves_with(frame):
                 self.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
                 raise KeyboardInterrupt
         return self.line

@@ -13,6 +13,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
+from rejections import Rejection
 from support import Stopwatch, free_port, until
 from wires import meanwhile
 
@@ -74,11 +75,10 @@ def store(address, *, calling="ARCHIVE", called="LAB", instances=1):
     ae = AE(calling)
     ae.add_requested_context(CT, EXPLICIT)
     ae.add_requested_context(VERIFICATION)
-    association = ae.associate(*address, ae_title=called)
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        return (answer.result, answer.result_source, answer.diagnostic)
-    assert association.is_established
+    rejection = Rejection()
+    association = ae.associate(*address, ae_title=called, evt_handlers=rejection.handlers)
+    if not association.is_established:
+        return rejection.reason
     statuses = [association.send_c_echo().Status]
     statuses += [association.send_c_store(instance(number)).Status for number in range(1, instances + 1)]
     association.release()

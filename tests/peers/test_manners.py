@@ -13,6 +13,7 @@ import pytest
 from pydicom import Dataset
 from pynetdicom import AE, build_context, build_role, evt
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
+from rejections import Rejection
 
 from dicomlab.demo import DemoServer, Holdings, Manners
 
@@ -389,13 +390,10 @@ def test_a_context_is_answered_as_by_the_peer_that_is_played(pair: Pair, name: s
 
 def test_a_title_that_is_unknown_is_rejected_as_by_the_peer(pair: Pair) -> None:
     def answered(peer: Any) -> Any:
-        told: list[Any] = []  # the PDU itself: a rejection that is there at once is "not connected" to pynetdicom
-        handlers = [(evt.EVT_PDU_RECV, lambda event: told.append(event.pdu))]
-        context = build_context("1.2.840.10008.1.1")
-        with associated(peer, [context], ae_title="NOBODY", evt_handlers=handlers) as association:
+        rejection, context = Rejection(), build_context("1.2.840.10008.1.1")
+        with associated(peer, [context], ae_title="NOBODY", evt_handlers=rejection.handlers) as association:
             assert not association.is_established
-        (answer,) = told
-        return answer.result, answer.source, answer.reason_diagnostic
+        return rejection.reason
 
     assert answered(pair.played) == answered(pair.real)
 
