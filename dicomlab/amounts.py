@@ -1,4 +1,4 @@
-"""Sizes and ages as a user says them."""
+"""Sizes and ages as a user says them, and counts as they are said to a user."""
 
 from __future__ import annotations
 
@@ -26,6 +26,22 @@ def bytes_of(size: int | str) -> int:
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
         raise InvalidRequest(f"{size!r} is no size", advice='Give bytes, or text such as "50 GB".')
     return size
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """So many of them, with what is said of them, in the singular or the plural.
+
+    Examples
+    --------
+    >>> counted(1, "instance"), counted(1200, "instance"), counted(2, "study is", "studies are")
+    ('1 instance', '1,200 instances', '2 studies are')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def are(count: int) -> str:
+    """The verb of so many."""
+    return "is" if count == 1 else "are"
 
 
 def days_of(age: float | dt.timedelta) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .amounts import counted
 from .errors import GeometryError
 from .geometry import distinct, normal
 from .imageheader import PLANES
@@ -30,7 +31,7 @@ def arrange(planes: list[Plane], why: str = "") -> list[Stack]:
     planes = sorted(planes, key=lambda plane: (plane.number or 0, plane.sop_instance))  # input order never counts
     if not planes[0].lies:
         if planes[0].sop_class in PLANES:
-            images = "1 image" if len(planes) == 1 else f"{len(planes)} images"
+            images = counted(len(planes), "image")
             raise GeometryError(
                 f"{images} without ImagePositionPatient, ImageOrientationPatient or PixelSpacing",
                 advice="They can be loaded one by one as pictures with pydicom, but not as a volume.",
@@ -128,7 +129,7 @@ def _repeated(planes: list[Plane], place: Integers, count: int, why: str) -> lis
     if stack:
         return [stack]
     raise GeometryError(
-        f"{len(planes)} images at {count} position{'s' if count > 1 else ''}, and nothing tells those at one "
+        f"{len(planes)} images at {counted(count, 'position')}, and nothing tells those at one "
         "position apart (no time, echo or b-value)",
         advice="Filter the instances, for example by AcquisitionNumber or InstanceNumber.",
     )

@@ -11,6 +11,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from . import decoding
+from .amounts import counted
 from .codecs import encoder_of
 from .errors import BadData, BadFile, InvalidRequest, MissingCodec
 from .pixels import Array, Format, check_size, tidy
@@ -62,7 +63,7 @@ def frames(dataset: Dataset, syntax: str, *, clean: bool = True) -> list[Array]:
     except Exception as error:  # pydicom raises anything on broken fragments
         raise BadData(f"its pixel data cannot be taken apart: {' '.join(str(error).split())}") from None
     if len(streams) != count:
-        raise BadData(f"its pixel data has {len(streams)} frames, NumberOfFrames is {count}")
+        raise BadData(f"its pixel data has {counted(len(streams), 'frame')}, NumberOfFrames is {count}")
     try:
         check_size(form.full * count)
         found = [decoding.frame("", syntax, form, data, at, count) for at, data in enumerate(streams)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import codecs, encapsulated
+from .amounts import counted
 from .errors import BadData, BadFile
 from .inflating import inflated_size
 from .part10 import parse_file
@@ -127,7 +128,7 @@ def photometric(transfer_syntax: str, form: Format) -> str:
 
 
 def _text(rows: int, columns: int, samples: int) -> str:
-    return f"{rows} rows, {columns} columns" + (f", {samples} samples" if samples else "")
+    return f"{rows} rows, {columns} columns" + (f", {counted(samples, 'sample')}" if samples else "")
 
 
 def _bad(path: str, index: int, count: int, why: str) -> BadFile:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import IO
 
+from .amounts import counted
 from .errors import BadData, BadFile
 
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
@@ -124,5 +125,6 @@ def _by_content(read: Callable[[int, int], bytes], fragments: Fragments, count: 
         return [[fragment] for fragment in fragments]
     firsts = [number for number, (at, size) in enumerate(fragments) if read(at, min(size, 4)).startswith(_STARTS)]
     if len(firsts) != count or firsts[0] != 0:
-        raise BadData(f"the pixel data has {len(fragments)} fragments for {count} frames, nothing says which is whose")
+        of = f"{counted(len(fragments), 'fragment')} for {counted(count, 'frame')}"
+        raise BadData(f"the pixel data has {of}, nothing says which is whose")
     return [fragments[first:last] for first, last in pairwise([*firsts, len(fragments)])]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import phi
+from .amounts import counted
 from .cache import Cache
 from .cells import objects
 from .elements import Elements, tag_of
@@ -94,7 +95,7 @@ class Folder:
 
     def __repr__(self) -> str:
         age = max(dt.datetime.now(dt.UTC) - self.looked_at, dt.timedelta())
-        instances = "1 instance" if len(self) == 1 else f"{len(self):,} instances"
+        instances = counted(len(self), "instance")
         return f"Folder({instances}, looked at {duration(int(age.total_seconds()))} ago)"
 
     def refresh(self, *, progress: Any = None) -> Folder:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .amounts import counted
 from .errors import GeometryError
 
 AXES = ("x", "y", "z")  # of a volume; the columns of M in this order
@@ -268,7 +269,7 @@ def unequal(z: ArrayLike) -> str:
         missing = int(np.round(steps[wide] / usual - 1).sum())
         place = f"gap between z = {heights[first]:g} and {heights[first + 1]:g} mm"
         more = f" and {len(wide) - 1} more" if len(wide) > 1 else ""
-        return f"{place}{more}: {missing} plane{'s' if missing > 1 else ''} missing (steps of {usual:g} mm)"
+        return f"{place}{more}: {counted(missing, 'plane')} missing (steps of {usual:g} mm)"
     return f"steps between planes are unequal: {steps.min():.3f} to {steps.max():.3f} mm"
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from . import phi
+from .amounts import counted
 from .errors import InvalidRequest
 from .headers import Headers
 from .places import is_place
@@ -80,7 +81,7 @@ def gathered(paths: Sequence[str], places: Container[str]) -> tuple[list[str], l
             continue
         found = gather([path])
         if not len(found.order) and not found.problems:
-            files = "1 file" if found.looked == 1 else f"{found.looked or 0:,} files"
+            files = counted(found.looked or 0, "file")
             raise InvalidRequest(
                 f"{phi.path(path)} holds no DICOM instance; {files} looked at",
                 advice="Name the folder, DICOMDIR or zip archive of some.",

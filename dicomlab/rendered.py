@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .amounts import counted
 from .errors import InvalidRequest
 
 
@@ -104,7 +105,9 @@ def texts(text: Any, found: list[Rendered]) -> list[str]:
         raise InvalidRequest(f"text={text!r}", advice="Give True for the place of each slice, or one text an image.")
     words = [str(one) for one in text]
     if len(words) != len(found):
-        raise InvalidRequest(f"{len(words)} texts for {len(found)} images", advice="Give one text for each image.")
+        raise InvalidRequest(
+            f"{counted(len(words), 'text')} for {counted(len(found), 'image')}", advice="Give one text for each image."
+        )
     return words
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from . import phi
+from .amounts import counted
 from .errors import UnknownName
 from .markup import Html, joined, pictured, printable, tag
 
@@ -41,7 +42,7 @@ def left_out(problems: Sequence[Mapping[str, str]], skipped: int, paths: Sequenc
         if severity in ("error", "warning") and phi.real(path) not in here:
             found.append(line(severity, path, f"left out by the scan: {one['why']}", [path]))
     if skipped:
-        files = "1 file is" if skipped == 1 else f"{skipped} files are"
+        files = counted(skipped, "file is", "files are")
         found.append(line("note", "scan", f"{files} no DICOM and passed over", []))
     return found
 
@@ -84,7 +85,7 @@ class Volumes(Mapping[str, xr.DataArray]):
     def _counts(self) -> str:
         """ "2 errors, 1 note" """
         count = Counter(self.report.severity)
-        return ", ".join(f"{count[one]} {one}{'s' if count[one] > 1 else ''}" for one in SEVERITIES if count[one])
+        return ", ".join(counted(count[one], one) for one in SEVERITIES if count[one])
 
     def _told(self) -> list[tuple[str, str, str]]:
         """Severity, what and why of the lines that must not be missed, the worst first."""
@@ -94,7 +95,7 @@ class Volumes(Mapping[str, xr.DataArray]):
 
     def _heading(self) -> str:
         what = "volume" if all(isinstance(each, xr.DataArray) for each in self.values()) else "thing"
-        return f"{len(self)} {what}{'' if len(self) == 1 else 's'}"
+        return counted(len(self), what)
 
     def _rest(self, told: int) -> str:
         return f"{self._counts()}: all are in .report" if len(self.report) > told else self._counts()

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from . import headers, phi, readers
+from .amounts import counted
 from .errors import BadData, BadFile, DicomlabError, GeometryError, InvalidRequest, MissingCodec
 from .extensions import Extension, copies, extended
 from .instances import contradictions
@@ -264,7 +265,7 @@ def _refuse_many(found: Found, bad: list[tuple[str, DicomlabError]], seen: pd.Da
         raise failed[0].error
     reasons = "; ".join(dict.fromkeys(str(why) for why in seen["why"] if why))
     if bad:
-        count = "1 file" if len(bad) == 1 else f"{len(bad)} files"
+        count = counted(len(bad), "file")
         reasons += f"{'; ' if reasons else ''}{count} cannot be used: {bad[0][1].message}"
     series = seen["SeriesInstanceUID"].nunique()
     images = failed or things[0].image

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from . import phi
+from .amounts import counted
 from .elements import Elements
 from .errors import InvalidRequest
 from .level import UNIQUE_KEYS, QueryLevel
@@ -87,8 +88,8 @@ def table(
     if problems:
         frame.attrs["problems"] = problems
         where = ", ".join(dict.fromkeys(problem["column"] for problem in problems))
-        text = f"{len(problems)} values could not be read as they should ({where}); "
-        remark(text + 'they are listed in attrs["problems"]', stacklevel=2)
+        they = counted(len(problems), "value could not be read as it", "values could not be read as they")
+        remark(f'{they} should ({where}); see attrs["problems"]', stacklevel=2)
     return frame
 
 

@@ -203,7 +203,7 @@ def test_a_codestream_of_another_size_is_refused_before_it_is_decoded(tmp_path, 
         raise AssertionError("it was decoded")
 
     monkeypatch.setattr(codecs, "decoders", lambda *_: [("none", refused)])
-    with pytest.raises(BadFile, match=r"of 40 rows, 38 columns, 1 samples, the header says 41 rows, 38 columns"):
+    with pytest.raises(BadFile, match=r"of 40 rows, 38 columns, 1 sample, the header says 41 rows, 38 columns"):
         decoded(path)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .. import phi
+from ..amounts import counted
 from ..errors import DicomlabError, Interrupted, InvalidRequest
 from ..net.jobs import Jobs
 from ..progress import Meter, Progress, reporter
@@ -240,7 +241,8 @@ class _Call:
         elif len(failed):
             remark(f"{_line(frame)}; the first: {failed['error'].iloc[0]}", stacklevel=3)
         if odd := running.reservations:
-            remark(f"{odd} series were loaded with a reservation, see .attrs['remarks']", stacklevel=3)
+            loaded = counted(odd, "series was loaded", "series were loaded")
+            remark(f"{loaded} with a reservation, see .attrs['remarks']", stacklevel=3)
         return frame
 
     @property

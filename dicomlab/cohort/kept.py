@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from ..amounts import are
 from ..errors import CacheError, InvalidRequest
 from ..remarks import remark
 from .outcome import DONE, Outcome
@@ -113,7 +114,8 @@ class Kept:
                 self.before[found[0]] = found[1]
         if bad:
             remark(
-                f"{bad:,} of {len(lines) - 1:,} lines of {self.path.name} are damaged, and those series run again",
+                f"{bad:,} of {len(lines) - 1:,} lines of {self.path.name} {are(bad)} damaged, and "
+                f"{'that' if bad == 1 else 'those'} series run{'s' if bad == 1 else ''} again",
                 stacklevel=5,
             )
         if lines[-1]:  # a process was killed as it wrote

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from .. import phi
+from ..amounts import are, counted
 from ..errors import InvalidRequest
 from ..remarks import remark
 from ..tables import Address, addresses
@@ -89,7 +90,8 @@ def _of_instances(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Member]]:
     if not found:
         raise InvalidRequest("no row has a SeriesInstanceUID", advice="Choose instances of at least one series.")
     if nameless := int(table["SeriesInstanceUID"].isna().sum()):
-        remark(f"{nameless:,} instances have no SeriesInstanceUID and are left out", stacklevel=4)
+        lost = counted(nameless, "instance has", "instances have")
+        remark(f"{lost} no SeriesInstanceUID and {are(nameless)} left out", stacklevel=4)
     first = table[table["SeriesInstanceUID"].notna()].drop_duplicates("SeriesInstanceUID").reset_index(drop=True)
     shared = first[[name for name in SHARED if name in first]].copy()
     shared["instances"] = pd.array([len(one.paths) for one in found], dtype="Int64")

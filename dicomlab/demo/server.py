@@ -21,6 +21,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE, N_EVENT_REPORT
 
+from ..amounts import counted
 from . import find, get, move, negotiation, normalized, printer, storage, verification, wire
 from .acceptor import Acceptor, stop
 from .films import PrintedFilm
@@ -174,7 +175,7 @@ class DemoServer:
 
     def __repr__(self) -> str:
         state = "running" if self.running else "stopped"
-        return f"<DemoServer {self.address}, {len(self.holdings)} instances, {self.manners.name}, {state}>"
+        return f"<DemoServer {self.address}, {counted(len(self.holdings), 'instance')}, {self.manners.name}, {state}>"
 
     def keep(self, instance: Instance) -> None:
         """Add a received instance to the holdings, and to `folder` where one is set."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from ..amounts import are
 from ..elements import Elements, parse
 from ..errors import BadData, CacheError, DicomlabError, DimseTimeout, Interrupted, InvalidRequest, StatusError
 from ..remarks import remark
@@ -314,7 +315,8 @@ def _say(node: Node, frame: pd.DataFrame, ledger: Ledger, wait: float) -> None:
     failed = frame[frame["committed"].eq(False).fillna(False)]
     if len(failed):
         said.append(
-            f"{len(failed):,} of {len(frame):,} instances are not committed, the first {failed.commitment.iloc[0]}"
+            f"{len(failed):,} of {len(frame):,} instances {are(len(failed))} not committed, "
+            f"the first {failed.commitment.iloc[0]}"
         )
     if wait and frame.attrs["pending"]:
         said.append(NOT_YET)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import phi
+from ..amounts import are, counted
 from ..errors import DicomlabError, IncompleteStore, Interrupted, InvalidRequest
 from ..outgoing import outgoing, twins
 from ..progress import reporter
@@ -184,15 +185,16 @@ def _incomplete(node: Node, frame: pd.DataFrame, sending: Sending, failed: list[
     first = failed[0]
     total = len(frame)
     untried = sum(one.comment == NOT_SENT for one in failed)
+    unsent = counted(untried, "was not sent", "were not sent")
     why = str(first.status) if first.status else first.comment
     name = first.item.path or first.item.sop_instance or "the data set"
     if total == 1:
         text = f"{name} is not stored: {why}"
     else:
-        text = f"{total - len(failed):,} of {total:,} instances are stored; "
-        text += f"the first that is not, {name}: {why}" if first.comment != NOT_SENT else f"{untried:,} were not sent"
+        text = f"{total - len(failed):,} of {total:,} instances {are(total - len(failed))} stored; "
+        text += f"the first that is not, {name}: {why}" if first.comment != NOT_SENT else unsent
     if untried and first.comment != NOT_SENT:
-        text += f"; {untried:,} were not sent"
+        text += f"; {unsent}"
     ours = all(one.seconds is None and one.comment != NOT_SENT for one in failed)  # never asked of the peer
     if isinstance(sending.cause, DicomlabError) and sending.cause.message not in why:
         text += f" ({sending.cause.message})"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import phi
+from ..amounts import counted
 from ..markup import printable
 from .hooks import ASSOCIATION, AssociationEvent, MessageEvent
 from .logfile import Log
@@ -87,7 +88,7 @@ class MessageDump(Log):
             tag, vr = int(element.tag), str(element.VR)
             label = f"{space}({tag >> 16:04x},{tag & 0xFFFF:04x}) {vr} {element.keyword or element.name}"
             if vr == "SQ":
-                yield f"{label}: {len(element.value)} items"
+                yield f"{label}: {counted(len(element.value), 'item')}"
                 for number, item in enumerate(element.value, 1):
                     yield f"{space}  item {number}"
                     yield from self._elements(item, depth + 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ..amounts import counted
 from . import contexts
 
 UIDS_PER_REQUEST = 500  # of a list in one identifier
@@ -31,7 +32,7 @@ class Short:
     listed: frozenset[str]  # SOP Instance UIDs
 
     def __str__(self) -> str:
-        return f"it says that series {self.series} has {self.stated} instances and lists {len(self.listed)}"
+        return f"it says that series {self.series} has {counted(self.stated, 'instance')} and lists {len(self.listed)}"
 
 
 @dataclass

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .. import phi
+from ..amounts import counted
 from ..errors import InvalidRequest, LogError
 from ..remarks import remark
 
@@ -167,7 +168,7 @@ class Log(ABC):
         kind = type(self).__name__
         where = f"{phi.path(str(self.path))!r}, {self.size:,} bytes" if self._file else f"to {self._tell!r}"
         lost = f", {self.failed:,} NOT WRITTEN: {phi.said(str(self.error))}" if self.failed else ""
-        return f"<{kind} {where}, {self.entries:,} entries{lost}>"
+        return f"<{kind} {where}, {counted(self.entries, 'entry', 'entries')}{lost}>"
 
     @abstractmethod
     def _association(self, event: AssociationEvent) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom.uid import generate_uid
 
+from ..amounts import are
 from ..errors import DicomlabError, InvalidRequest, StatusError
 from ..tables import IDENTIFYING, addresses
 from .deadline import Cancelled, Deadline
@@ -95,7 +96,7 @@ def _named(peer: Peer, what: Any, clock: Deadline, profile: str, send: bool) -> 
     lost = sum(not uid for uid, _ in pairs)
     if lost:
         raise InvalidRequest(
-            f"{lost:,} of {len(pairs):,} instances are not stored, or name no SOP Instance UID",
+            f"{lost:,} of {len(pairs):,} instances {are(lost)} not stored, or have no SOP Instance UID",
             advice="Store them first, or say store=True; or leave them out.",
         )
     each = table[PROFILE].tolist() if table is not None and PROFILE in table else [profile] * len(pairs)

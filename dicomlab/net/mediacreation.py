@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydicom.dataset import Dataset
 
 from .. import phi
+from ..amounts import are, counted
 from ..elements import tag_of
 from ..errors import DicomlabError, Interrupted, InvalidRequest, MediaFailed, StatusError, UnknownName
 from ..markup import Html
@@ -116,7 +117,7 @@ class MediaCreation:
         facts = [
             ("peer", request.node),
             ("asked", time.strftime("%Y-%m-%d %H:%M", time.localtime(request.at))),
-            ("instances", f"{len(request.asked):,}, {request.copies} cop{'y' if request.copies == 1 else 'ies'}"),
+            ("instances", f"{len(request.asked):,}, {counted(request.copies, 'copy', 'copies')}"),
             ("now", self.said),
         ]
         return html_rows(facts, f"MediaCreation {self.uid}")
@@ -296,8 +297,8 @@ class MediaCreation:
             )
         elif request.failed:
             remark(
-                f"{request.node}: {len(request.failed):,} of {len(request.asked):,} instances are not on the media, "
-                "see .failures",
+                f"{request.node}: {len(request.failed):,} of {len(request.asked):,} instances "
+                f"{are(len(request.failed))} not on the media, see .failures",
                 stacklevel=4,
             )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import phi
+from ..amounts import are, counted
 from ..cache import Cache, Receipt
 from ..elements import Elements
 from ..errors import (
@@ -72,7 +73,7 @@ class Retrieval:
         stopped = self.deadline.is_stopped
         entries = self.cache.instances(self.node.identity, addresses, stopped=stopped, lost=lost)
         if lost:
-            these = f"{len(lost)} files" if len(lost) > 1 else f"the file of {lost[0]}"
+            these = counted(len(lost), "file") if len(lost) > 1 else f"the file of {lost[0]}"
             self.remarks.append(f"{these} in the cache had been damaged, and went to quarantine")
         return entries
 
@@ -277,11 +278,6 @@ def _trouble(run: Retrieval, frame: pd.DataFrame, missing: list[str]) -> Dicomla
     return _incomplete(run, frame, missing, failures[0] if failures else None)
 
 
-def _are(count: int, thing: str = "") -> str:
-    things = "" if not thing else f" {thing}" if count == 1 else f" {thing}s"
-    return f"{count}{things} {'is' if count == 1 else 'are'}"
-
-
 def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status: Any) -> IncompleteRetrieve:
     import pandas as pd
 
@@ -290,9 +286,10 @@ def _incomplete(run: Retrieval, frame: pd.DataFrame, missing: list[str], status:
     refused = receiver.refused if receiver else []
     total = len(run.holdings.instances)
     if run.holdings.known:
-        text = f"{total - len(missing)} of {total} instances are here, {_are(len(missing))} missing"
+        here = total - len(missing)
+        text = f"{here} of {total} instances {are(here)} here, {len(missing)} {are(len(missing))} missing"
     else:
-        text = f"{_are(len(frame), 'instance')} here; how many there should be is not known"
+        text = f"{counted(len(frame), 'instance')} {are(len(frame))} here; how many there should be is not known"
     sent = run.tally.counts.get("completed", 0)
     if run.method == "move" and sent and not run.kept:
         text += f"; the archive says it sent {sent} to {run.node.move_ae}, none arrived here"

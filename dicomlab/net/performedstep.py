@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .. import phi
+from ..amounts import counted
 from ..errors import (
     AssociationRejected,
     ConnectError,
@@ -85,7 +86,7 @@ class PerformedStep:
         said = self.status or "not begun"
         if self._state.asked:
             said += f", {self._state.asked} was sent and not answered"
-        return f"PerformedStep {self.uid} ({said}; {series} series, {instances} instances)"
+        return f"PerformedStep {self.uid} ({said}; {series} series, {counted(instances, 'instance')})"
 
     def _repr_html_(self) -> Html:
         series, instances = self._state.count()
@@ -93,7 +94,7 @@ class PerformedStep:
             ("SOPInstanceUID", self.uid),
             ("status", self.status or "not begun"),
             ("Modality", self._state.modality),
-            ("made", f"{series} series, {instances} instances"),
+            ("made", f"{series} series, {counted(instances, 'instance')}"),
             ("peer", self._node.identity),
         ]
         return rows(said, "procedure step")

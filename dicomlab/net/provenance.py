@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import phi
+from ..amounts import counted
 from ..cells import objects
 from ..elements import Elements
 from ..encoding import vr_of
@@ -201,15 +202,15 @@ def warn(course: Course, node: Node, stacklevel: int = 5) -> None:
     known = node.quirks.result_limit
     said = [f"{course.cut}; {_MORE[course.full]}"] if course.cut else []
     if course.cancelled:
-        said.append(f"cancelled after {course.matches:,} matches")
+        said.append(f"cancelled after {counted(course.matches, 'match', 'matches')}")
     if not said and course.matches and (course.matches in ROUND_NUMBERS or course.matches == known):
-        said.append(f"exactly {course.matches:,} matches came: the archive may have cut the list")
+        said.append(f"exactly {counted(course.matches, 'match', 'matches')} came: the archive may have cut the list")
     if course.unfit:
         said.append(f"a relational query was not enough ({course.unfit}), so it was asked level by level")
     if course.partial_keys:
         said.append("it says that it does not support some of the keys, so it may not have filtered by them (0xFF01)")
     said += course.unreadable[:5]
     if len(course.unreadable) > 5:
-        said.append(f"and {len(course.unreadable) - 5} more matches cannot be read")
+        said.append(f"and {counted(len(course.unreadable) - 5, 'more match', 'more matches')} cannot be read")
     if said:
         remark(f"{node.identity}: {'; '.join(said)}", stacklevel=stacklevel)

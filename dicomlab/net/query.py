@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..amounts import counted
 from ..elements import Elements
 from ..errors import DicomlabError, Interrupted
 from ..level import QueryLevel
@@ -55,13 +56,14 @@ def find(
     except KeyboardInterrupt:  # asked for by the user, whose next cell must not run on a part of the list
         course.cancelled = True
         raise Interrupted(
-            f"{node.identity}: stopped after {len(records):,} matches, which are in sys.last_value.rows",
+            f"{node.identity}: stopped after {counted(len(records), 'match, which is', 'matches, which are')} "
+            "in sys.last_value.rows",
             as_table(node, plan, records, course, deadline, quiet=True),
         ) from None
     except DicomlabError as error:
         error.rows = as_table(node, plan, records, course, deadline, quiet=True)
         if records:
-            error.message += f"; {len(records)} matches came before, see .rows"
+            error.message += f"; {counted(len(records), 'match', 'matches')} came before, see .rows"
         raise
     return as_table(node, plan, records, course, deadline, raw=raw)
 

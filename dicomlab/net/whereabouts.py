@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..amounts import are
 from ..errors import InvalidRequest
 from .addressbook import nodes
 from .node import Node
@@ -42,7 +43,7 @@ def whereabouts(node: Node, what: Any, *, force: bool = False) -> tuple[Node, st
     away = [value for value in said if value in AWAY]
     if away and not force:
         raise InvalidRequest(
-            f"{len(away)} of {len(said)} rows {'is' if len(away) == 1 else 'are'} {away[0]}: the archive cannot send "
+            f"{len(away)} of {len(said)} rows {are(len(away))} {away[0]}: the archive cannot send "
             "them now",
             peer=node.identity,
             advice='Have them brought back, leave them out by InstanceAvailability == "ONLINE", or say force=True.',

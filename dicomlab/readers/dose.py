@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ..amounts import are, counted
 from ..elements import Elements, tag_of
 from ..errors import BadData, GeometryError
 from ..frames import read
@@ -90,7 +91,7 @@ def _histograms(header: Elements) -> list[dict[str, Any]]:
         value = item.get("DVHData", ())
         pairs = np.array(value if isinstance(value, tuple) else (), object)
         if len(pairs) % 2 or any(not isinstance(one, int | float) for one in pairs):
-            raise BadData(f"DVHData holds {len(pairs)} numbers, which are no pairs", tag="30040058")
+            raise BadData(f"DVHData holds {counted(len(pairs), 'number')}, and no pairs of them", tag="30040058")
         scaling = numbers(item, "DVHDoseScaling", 1) or (1.0,)
         widths, volumes = pairs.astype(np.float64).reshape(-1, 2).T
         rois = [one.get("ReferencedROINumber") for one in item.items("DVHReferencedROISequence")]
@@ -114,12 +115,14 @@ def _offsets(header: Elements, count: int) -> tuple[Floats, list[str]]:
         return np.zeros(1), []
     found = np.array(value if isinstance(value, tuple) else () if value is None else (value,), object)
     if len(found) < count or any(not isinstance(one, int | float) for one in found):
-        raise GeometryError(f"GridFrameOffsetVector has {len(found)} values for {count} frames")
+        raise GeometryError(f"GridFrameOffsetVector has {counted(len(found), 'value')} for {counted(count, 'frame')}")
     offsets = found.astype(np.float64)
     if not np.isfinite(offsets).all():
         raise GeometryError("GridFrameOffsetVector is not numbers")
-    said = [f"GridFrameOffsetVector has {len(offsets)} values for {count} frames; the first are taken"]
-    return offsets[:count], said if len(offsets) > count else []
+    if len(offsets) == count:
+        return offsets, []
+    said = f"{len(offsets)} values for {counted(count, 'frame')}"
+    return offsets[:count], [f"GridFrameOffsetVector has {said}; the first {are(count)} taken"]
 
 
 def _grid(header: Elements, offsets: Floats, order: NDArray[np.intp], shape: tuple[int, int]) -> Grid:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
+from ..amounts import are
 from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile
 from ..functionalgroups import PER_FRAME, SHARED, Groups
@@ -171,7 +172,8 @@ def _concatenations(said: dict[Instance, Said], found: Found) -> None:
             names = {one.name for one in members}
             for thing in found.things:
                 if names & set(thing.instances):
-                    thing.warnings.append(f"{len(members)} of {total} parts of its concatenation are there")
+                    there = f"{len(members)} of {total} parts of its concatenation {are(len(members))} there"
+                    thing.warnings.append(there)
 
 
 def _values(

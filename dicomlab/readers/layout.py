@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..amounts import counted
 from ..errors import GeometryError
 
 Integers = NDArray[np.intp]
@@ -103,7 +104,8 @@ def lay_out(place: Integers, columns: Sequence[Column]) -> Layout:
                     _describe(made, columns, parts)
                     return made
     names = ", ".join(column.name for column in first)
-    raise GeometryError(f"{len(place)} frames at {int(place.max()) + 1} positions are incomplete along {names}")
+    positions = counted(int(place.max()) + 1, "position")
+    raise GeometryError(f"{len(place)} frames at {positions} are incomplete along {names}")
 
 
 def _ranks(place: Integers, parts: Sequence[Sequence[Column]]) -> tuple[list[Integers], tuple[int, ...]]:
@@ -156,7 +158,7 @@ def _needed(place: Integers, columns: Sequence[Column]) -> list[Column]:
     if int(code.max()) + 1 < frames:
         count = int(place.max()) + 1
         raise GeometryError(
-            f"{frames} frames at {count} position{'s' if count > 1 else ''}, and nothing tells those at one position "
+            f"{frames} frames at {counted(count, 'position')}, and nothing tells those at one position "
             "apart (no dimension, time, echo, b-value or type)"
         )
     for column in chosen[:-1]:

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from .. import moments
+from ..amounts import counted
 from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile
 from ..functionalgroups import Groups
@@ -147,7 +148,8 @@ def _times(instance: Instance, groups: Groups) -> tuple[NDArray[np.float64], str
         if len(steps) == count and None not in steps:
             # The first value is the time before the first frame (PS3.3 C.7.6.5.1.2): nothing.
             return np.cumsum([0.0, *steps[1:]]), "FrameTimeVector", []
-        warnings.append(f"FrameTimeVector has {len(steps)} values for {count} frames, and is not used")
+        said = f"{counted(len(steps), 'value')} for {counted(count, 'frame')}"
+        warnings.append(f"FrameTimeVector has {said}, and is not used")
     step = header.get("FrameTime")
     if isinstance(step, float) and step > 0:
         return np.arange(count, dtype=np.float64) * step, "FrameTime", warnings

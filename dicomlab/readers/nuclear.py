@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..amounts import counted
 from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile, GeometryError
 from ..geometry import normal
@@ -106,7 +107,8 @@ def _vectors(instance: Instance) -> dict[str, list[Any]]:
         if values == [None]:
             continue
         if len(values) != instance.count:
-            raise BadData(f"a vector of {len(values)} numbers for {instance.count} frames", tag=f"{tag:08X}")
+            numbers = f"{counted(len(values), 'number')} for {counted(instance.count, 'frame')}"
+            raise BadData(f"a vector of {numbers}", tag=f"{tag:08X}")
         found[VECTORS[tag]] = values
     times = _times(instance.header, found)
     return ({"time": times} if times else {}) | found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ..amounts import counted
 from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile, GeometryError
 from ..frames import stored_values
@@ -80,7 +81,7 @@ class ParametricMaps(Single):
         laid = lay(groups, (form.rows, form.columns), frames)
         planes = len(laid.grid.z)
         if planes < len(frames):
-            raise GeometryError(f"{len(frames)} frames of {name or 'one quantity'} at {planes} positions")
+            raise GeometryError(f"{len(frames)} frames of {name or 'one quantity'} at {counted(planes, 'position')}")
         warnings = list(laid.grid.problems)
         if not mappings[frames[0]].units and not name:
             warnings.append("no real world value mapping: stored values, in no known units")
@@ -112,7 +113,8 @@ def _map(file: File, laid: Laid, mappings: list[Mapping], frames: list[int], war
         identity = not mapping.table and (mapping.slope, mapping.intercept) == (1.0, 0.0)
         values[place] = stored if identity else mapping.of(stored)
     if outside:
-        warnings.append(f"{outside} values lie outside the range their real world value mapping is stated for")
+        lie = counted(outside, "value lies", "values lie")
+        warnings.append(f"{lie} outside the range the real world value mapping is stated for")
     attrs = attributes(header, ("ContentLabel",))
     attrs |= {"units": "" if first.units == "1" else first.units, "quantity": first.quantity}
     coordinates = {}
@@ -127,9 +129,10 @@ def _floats(file: File, dtype: np.dtype[Any], frame: int) -> Array:
     shape = file.form.rows, file.form.columns
     size = shape[0] * shape[1] * dtype.itemsize
     offset, length = file.place
+    need = counted(file.frames, "frame needs", "frames need")
     if file.transfer_syntax in IN_PLACE:
         if length < (frame + 1) * size:
-            raise file.bad(f"the pixel data has {length} bytes, {file.frames} frames need {file.frames * size}")
+            raise file.bad(f"the pixel data has {length} bytes, {need} {file.frames * size}")
         values = np.empty(shape, dtype)
         read_into(file.path, offset + frame * size, values)
         return values
@@ -141,7 +144,7 @@ def _floats(file: File, dtype: np.dtype[Any], frame: int) -> Array:
     except Exception as error:  # pydicom raises what it meets: struct.error, ValueError, KeyError, ...
         raise BadFile(file.path, f"cannot be read: {error}") from error
     if len(data) < (frame + 1) * size:
-        raise file.bad(f"the pixel data has {len(data)} bytes, {file.frames} frames need {file.frames * size}")
+        raise file.bad(f"the pixel data has {len(data)} bytes, {need} {file.frames * size}")
     order = dtype.newbyteorder(">") if file.transfer_syntax == BIG_ENDIAN else dtype
     return np.frombuffer(data, order, shape[0] * shape[1], frame * size).reshape(shape)
 

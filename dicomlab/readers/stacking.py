@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .. import geometry
+from ..amounts import counted
 from ..errors import GeometryError
 from ..positions import coordinates_of
 from ..stacks import direction_of, line
@@ -111,7 +112,7 @@ def _thing(slices: list[Slice], why: str, telling: Telling) -> Thing:
     first = slices[0]
     if not all(one.lies for one in slices):
         raise GeometryError(
-            f"{len(slices)} frames without ImagePositionPatient, ImageOrientationPatient or PixelSpacing",
+            f"{counted(len(slices), 'frame')} without ImagePositionPatient, ImageOrientationPatient or PixelSpacing",
             advice="They can be loaded one by one as pictures with pydicom, but not as a volume.",
         )
     assert first.orientation is not None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..amounts import counted
 from ..elements import Elements
 from ..headers import Headers
 from ..markup import shown
@@ -73,9 +74,9 @@ class Report(Instance):
         yield "heading", self.heading or self.title
         yield "title", self.title
         yield "status", self.status
-        yield "content", f"{len(self.content)} items"
+        yield "content", counted(len(self.content), "item")
         yield "measurements", str(len(self.measurements))
-        yield "references", f"{len(self.references)} instances"
+        yield "references", counted(len(self.references), "instance")
 
 
 class Reports:

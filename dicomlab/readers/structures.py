@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ..amounts import counted
 from ..contours import fill, grid_of
 from ..elements import Elements, tag_of
 from ..errors import BadData, BadFile, InvalidRequest, did_you_mean
@@ -183,7 +184,7 @@ class Structures(Instance):
 
     def facts(self) -> Iterable[tuple[str, str]]:
         count = len(self.rois)
-        yield "regions", f"{count} region{'' if count == 1 else 's'} of interest"
+        yield "regions", counted(count, "region of interest", "regions of interest")
         yield "label", self.label
         yield "names", ", ".join(str(name) for name in self.rois.ROIName)
         yield from super().facts()
@@ -285,11 +286,11 @@ def _contours(item: Elements | None) -> tuple[list[Contour], str]:
         except ValueError:
             return [], f"contour {number} holds what is no number"
         if len(flat) % 3 or not np.isfinite(flat).all():
-            return [], f"contour {number} has {len(flat)} numbers, which are no points"
+            return [], f"contour {number} has {counted(len(flat), 'number')}, and no points of them"
         points = flat.reshape(-1, 3)
         told = contour.get("NumberOfContourPoints", len(points))
         if told != len(points):
-            return [], f"contour {number} has {len(points)} points, NumberOfContourPoints says {told}"
+            return [], f"contour {number} has {counted(len(points), 'point')}, NumberOfContourPoints says {told}"
         images = contour.items("ContourImageSequence")
         thickness = contour.get("ContourSlabThickness")
         found.append(

@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets
 import pandas as pd
 
+from ..amounts import counted
 from ..errors import InvalidRequest
 from ..markup import tag
 from ..tables import addresses
@@ -151,7 +152,8 @@ class Browser(ipywidgets.VBox):
 
     def __repr__(self) -> str:
         """With no patient in it: a notebook keeps this."""
-        return f"Browser of {self.peer.node.identity}: {len(self._studies)} studies, {len(self.selected)} rows chosen"
+        studies, chosen = counted(len(self._studies), "study", "studies"), counted(len(self.selected), "row")
+        return f"Browser of {self.peer.node.identity}: {studies}, {chosen} chosen"
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
@@ -218,7 +220,7 @@ class Browser(ipywidgets.VBox):
         _put(self.series, pd.DataFrame(), ())
         for name, rows in (("Patients", patients), ("Studies", found), ("Series", ())):
             self._levels[name].layout.display = "" if len(rows) else "none"
-        said = [f"{_many(len(found), 'study', 'studies')} of {_many(len(patients), 'patient', 'patients')}."]
+        said = [f"{counted(len(found), 'study', 'studies')} of {counted(len(patients), 'patient')}."]
         said += job.warnings
         self.form.say("\n".join([*said, words_of(job.error)] if job.error else said), busy=False)
         self._count()
@@ -280,10 +282,10 @@ class Browser(ipywidgets.VBox):
         level = "Series" if len(self.series.selected) else "Study"
         word = f"NumberOf{level}RelatedInstances"
         counts = rows[word] if word in rows else pd.Series(dtype="Int64")
-        many = f", {int(counts.sum()):,} instances as the archive says" if counts.notna().any() else ""
+        many = f", {counted(int(counts.sum()), 'instance')} as the archive says" if counts.notna().any() else ""
         here = f", {int(self.series.selected['here'].sum()):,} of them here" if level == "Series" and many else ""
         name = "series" if level == "Series" else "studies"
-        self.said.say(f"{_many(len(rows), 'series' if name == 'series' else 'study', name)} chosen{many}{here}.")
+        self.said.say(f"{counted(len(rows), 'series' if name == 'series' else 'study', name)} chosen{many}{here}.")
 
     def _arrived(self, job: Work) -> None:
         came = 0 if job.partial is None else len(job.partial)
@@ -294,12 +296,8 @@ class Browser(ipywidgets.VBox):
         self.sending.offer(job.partial)
         self.instances = job.partial
         self.retrieve_button.disabled, self.view_button.disabled = self.selected.empty, not came
-        said = [f"{came:,} instances are here.", *job.warnings]
+        said = [f"{counted(came, 'instance is', 'instances are')} here.", *job.warnings]
         self.said.say("\n".join([*said, words_of(job.error)] if job.error else said))
-
-
-def _many(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def _put(picker: Picker, table: pd.DataFrame, names: Sequence[str]) -> None:

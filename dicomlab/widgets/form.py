@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from ..amounts import counted
 from ..encoding import vr_of
 from ..errors import DicomlabError, InvalidRequest, did_you_mean
 from ..keys import WILD, Key, key_of, values_of, wanted
@@ -204,7 +205,7 @@ class Form(Unsaved):
     @property
     def summary(self) -> str:
         """What it is for, without what is typed in."""
-        return f"Form of {len(self.fields)} keys: {', '.join(self.fields)}"
+        return f"Form of {counted(len(self.fields), 'key')}: {', '.join(self.fields)}"
 
     def __str__(self) -> str:
         try:

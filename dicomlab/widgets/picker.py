@@ -16,6 +16,7 @@ import traitlets
 from itables.widget import ITable
 
 from .. import phi
+from ..amounts import counted
 from ..cache import Cache
 from ..errors import DicomlabError, InvalidRequest
 from ..level import UNIQUE_KEYS, QueryLevel
@@ -229,7 +230,7 @@ class Picker(ITable):
         if any(str(name).startswith("ScheduledProcedureStep") for name in self._table.columns):
             one, many = "scheduled procedure step", "scheduled procedure steps"
         count = len(self._table)
-        return f"Picker of {count:,} {one if count == 1 else many}, {len(self._rows):,} chosen"
+        return f"Picker of {counted(count, one, many)}, {len(self._rows):,} chosen"
 
     def __repr__(self) -> str:
         """With the rows where no widget can be drawn; a notebook, which keeps it, gets the summary alone."""

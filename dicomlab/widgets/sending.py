@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets
 import pandas as pd
 
+from ..amounts import are
 from ..errors import InvalidRequest
 from ..markup import tag
 from .form import words_of
@@ -125,7 +126,7 @@ class SendPanel(ipywidgets.VBox):
         if job.partial is not None and len(job.partial):
             self.results = job.partial
             stored = int(self.results.stored.sum())
-            said = [f"{stored:,} of {len(self.results):,} instances are stored.", *said]
+            said = [f"{stored:,} of {len(self.results):,} instances {are(stored)} stored.", *said]
             self.rows.update(self.results, [name for name in _SHOWN if name in self.results])
             self.rows.layout.display = ""
             self.retry_button.disabled = stored == len(self.results)

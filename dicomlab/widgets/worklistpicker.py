@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import ipywidgets
 import pandas as pd
 
+from ..amounts import counted
 from ..errors import DicomlabError, InvalidRequest
 from ..tables import table
 from ..worklistkeys import COLUMNS
@@ -263,4 +264,4 @@ def _empty(columns: Any) -> pd.DataFrame:
 
 
 def _count(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}" if count else f"no {one}"
+    return counted(count, one, many) if count else f"no {one}"

@@ -14,6 +14,7 @@ from pydicom import config
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
+from ..amounts import counted
 from ..errors import BadData, BadFile, GeometryError, InvalidRequest
 from ..geometry import SAME_DIRECTION, SAME_PLACE, Floats, normal
 from ..outgoing import outgoing
@@ -207,8 +208,8 @@ def _study(datasets: list[Dataset], volume: Any) -> list[Dataset]:
         chosen = {_owner(one) for one in _named(datasets, volume)}
         if len(chosen) != 1:
             patients = len({patient for patient, _ in owners})
-            studies = "1 study" if len(owners) == 1 else f"{len(owners)} studies"
-            whose = "1 patient" if patients == 1 else f"{patients} patients"
+            studies = counted(len(owners), "study", "studies")
+            whose = counted(patients, "patient")
             raise InvalidRequest(
                 f"like= holds instances of {studies} of {whose}", advice="Choose the rows of one study."
             )

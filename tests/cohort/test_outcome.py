@@ -111,7 +111,7 @@ def test_whatever_is_raised_is_the_error_of_a_row(tmp_path: Path, error: BaseExc
 
 def test_a_reservation_of_load_is_told_with_its_series(tmp_path: Path) -> None:
     write(tmp_path, [image for image in stack([0, 1, 2, 3, 4, 5]) if image.InstanceNumber != 3])
-    with pytest.warns(ResultWarning, match="1 series were loaded with a reservation") as caught:
+    with pytest.warns(ResultWarning, match="1 series was loaded with a reservation") as caught:
         table = dl.apply(lambda volume: volume.size, dl.scan(tmp_path))
     (remark,) = table.attrs["remarks"]
     assert remark.startswith(table.SeriesInstanceUID[0]) and len(caught) == 1

@@ -19,6 +19,7 @@ from workers import Worker
 
 import dicomlab as dl
 from dicomlab import errors
+from dicomlab.amounts import are
 from dicomlab.cache import Cache
 from dicomlab.cachefolder import inspect
 from dicomlab.net.node import Node
@@ -160,7 +161,8 @@ def test_a_full_disk_is_answered_and_told_and_the_next_call_goes_on(  # F1, SPEC
             assert OUT_OF_RESOURCES in {status for _, status in server.answers}
             assert {uid for uid, status in server.answers if status == 0} <= here
             assert 0 < len(here) < INSTANCES and len(error.missing) == INSTANCES - len(here)
-            assert f"{len(here)} of {INSTANCES} instances are here, {len(error.missing)} are missing" in text
+            lost = len(error.missing)
+            assert f"{len(here)} of {INSTANCES} instances {are(len(here))} here, {lost} {are(lost)} missing" in text
             assert "No space left on device" in text or "disk is full" in text
             assert str(disk) in text and "call retrieve again" in text
             assert not list(cache.root.glob("incoming/*"))

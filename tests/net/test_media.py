@@ -124,7 +124,7 @@ def test_the_instances_that_are_not_on_the_media_are_named(server):  # R10.4
     server.manners = Manners(media_failures={uids[1]: 0x0122})
     rows = pd.DataFrame({"SOPInstanceUID": uids, "SOPClassUID": [server.holdings[uid].sop_class for uid in uids]})
     with dl.connect(server.address, allow="create_media") as pacs:
-        with pytest.warns(ResultWarning, match="1 of 3 instances are not on the media"):
+        with pytest.warns(ResultWarning, match="1 of 3 instances is not on the media"):
             made = pacs.create_media(rows)
         assert made.status == "DONE" and made.failures.SOPInstanceUID.tolist() == [uids[1]]
         assert made.failures.failure_reason.tolist() == [0x0122] and "SOP class" in made.failures.meaning[0]
@@ -159,7 +159,7 @@ def test_rows_that_are_not_stored_are_refused_unless_they_are_to_be(server):  # 
     with dl.connect(server.address, allow=ALLOW) as pacs:
         sent = pacs.store(FILES)
         sent.loc[0, "stored"] = False
-        with pytest.raises(InvalidRequest, match="1 of 2 instances are not stored"):
+        with pytest.raises(InvalidRequest, match="1 of 2 instances is not stored"):
             pacs.create_media(sent)
         assert pacs.create_media(sent, store=True).status == "DONE"
 

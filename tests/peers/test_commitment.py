@@ -34,7 +34,7 @@ def test_orthanc_commits_what_it_has_and_names_what_it_has_not(orthanc):  # R7.1
         found = peer.commit(sent, wait=30)
         assert found.committed.tolist() == [True, True], found.attrs
         strange = pd.concat([sent, sent[:1].assign(SOPInstanceUID="1.2.3.987.5")], ignore_index=True)
-        with pytest.warns(ResultWarning, match="1 of 3 instances are not committed"):
+        with pytest.warns(ResultWarning, match="1 of 3 instances is not committed"):
             found = peer.commit(strange, wait=30)
     assert found.committed.tolist() == [True, True, False] and found.failure_reason[2] == 0x0112
 

@@ -121,7 +121,7 @@ DOSES = json.loads(TRUTH.read_text())["RTDOSE"] if TRUTH.exists() else {}
 
 
 @pytest.mark.parametrize("name", DOSES or [pytest.param("", marks=pytest.mark.skip("no truth beside this project"))])
-@pytest.mark.filterwarnings("ignore:.*values for 1 frames")
+@pytest.mark.filterwarnings("ignore:.*values for 1 frame")
 def test_a_real_dose_has_the_values_others_find(name):
     truth = DOSES[name]
     found = load(shared(f"data/{name}"))
