@@ -86,7 +86,7 @@ def measured(way: Way, counts: list[int], place: Path, port: int) -> Iterator[Co
     """What each number of series takes; all of them are different ones."""
     import dicomlab as dl
     from benchmarks.cohort import nothing as function  # by its name, as the workers know it
-    from dicomlab.cache import Cache
+    from dicomlab.cache.cache import Cache
     from dicomlab.cohort import applying
 
     if way.apart:

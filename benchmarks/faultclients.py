@@ -22,8 +22,8 @@ IMPLICIT, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
 
 def by_dicomlab(operation: str, port: int, back: int, folder: Path, study: str, deflated: bool) -> dict[str, Any]:
     import dicomlab as dl
-    from dicomlab.cache import Cache
-    from dicomlab.net.node import Node, Quirks, Timeouts
+    from dicomlab.cache.cache import Cache
+    from dicomlab.net.association.node import Node, Quirks, Timeouts
 
     node = Node(
         "FAULTY",

@@ -76,7 +76,7 @@ class Steps:
 def retrieve(count: int, place: Path, port: int) -> Iterator[tuple[str, Steps]]:
     """C-GET of series by series in one call; the same again, of what is here; and the index made anew of the files."""
     import dicomlab as dl
-    from dicomlab.cache import Cache
+    from dicomlab.cache.cache import Cache
 
     cache = Cache(place / "cache", index=place / "index.sqlite")
     with dl.connect(f"MANY@{peers.HOST}:{port}", cache=cache, timeout=60) as peer:
@@ -100,7 +100,7 @@ def retrieve(count: int, place: Path, port: int) -> Iterator[tuple[str, Steps]]:
 
 def index(count: int, place: Path, port: int) -> Iterator[tuple[str, Steps]]:
     """The index of a cache made anew of its files, as after a loss; they are those that `retrieve` left."""
-    from dicomlab.cache import Cache
+    from dicomlab.cache.cache import Cache
 
     steps = Steps(count)
     with steps.measured():

@@ -143,7 +143,7 @@ A series as a volume, by its length ({jobs["load"][-1]["cpu"]:.2f} s of CPU for 
 {_table(loads)}
 
 A short form of this is in `make test`, and one series of 100,000 instances by C-GET and by C-MOVE in `make soak`
-(tests/test_growth.py, tests/test_scan_many.py).
+(tests/test_growth.py, tests/scanning/test_scan_many.py).
 """
 
 

@@ -9,13 +9,13 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dicomlab.identifier import STUDY_ROOT, encode, identifiers
 from dicomlab.level import QueryLevel
-from dicomlab.net import contexts
-from dicomlab.net.association import associate
-from dicomlab.net.deadline import Deadline
-from dicomlab.net.dimse import CommandField
-from dicomlab.net.node import Node
+from dicomlab.net.association import contexts
+from dicomlab.net.association.association import associate
+from dicomlab.net.association.deadline import Deadline
+from dicomlab.net.association.dimse import CommandField
+from dicomlab.net.association.node import Node
+from dicomlab.queries.identifier import STUDY_ROOT, encode, identifiers
 
 from . import data, peers
 from .harness import Timed

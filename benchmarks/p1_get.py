@@ -45,7 +45,7 @@ def by_dicomlab(timed: Timed, ae_title: str, port: int, tls: dl.TLS | None = Non
 def peer(folder: Path, ae_title: str, port: int, listen: int | None = None, tls: dl.TLS | None = None) -> dl.Peer:
     """The archive, with a cache of its own that is empty."""
     import dicomlab as dl
-    from dicomlab.cache import Cache
+    from dicomlab.cache.cache import Cache
 
     cache = Cache(folder / "cache", index=folder / "index.sqlite")
     return dl.connect(f"{ae_title}@{peers.HOST}:{port}", cache=cache, listen=listen, tls=tls)

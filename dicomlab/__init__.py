@@ -11,32 +11,32 @@ from typing import TYPE_CHECKING, Any
 from . import errors
 from . import progress as _progress
 from .options import options
-from .volume import DicomAccessor as _DicomAccessor  # registers the accessor .dicom  # noqa: F401
+from .volumes.volume import DicomAccessor as _DicomAccessor  # registers the accessor .dicom  # noqa: F401
 
 if TYPE_CHECKING:
-    from .cache import Cache
+    from .cache.cache import Cache
+    from .cache.folder import open_folder
     from .cohort.applying import apply
-    from .deidentification import deidentify
     from .demo import demo_pacs
-    from .filming import film
-    from .folder import open_folder
-    from .modification import modify
-    from .net.addressbook import nodes
+    from .net.association.addressbook import nodes
+    from .net.association.node import Node
+    from .net.association.tls import TLS
+    from .net.association.useridentity import UserIdentity
     from .net.connecting import connect, diagnose
-    from .net.node import Node
     from .net.peer import Peer
-    from .net.tls import TLS
-    from .net.useridentity import UserIdentity
-    from .pseudonymisation import pseudonymise
-    from .readtable import read_table
-    from .scanning import scan
-    from .series import load, load_all
+    from .privacy.deidentification import deidentify
+    from .privacy.pseudonymisation import pseudonymise
+    from .rendering.filming import film
+    from .scanning.scanning import scan
+    from .tables.readtable import read_table
+    from .volumes.series import load, load_all
     from .widgets.browser import browse
     from .widgets.form import Form
     from .widgets.picker import pick
     from .widgets.viewing import view
     from .widgets.worklistpicker import worklist
-    from .writing import write
+    from .writing.modification import modify
+    from .writing.writing import write
 
 __version__ = "0.1.0rc1"
 
@@ -72,31 +72,31 @@ __all__ = [  # noqa: RUF022 (in the order of their letters)
 
 #: Where each name lives; the module is imported when the name is first used.
 _HOMES = {
-    "Cache": ".cache",
+    "Cache": ".cache.cache",
     "Form": ".widgets.form",
-    "Node": ".net.node",
+    "Node": ".net.association.node",
     "Peer": ".net.peer",
-    "TLS": ".net.tls",
-    "UserIdentity": ".net.useridentity",
+    "TLS": ".net.association.tls",
+    "UserIdentity": ".net.association.useridentity",
     "apply": ".cohort.applying",
     "browse": ".widgets.browser",
     "connect": ".net.connecting",
-    "deidentify": ".deidentification",
+    "deidentify": ".privacy.deidentification",
     "demo_pacs": ".demo",
     "diagnose": ".net.connecting",
-    "film": ".filming",
-    "load": ".series",
-    "load_all": ".series",
-    "modify": ".modification",
-    "nodes": ".net.addressbook",
-    "open_folder": ".folder",
+    "film": ".rendering.filming",
+    "load": ".volumes.series",
+    "load_all": ".volumes.series",
+    "modify": ".writing.modification",
+    "nodes": ".net.association.addressbook",
+    "open_folder": ".cache.folder",
     "pick": ".widgets.picker",
-    "pseudonymise": ".pseudonymisation",
-    "read_table": ".readtable",
-    "scan": ".scanning",
+    "pseudonymise": ".privacy.pseudonymisation",
+    "read_table": ".tables.readtable",
+    "scan": ".scanning.scanning",
     "view": ".widgets.viewing",
     "worklist": ".widgets.worklistpicker",
-    "write": ".writing",
+    "write": ".writing.writing",
 }
 
 

@@ -46,7 +46,7 @@ class Options:
     ...     options.find_limit
     50
     >>> from pydicom.data import get_testdata_file
-    >>> from dicomlab.scanning import scan
+    >>> from dicomlab.scanning.scanning import scan
     >>> with options.set(phi=False):
     ...     scan(get_testdata_file("CT_small.dcm")).PatientName[0].startswith("hidden-")
     True

@@ -257,9 +257,9 @@ def _named(name: str, found: Any) -> Any:
 
 @lru_cache(maxsize=4096)
 def _tag_of(name: str) -> tuple[int, str] | None:
-    from .encoding import vr_of
+    from .datasets.encoding import vr_of
     from .errors import InvalidRequest
-    from .keys import key_of
+    from .queries.keys import key_of
 
     if not name[:1].isupper() and not name.startswith("("):
         return None
@@ -312,7 +312,7 @@ def _column(name: str, column: pd.Series) -> Any:
     """The column as it may be shown; None where it stays as it is."""
     import pandas as pd
 
-    from .cells import objects
+    from .datasets.cells import objects
 
     if name == "dataset":
         return objects([dataset(one) for one in column]).set_axis(column.index)

@@ -14,7 +14,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from slices import image
 
-from dicomlab import filemeta
+from dicomlab.datasets import filemeta
 
 EXPLICIT, IMPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
 RLE, JPEG, LOSSLESS, JPEG_LS, JPEG_2000, JPEG_XL = (

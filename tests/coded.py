@@ -99,3 +99,17 @@ def jpeg_2000(values: np.ndarray, bits: int) -> bytes:
 def imagecodecs() -> Any:
     """The library of the extra `fast`; skips the test where it is absent."""
     return pytest.importorskip("imagecodecs", reason="the extra fast is not installed")
+
+
+def compressed(folder, count, damaged=(), series="1.2.2"):
+    """Axial slices of JPEG 2000, some of them cut off."""
+    made = []
+    for number in range(count):
+        values = picture(np.uint16, 12) // (number + 1)
+        data = jpeg_2000(values, 12)
+        one = dataset(values, 12, SeriesInstanceUID=series, InstanceNumber=number + 1)
+        one.SOPInstanceUID = f"{series}.{number}"
+        one.ImagePositionPatient = [0, 0, 2.0 * number]
+        cut = data[: len(data) // 3] if number in damaged else data
+        made.append(encapsulated(folder / str(number), one, JPEG_2000, [cut]))
+    return made

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import slices
+from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import RTPlanStorage
 from pydicom.valuerep import format_number_as_ds
 from support import require_peer
 
@@ -110,3 +112,37 @@ def dumped(path: str | Path) -> str:
     said = subprocess.run([program, "+L", "-q", str(path)], capture_output=True, timeout=60)
     assert said.returncode == 0 and not said.stderr, said.stderr
     return said.stdout.decode(errors="replace")
+
+
+NEAR = 1e-3  # mm
+
+
+def rotation(seed):
+    turn, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    return turn * np.sign(np.linalg.det(turn))
+
+
+def datasets(table):
+    return [dcmread(path) for path in table.path]
+
+
+def check_same_places(volume, back):
+    """Each voxel of one is at the place of the same voxel of the other."""
+    corners = [np.array([0, size - 1]) for size in volume.shape[-3:]]
+    index = np.meshgrid(*corners, indexing="ij")
+    assert np.abs(volume.dicom.position(*index) - back.dicom.position(*index)).max() < NEAR
+
+
+UNITS = {"CT": "HU", "MR": "ms", "PET": "BQML"}
+
+
+def plan(folder, **attributes):
+    """An RT Plan of the patient of `STUDY`; the path."""
+    dataset = slices.image(np.zeros((1, 1), np.int16), None, 1, **STUDY | attributes)
+    for keyword in ("PixelData", "Rows", "Columns", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope"):
+        delattr(dataset, keyword)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = RTPlanStorage, "1.2.826.0.1.3680043.8.498.9"
+    dataset.Modality = "RTPLAN"
+    dataset.SeriesInstanceUID = "1.2.826.0.1.3680043.8.498.8"
+    (path,) = slices.write(folder, [dataset])
+    return path

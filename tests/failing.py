@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import dicomlab.index
+import dicomlab.cache.index
 
 CALLS = (
     "open", "write", "writev", "lseek", "fstat", "close", "link", "rename", "replace", "unlink",
@@ -54,7 +54,7 @@ class Failing:
                 outer._step("connect")
                 return sqlite3.connect(*arguments, **options, factory=Connection)
 
-        patch.setattr(dicomlab.index, "sqlite3", Module())
+        patch.setattr(dicomlab.cache.index, "sqlite3", Module())
 
     def _now(self, what: str) -> bool:
         if next(self._counter) != self._number:

@@ -61,3 +61,28 @@ def stack(heights: Sequence[float], rows: int = 4, columns: int = 3, **attribute
         stored = (100 * number + np.arange(rows * columns)).reshape(rows, columns).astype(np.int16)
         found.append(image(stored, (-10.0, -20.0, height), number + 1, **attributes))
     return found
+
+
+def with_a_sequence(rng, syntax):
+    """A small CT image with a sequence and private attributes."""
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = syntax
+    ds.SOPClassUID, ds.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", f"1.2.{rng.randrange(10**9)}"
+    ds.PatientName, ds.PatientID = rng.choice(["A^B", "Müller^Jörg"]), "7" * rng.randrange(5)
+    ds.SpecificCharacterSet = "ISO_IR 100"
+    inner = Dataset()
+    inner.ReferencedSOPInstanceUID = "1.2.3"
+    ds.ReferencedStudySequence = [inner] * rng.randrange(3)
+    ds["ReferencedStudySequence"].is_undefined_length = bool(rng.randrange(2))
+    for one in ds.ReferencedStudySequence:
+        one.is_undefined_length_sequence_item = bool(rng.randrange(2))
+    block = ds.private_block(0x0009, "TEST", create=True)
+    block.add_new(1, "UN", b"12")
+    ds.ImagePositionPatient, ds.InstanceNumber = [1.5, -2, rng.randrange(100)], rng.randrange(100)
+    ds.Rows = ds.Columns = 2
+    ds.SamplesPerPixel, ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 1, 16, 12, 11, 0
+    ds.PhotometricInterpretation = "MONOCHROME2"
+    ds.PixelData = bytes(8)
+    ds["PixelData"].VR = "OW"
+    return ds

@@ -8,9 +8,9 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 
-from dicomlab.net import dimse, negotiation
-from dicomlab.net.pdu import RELEASE_RP, PduType, abort_pdu, p_data
-from dicomlab.uids import EXPLICIT
+from dicomlab.datasets.uids import EXPLICIT
+from dicomlab.net.association import dimse, negotiation
+from dicomlab.net.association.pdu import RELEASE_RP, PduType, abort_pdu, p_data
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

@@ -167,3 +167,9 @@ class Stopwatch:
         self._read.set()
         self._thread.join()
         return wall - 2 * self._lag
+
+
+def words(figure: Any) -> list[str]:
+    """What is written on a figure of matplotlib."""
+    texts = [text.get_text() for text in figure.texts]
+    return texts + [text.get_text() for axes in figure.axes for text in axes.texts]

@@ -19,48 +19,64 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
     if path.name != "__main__.py"  # `python -m` uses the package as a notebook does; nothing imports it
 }
-FILES = {"arrival", "assemble", "cache", "cachefolder", "dicomdir", "draft", "folder", "geometry", "index", "volume"}
-FILES |= {"indexplace"}
-FILES |= {"codecs", "instances", "encapsulated", "exports", "extensions", "glance", "montage"}
-FILES |= {"decoding", "frames", "pixels", "places", "planes", "readers", "readtable", "report", "scanning", "series"}
-FILES |= {"paths", "repeats", "stacks"}
-FILES |= {"compression", "contours", "outgoing", "sendable", "upkeep", "regular", "resample", "transcoding"}
-FILES |= {"arranging", "functionalgroups", "imageheader", "lookup", "positions", "realworld", "sides"}
-FILES |= {"filming", "filmlayout", "rendered", "rendering"}
-FILES |= {"copying", "headerpack", "inventory", "lazyframes", "scanmemory", "setaside", "unpacking"}
-FILES |= {"suv", "suvdecay", "suvenhanced", "suvfacts"}
-FILES |= {"fileset", "mediaset", "modification", "originals", "placing", "writers", "writing"}
-FILES |= {"deidentification", "pseudonymisation", "pseudonymmap", "remains"}
-FILES |= {"performedseries", "stepattributes", "stepvalues"}
-MAY_IMPORT = {  # room: the rooms it may import
-    "words": {"words"},
-    "files": {"words", "files"},
-    "net": {"words", "files", "net"},
-    "widgets": {"words", "files", "widgets"},
-    "demo": {"words", "net", "demo"},
-    "cohort": {"words", "files", "net", "cohort"},
-}
+#: The rooms, from the ground up. A room imports from itself and from the floors below, not from its neighbours;
+#: "words" are the modules beside __init__, and the rooms of the ground floor, which are words too, know each other.
+FLOORS = (
+    {"words", "datasets", "queries"},
+    {"tables", "pixels", "disk"},
+    {"scanning", "geometry"},
+    {"cache", "outgoing", "stacks"},
+    {"readers", "writers"},
+    {"volumes", "steps"},
+    {"writing", "rendering"},
+    {"privacy", "net", "widgets"},
+    {"cohort", "demo"},
+)
+ROOMS = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+#: The rooms within net/, in the same way; what stands beside its __init__ is a peer, and what it can be asked.
+NET_FLOORS = (
+    {"association"},
+    {"query", "retrieve", "procedure", "printing"},
+    {"store", "patients"},
+    {"media", "diagnosis"},
+    {"peer"},
+)
+NET_ROOMS = {name: floor for floor, names in enumerate(NET_FLOORS) for name in names}
 ONLY_IN = {
     "pynetdicom": {"net", "demo"},
     **{library: {"widgets"} for library in ("matplotlib", "ipywidgets", "anywidget", "itables")},
 }
 # The embedded PACS is a test peer: what it shares with the client cannot be tested with it.
-NOT_FOR_DEMO = {"identifier", "matching", "elements", "tables"}
+FOR_DEMO = {"words", "net", "demo"}
 
 
 def room(module: str) -> str:
-    """The room of a module; one that is new beside __init__ is of the words, which may import least."""
+    """The room of a module: the folder it lies in, or "words" beside __init__."""
     first = module.split(".")[1]
-    if first in MAY_IMPORT:
-        return first
-    return "files" if first in FILES else "words"
+    return first if first in ROOMS else "words"
 
 
-def imports(module: str) -> set[str]:
-    """Full names of all modules a module imports, inside functions and for typing too."""
+def may_import(room: str) -> set[str]:
+    """The rooms that one may import from."""
+    below = {name for name, floor in ROOMS.items() if floor < ROOMS[room]}
+    return FOR_DEMO if room == "demo" else {room} | below | (FLOORS[0] if room in FLOORS[0] else set())
+
+
+def net_room(module: str) -> str:
+    """The room of a module of net/: the folder it lies in, or "peer" beside its __init__."""
+    second = module.split(".")[2]
+    return second if second in NET_ROOMS and len(module.split(".")) > 3 else "peer"
+
+
+def imports(module: str, typing: bool = True) -> set[str]:
+    """Full names of all modules a module imports, inside functions and, unless told otherwise, for typing too."""
     path, found = MODULES[module], set()
     parts = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not typing:
+        guards = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+        tree.body = [node for node in tree.body if node not in guards]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -79,12 +95,27 @@ def test_imports_go_one_way(module):
     for name in imports(module):
         assert name != "dicomlab", f"{module} imports the root package"
         if name.startswith("dicomlab."):
-            assert room(name) in MAY_IMPORT[room(module)], f"{module} imports {name}"
-            if room(module) == "demo":
-                assert name.split(".")[1] not in NOT_FOR_DEMO, f"{module} shares {name} with the client"
+            assert room(name) in may_import(room(module)), f"{module} imports {name}"
         else:
             library = name.split(".")[0]
             assert room(module) in ONLY_IN.get(library, {room(module)}), f"{module} imports {library}"
+
+
+@pytest.mark.parametrize("module", [name for name in INSIDE if name.startswith("dicomlab.net.")])
+def test_services_know_the_association_and_not_each_other_in_circles(module):
+    here = net_room(module)
+    for name in imports(module, typing=False):
+        if name.startswith("dicomlab.net."):
+            there = net_room(name)
+            assert there == here or NET_ROOMS[there] < NET_ROOMS[here], f"{module} imports {name}"
+
+
+def test_every_folder_is_a_room_that_says_what_it_is_for():
+    folders = {path.parent for path in PACKAGE.rglob("*.py")} - {PACKAGE}
+    assert {folder.name for folder in folders if folder.parent == PACKAGE} | {"words"} == set(ROOMS)
+    assert {folder.name for folder in folders if folder.parent == PACKAGE / "net"} | {"peer"} == set(NET_ROOMS)
+    for folder in folders:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))), folder.name
 
 
 def test_the_public_names_are_complete_sorted_and_importable():

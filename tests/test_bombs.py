@@ -14,8 +14,8 @@ from bombs import BOMBS, EXPLICIT, body, head, nested_with_lengths, pixels
 from support import ROOT
 
 from dicomlab import load
+from dicomlab.datasets.part10 import parse_file
 from dicomlab.errors import BadData
-from dicomlab.part10 import parse_file
 
 ONE = """
 import json, re, sys, time, warnings

@@ -17,8 +17,8 @@ HERE = Path(__file__).resolve().parent
 RETRIEVE = """
 import json, os, sys, threading, time
 import dicomlab as dl
-from dicomlab.cache import Cache
-from dicomlab.net.node import Node
+from dicomlab.cache.cache import Cache
+from dicomlab.net.association.node import Node
 from slow_scp import data_set
 port, root, count, method, listen = sys.argv[1:]
 count = int(count)

@@ -18,8 +18,8 @@ from fuzz.targets import directory
 from support import ROOT
 
 import dicomlab as dl
-from dicomlab.dicomdir import referenced
 from dicomlab.errors import BadFile, DicomlabError, InvalidRequest, ResultWarning
+from dicomlab.scanning.dicomdir import referenced
 
 FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 CT = FILES / "CT_small.dcm"
@@ -236,7 +236,7 @@ def test_offsets_that_go_in_circles_or_beyond_the_end_do_no_harm(disc, where):  
 MANY = """
 import re, sys, time
 from pathlib import Path
-from dicomlab.dicomdir import referenced
+from dicomlab.scanning.dicomdir import referenced
 from dicomlab.errors import DicomlabError
 path, small = sys.argv[1:]
 def peak():

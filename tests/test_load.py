@@ -22,8 +22,8 @@ from support import free_port, stop
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.cache import Cache, Outcome
-from dicomlab.net.node import Node
+from dicomlab.cache.cache import Cache, Outcome
+from dicomlab.net.association.node import Node
 
 HERE = Path(__file__).resolve().parent
 MIB = 1 << 20
@@ -119,8 +119,8 @@ def test_matches_by_the_hundred_thousand_end_at_the_limit(matches, limit, heeds,
 
 CACHE = """
 import json, sys, time
-from dicomlab.cache import Cache
-from dicomlab.tables import Address
+from dicomlab.cache.cache import Cache
+from dicomlab.tables.tables import Address
 root, studies = sys.argv[1], int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()

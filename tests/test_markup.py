@@ -20,9 +20,9 @@ import dicomlab as dl
 from dicomlab.errors import BadFile, DicomlabError, ResultWarning
 from dicomlab.facts import Facts
 from dicomlab.markup import Html, joined, page_text, pictured, rows, shown, tag
-from dicomlab.net.job import Job
-from dicomlab.net.negotiated import Negotiated
-from dicomlab.net.negotiation import Accepted, Context, Proposal
+from dicomlab.net.association.job import Job
+from dicomlab.net.association.negotiated import Negotiated
+from dicomlab.net.association.negotiation import Accepted, Context, Proposal
 from dicomlab.status import Status
 from dicomlab.widgets.figure import FOOTER
 from dicomlab.widgets.pages import page

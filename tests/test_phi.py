@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pydicom
 import pytest
+from coded import compressed
 from pydicom.data import get_testdata_file
-from test_extensions import compressed
 
 import dicomlab as dl
 from dicomlab import phi

@@ -15,7 +15,7 @@ import dicomlab.remarks
 from dicomlab.errors import ResultWarning
 from dicomlab.progress import WINDOW, Bar, Meter, duration, reporter
 from dicomlab.remarks import noted, remark
-from dicomlab.scanning import STEP, gather
+from dicomlab.scanning.scanning import STEP, gather
 
 
 class Clock:
@@ -174,7 +174,7 @@ def test_the_bar_of_a_scan_is_moved_now_and_then_and_reaches_the_end(tmp_path, m
         def close(self):
             moves.append(0)
 
-    monkeypatch.setattr("dicomlab.scanning.reporter", lambda *_: Counting())
+    monkeypatch.setattr("dicomlab.scanning.scanning.reporter", lambda *_: Counting())
     for number in range(2 * STEP + 10):
         (tmp_path / f"{number}.txt").write_text("no image")
     gather([tmp_path], None)

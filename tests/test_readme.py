@@ -16,7 +16,7 @@ from dicomlab.readers.instance import Instance
 from dicomlab.readers.structured import Report
 from dicomlab.readers.structures import Structures
 from dicomlab.readers.waveform import Waveform
-from dicomlab.volume import DicomAccessor
+from dicomlab.volumes.volume import DicomAccessor
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -116,8 +116,8 @@ PROMISES = {
     ),
     "A full disk, a kill or an edited file leaves nothing damaged behind": (
         "test_sweep.py::test_a_retrieve_stands_the_failure_of_any_call",
-        "test_cache.py::test_a_kill_at_any_moment_leaves_whole_files_and_loses_no_answered_one",
-        "test_cache.py::test_a_file_edited_between_runs_is_noticed_and_received_again",
+        "cache/test_cache.py::test_a_kill_at_any_moment_leaves_whole_files_and_loses_no_answered_one",
+        "cache/test_cache.py::test_a_file_edited_between_runs_is_noticed_and_received_again",
     ),
     "A broken or hostile file is named with the reason": (
         "test_malformed.py::test_each_broken_file_is_named_with_the_reason_and_its_neighbour_loads",
@@ -150,7 +150,7 @@ PROMISES = {
     ),
     "Logs name no patient": (
         "test_phi.py::test_logs_of_the_demo_pacs_and_of_the_client_hold_no_name_at_any_level",
-        "test_cache.py::test_no_text_of_a_peer_is_in_a_path_and_modes_are_private",
+        "cache/test_cache.py::test_no_text_of_a_peer_is_in_a_path_and_modes_are_private",
     ),
     "With `dl.options.phi = False` a saved notebook names no patient": (
         "test_phi_notebook.py::test_a_saved_notebook_holds_no_planted_name_while_phi_is_off",

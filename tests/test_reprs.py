@@ -12,7 +12,7 @@ import pytest
 import slices
 
 import dicomlab as dl
-import dicomlab.glance
+import dicomlab.volumes.glance
 from dicomlab.errors import ResultWarning
 
 
@@ -88,5 +88,5 @@ def test_markup_in_what_a_peer_or_a_file_says_is_text(tmp_path):  # R15.9
 
 
 def test_the_examples_run():
-    failed, attempted = doctest.testmod(dicomlab.glance)
+    failed, attempted = doctest.testmod(dicomlab.volumes.glance)
     assert attempted and not failed

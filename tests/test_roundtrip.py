@@ -16,7 +16,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from dicomlab import load, load_all
 from dicomlab.errors import DicomlabError, GeometryError, ResultWarning
-from dicomlab.geometry import SAME_DIRECTION
+from dicomlab.geometry.geometry import SAME_DIRECTION
 
 NEAR = 1e-3  # mm
 POSITIONS = ("HFS", "HFP", "FFS", "FFP", "HFDL", "HFDR", "FFDL", "FFDR")

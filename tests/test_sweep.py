@@ -11,16 +11,16 @@ from typing import Any
 import pydicom
 import pytest
 from failing import CODES, Failing, no_threads, sweep
+from received import CT, EXPLICIT, NODE, SIDE, Where, data_set
 from slow_scp import serving
 from support import free_port
 
 import dicomlab as dl
-from dicomlab import errors, leftovers
-from dicomlab.cache import Cache, Outcome
-from dicomlab.cachefolder import inspect
-from dicomlab.net.node import Node
-
-from .test_cache import CT, EXPLICIT, NODE, SIDE, Where, data_set
+from dicomlab import errors
+from dicomlab.cache.cache import Cache, Outcome
+from dicomlab.cache.cachefolder import inspect
+from dicomlab.disk import leftovers
+from dicomlab.net.association.node import Node
 
 PIXELS = bytes(range(256)) * 1024 * 3  # more than is gathered before a write
 KEPT = (Outcome.STORED, Outcome.DUPLICATE)

@@ -20,7 +20,7 @@ from support import ROOT, free_port
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import Manners
-from dicomlab.net.node import Timeouts
+from dicomlab.net.association.node import Timeouts
 
 PAGE = (ROOT / "docs/guide/troubleshooting.md").read_text(encoding="utf-8")
 ABORT = bytes((7, 0, 0, 0, 0, 4, 0, 0, 0, 0))

@@ -20,7 +20,7 @@ import pandas as pd
 import xarray as xr
 
 import dicomlab as dl
-from dicomlab.net.job import Job
+from dicomlab.net.association.job import Job
 
 
 def hottest(volume: xr.DataArray) -> dict[str, float]:

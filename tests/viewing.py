@@ -6,7 +6,7 @@ from typing import Any
 
 VOLUMES = '''
 import numpy as np, xarray as xr, dicomlab as dl
-from dicomlab.positions import geometry_coordinate
+from dicomlab.geometry.positions import geometry_coordinate
 
 def volume(values, spacing=(3.0, 2.0, 2.0), frame="1.2.3", matrix=np.eye(3), **attrs):
     """A CT of those values (..., z, y, x) around the patient's origin."""

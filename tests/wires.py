@@ -16,10 +16,10 @@ from pathlib import Path
 import certificates
 import pytest
 
-from dicomlab.net.deadline import Deadline
-from dicomlab.net.pdu import Fragment, Wire
-from dicomlab.net.sealed import Sealed
-from dicomlab.net.tls import TLS
+from dicomlab.net.association.deadline import Deadline
+from dicomlab.net.association.pdu import Fragment, Wire
+from dicomlab.net.association.sealed import Sealed
+from dicomlab.net.association.tls import TLS
 
 
 def connected() -> tuple[socket.socket, socket.socket]:

@@ -22,8 +22,8 @@ def retrieve(port: str, listen: str, folder: str, method: str, first: str, stop:
     from slow_scp import SERIES, STUDY, uid
 
     import dicomlab as dl
-    from dicomlab.cache import Cache
-    from dicomlab.net.node import Node
+    from dicomlab.cache.cache import Cache
+    from dicomlab.net.association.node import Node
 
     node = Node("SLOW", "127.0.0.1", int(port), listen=int(listen))
     what: Any = STUDY.decode()
@@ -83,7 +83,7 @@ class Worker:
 def main() -> None:
     import slow_scp  # noqa: F401
 
-    import dicomlab.net.retrieve  # noqa: F401
+    import dicomlab.net.retrieve.retrieve  # noqa: F401
 
     print("ready", flush=True)
     for line in sys.stdin:

@@ -12,7 +12,7 @@ import pandas as pd
 from .. import phi
 from ..amounts import counted
 from ..errors import DicomlabError, Interrupted, InvalidRequest
-from ..net.jobs import Jobs
+from ..net.association.jobs import Jobs
 from ..progress import Meter, Progress, reporter
 from ..remarks import remark
 from .cluster import Cluster, shared, threads_of
@@ -25,7 +25,7 @@ from .pools import Pool, Processes, Threads, cores
 from .run import Run
 
 if TYPE_CHECKING:
-    from ..net.job import Job
+    from ..net.association.job import Job
     from ..net.peer import Peer
 
 _jobs = Jobs()

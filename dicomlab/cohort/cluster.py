@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from .. import phi
-from ..cache import Cache
+from ..cache.cache import Cache
 from ..errors import ConnectError, InvalidRequest
+from ..net.association.node import Node
 from ..net.connecting import connect
-from ..net.node import Node
 from ..progress import duration
 from ..remarks import noted, remark
-from ..tables import IDENTIFYING
+from ..tables.tables import IDENTIFYING
 from .elsewhere import Secret, hidden, packed, unpacked_outcome
 from .lease import check, leased, offered
 from .outcome import FAILED, Outcome, said

@@ -11,7 +11,7 @@ from .. import phi
 from ..amounts import are, counted
 from ..errors import InvalidRequest
 from ..remarks import remark
-from ..tables import Address, addresses
+from ..tables.tables import Address, addresses
 from .outcome import OURS
 
 #: Of an instances table, what its rows share where they are one series.

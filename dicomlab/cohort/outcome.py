@@ -12,10 +12,10 @@ import pandas as pd
 
 from .. import phi
 from ..errors import DicomlabError, InvalidRequest
-from ..instances import instances
 from ..markup import seen
 from ..remarks import noted
-from ..series import load
+from ..scanning.instances import instances
+from ..volumes.series import load
 
 VOLUME, INSTANCES = "volume", "instances"
 GIVEN = (VOLUME, INSTANCES)

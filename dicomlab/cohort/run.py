@@ -23,7 +23,7 @@ from .pools import Pool
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..net.job import Job
+    from ..net.association.job import Job
     from ..net.peer import Peer
 
 AHEAD = 2  # series that are here and wait for the function, before the next are asked for

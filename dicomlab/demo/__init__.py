@@ -84,8 +84,8 @@ def demo_pacs(
     ...     len(pacs.find("PATIENT", PatientID=""))
     6
     """
+    from ..net.association.node import Node, Quirks
     from ..net.connecting import connect, passing
-    from ..net.node import Node, Quirks
     from .certificates import SelfSigned
     from .holdings import Holdings
     from .owner import Owner, free_port

@@ -11,14 +11,16 @@ from ..errors import InvalidRequest
 from ..level import QueryLevel
 from ..options import options
 from ..progress import Meter
-from ..tables import addresses
-from . import diagnosis, query, verification
-from .call import Call
+from ..tables.tables import addresses
+from .association import verification
+from .association.call import Call
+from .association.deadline import Deadline
+from .association.job import Job
 from .calling import Calling
-from .deadline import Deadline
-from .job import Job
-from .retrieve import check, retrieve
-from .whereabouts import whereabouts
+from .diagnosis import diagnosis
+from .query import query
+from .query.whereabouts import whereabouts
+from .retrieve.retrieve import check, retrieve
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,19 +8,19 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from ..cache import Cache
+from ..cache.cache import Cache
 from ..errors import InvalidRequest
 from ..progress import Meter
-from .call import Call
-from .deadline import Deadline
-from .hooks import Hooks
-from .job import Job
-from .jobs import Jobs
-from .negotiated import Negotiated
-from .node import Node
+from .association.call import Call
+from .association.deadline import Deadline
+from .association.hooks import Hooks
+from .association.job import Job
+from .association.jobs import Jobs
+from .association.negotiated import Negotiated
+from .association.node import Node
 
 if TYPE_CHECKING:
-    from .patients import PatientUpdater
+    from .patients.patients import PatientUpdater
 
 
 class Owner(Protocol):

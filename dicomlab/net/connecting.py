@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cache import Cache
+from ..cache.cache import Cache
 from ..errors import CacheError, InvalidRequest
+from .association.node import WRITING, Node, Timeouts
+from .association.tls import TLS
+from .association.useridentity import UserIdentity
 from .calling import Owner
-from .node import WRITING, Node, Timeouts
 from .peer import Peer
-from .tls import TLS
-from .useridentity import UserIdentity
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,9 +7,9 @@ from typing import NoReturn
 from .. import phi
 from ..errors import InvalidRequest
 from ..markup import Html, rows
-from .addressbook import Nodes, nodes
 from .asking import Asking
-from .node import Node
+from .association.addressbook import Nodes, nodes
+from .association.node import Node
 from .performing import Performing
 from .recording import Recording
 from .sending import Sending

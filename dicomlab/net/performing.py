@@ -11,13 +11,13 @@ from .calling import Calling, waiting
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .filmprint import PrintResult
-    from .mediacreation import MediaCreation, MediaCreations
-    from .patients import PatientUpdater
+    from .media.mediacreation import MediaCreation, MediaCreations
+    from .patients.patients import PatientUpdater
     from .peer import Peer
-    from .performedstep import PerformedStep
-    from .printer import Event, Printer
-    from .printing import PrintSession
+    from .printing.filmprint import PrintResult
+    from .printing.printer import Event, Printer
+    from .printing.printing import PrintSession
+    from .procedure.performedstep import PerformedStep
 
 
 class Performing(Calling):
@@ -51,7 +51,7 @@ class Performing(Calling):
         ...     pacs.printer().status
         'NORMAL'
         """
-        from . import printer
+        from .printing import printer
 
         with self._call(timeout) as call:
             return printer.examine(self.node, call.clock, keywords=keywords, configuration=configuration)
@@ -121,7 +121,7 @@ class Performing(Calling):
         ...     pacs.print(volume, "3x4", every=3, window="lung").pages.printed.tolist()
         [True]
         """
-        from . import filmprint
+        from .printing import filmprint
 
         self.node.require("print")
         filmprint.check(unavailable)
@@ -165,7 +165,7 @@ class Performing(Calling):
         >>> str(status)
         '0x0000 success'
         """
-        from .printing import PrintSession
+        from .printing.printing import PrintSession
 
         self.node.require("print")
         return PrintSession(self.node, self._call(timeout), colour, attributes, on_event)
@@ -209,7 +209,7 @@ class Performing(Calling):
         ...     print(mpps.status, pacs.performed().PerformedProcedureStepStatus.iloc[-1])
         COMPLETED COMPLETED
         """
-        from . import procedure
+        from .procedure import procedure
 
         self.node.require("perform")
         self._check_open()
@@ -225,7 +225,7 @@ class Performing(Calling):
             ``unanswered`` (a status that was sent and not answered), ``series`` and ``instances`` made so far, and when
             it ``began`` and ``ended`` (UTC). `perform` goes on with a row.
         """
-        from .performed import performed
+        from .procedure.performed import performed
 
         return performed(self.node.identity)
 
@@ -293,7 +293,7 @@ class Performing(Calling):
         >>> made.status, made.pieces, made.file_sets[0][0]
         ('DONE', 1, 'PET_1')
         """
-        from . import media
+        from .media import media
 
         self.node.require("create_media")
         if store:
@@ -321,7 +321,7 @@ class Performing(Calling):
         ...     pacs.media[uid].wait(60).status
         'DONE'
         """
-        from .mediacreation import MediaCreations
+        from .media.mediacreation import MediaCreations
 
         return MediaCreations(cast("Peer", self))
 
@@ -337,7 +337,7 @@ class Performing(Calling):
         >>> len(update.found), update.status, update.lacks
         (1, None, ('confirm="DEMO-002"',))
         """
-        from .patients import PatientUpdater
+        from .patients.patients import PatientUpdater
 
         if self._updater is None:
             self._updater = PatientUpdater(cast("Peer", self))

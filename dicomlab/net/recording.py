@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .association.logfile import LIMIT
 from .calling import Calling
-from .logfile import LIMIT
 
 if TYPE_CHECKING:
-    from .audit import TransactionLog
-    from .dump import MessageDump
+    from .association.audit import TransactionLog
+    from .association.dump import MessageDump
 
 
 class Recording(Calling):
@@ -63,7 +63,7 @@ class Recording(Calling):
         >>> lines[1]["status"], lines[1]["level"], "PatientName" in lines[1]["keys"], lines[1]["reason"]
         ('0x0000', 'STUDY', True, 'protocol 12')
         """
-        from .audit import TransactionLog
+        from .association.audit import TransactionLog
 
         self._check_open()
         return TransactionLog(
@@ -94,7 +94,7 @@ class Recording(Calling):
         ['<-', 'C-ECHO-RSP', '1,']
         ['==', 'association', 'released,']
         """
-        from .dump import MessageDump
+        from .association.dump import MessageDump
 
         self._check_open()
         return MessageDump(self.hooks, where, names=names, strict=strict, limit=limit)

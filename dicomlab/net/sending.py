@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from .call import Call
+from .association.call import Call
 from .calling import Calling, waiting
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .job import Job
+    from .association.job import Job
 
 
 class Sending(Calling):
@@ -116,7 +116,7 @@ class Sending(Calling):
         ...     sent.stored.tolist(), sent.meaning.tolist()
         ([True, True], ['stored', 'stored'])
         """
-        from . import delivery  # what it needs of files is not due before
+        from .store import delivery  # what it needs of files is not due before
 
         self.node.require("store")
         how = delivery.manner(originator, priority, prefer, lossy)
@@ -167,7 +167,7 @@ class Sending(Calling):
         ...     pacs.commit(pacs.store(dl.scan(get_testdata_file("CT_small.dcm")))).commitment.tolist()
         ['committed']
         """
-        from . import commitment
+        from .store import commitment
 
         self.node.require("commit")
         with self._call(timeout) as call:
@@ -189,7 +189,7 @@ class Sending(Calling):
         pandas.DataFrame
             One row an instance, as `commit` gives.
         """
-        from . import commitment
+        from .store import commitment
 
         with self._call(timeout) as call:
             return commitment.collect(self.node, call.clock, wait=waiting(wait))

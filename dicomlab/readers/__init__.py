@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..elements import Elements, tag_of
+from ..datasets.elements import Elements, tag_of
+from ..datasets.headers import Headers
+from ..datasets.uids import class_name
 from ..errors import BadData, BadFile, DicomlabError, InvalidRequest
-from ..headers import Headers
-from ..planes import combinations
-from ..uids import class_name
+from ..stacks.planes import combinations
 from .document import Documents
 from .dose import Doses
 from .enhanced import Enhanced

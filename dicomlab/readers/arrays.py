@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .. import frames, realworld
-from ..elements import Elements
+from ..datasets.elements import Elements
 from ..errors import BadData
-from ..imageheader import SERIES
-from ..lazyframes import chunked, lazy
-from ..lookup import has_palette
+from ..pixels import frames, realworld
+from ..pixels.lazyframes import chunked, lazy
+from ..pixels.lookup import has_palette
+from ..stacks.imageheader import SERIES
 from .slices import Instance, Slice
 
 

@@ -10,10 +10,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..decoding import decode
-from ..encapsulated import frame
-from ..pixels import Array, read_into
-from ..uids import DEFLATED_FRAMES, IN_PLACE, RLE
+from ..datasets.uids import DEFLATED_FRAMES, IN_PLACE, RLE
+from ..pixels.decoding import decode
+from ..pixels.encapsulated import frame
+from ..pixels.pixels import Array, read_into
 from .single import File
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..elements import Elements
+from ..datasets.elements import Elements
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..elements import Elements
+from ..datasets.elements import Elements
+from ..datasets.uids import name_of
 from ..errors import BadData
-from ..uids import name_of
 from .codes import NO_CODE, Code, code_of, several
 
 COLUMNS = (

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import moments
-from ..elements import Elements, tag_of
-from ..functionalgroups import Groups
+from ..datasets import moments
+from ..datasets.elements import Elements, tag_of
+from ..stacks.functionalgroups import Groups
 from .layout import Column, Integers, ranked, within
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-from ..elements import Elements
+from ..datasets.elements import Elements
+from ..datasets.headers import Headers
 from ..errors import BadData, InvalidRequest
-from ..headers import Headers
 from .instance import WANTED, Instance, blamed, thing, whole
 from .reader import Found
 

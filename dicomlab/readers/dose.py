@@ -10,14 +10,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..amounts import are, counted
-from ..elements import Elements, tag_of
+from ..datasets.elements import Elements, tag_of
 from ..errors import BadData, GeometryError
-from ..frames import read
-from ..geometry import REGULAR, SAME_DIRECTION, Floats, Grid, normal, stack
-from ..imageheader import WANTED
-from ..lazyframes import lazy
-from ..pixels import Rescale
-from ..stacks import line
+from ..geometry.geometry import REGULAR, SAME_DIRECTION, Floats, Grid, normal, stack
+from ..pixels.frames import read
+from ..pixels.lazyframes import lazy
+from ..pixels.pixels import Rescale
+from ..stacks.imageheader import WANTED
+from ..stacks.stacks import line
 from .laying import numbers
 from .reader import Thing, title
 from .single import File, Single, attributes, labelled

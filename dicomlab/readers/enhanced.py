@@ -8,13 +8,13 @@ from math import isfinite
 from typing import Any
 
 from ..amounts import are
-from ..elements import Elements, tag_of
+from ..datasets.elements import Elements, tag_of
+from ..datasets.headers import Headers
 from ..errors import BadData, BadFile
-from ..functionalgroups import PER_FRAME, SHARED, Groups
-from ..headers import Headers
-from ..imageheader import WANTED
-from ..pixels import Rescale
-from ..realworld import RealWorld, lines_of, pet_units
+from ..pixels.pixels import Rescale
+from ..pixels.realworld import RealWorld, lines_of, pet_units
+from ..stacks.functionalgroups import PER_FRAME, SHARED, Groups
+from ..stacks.imageheader import WANTED
 from .dimensions import GROUPS, Said, columns
 from .layout import Column, Integers
 from .reader import Found

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..arranging import arrange
-from ..assemble import volume
-from ..elements import Elements, tag_of
+from ..datasets.elements import Elements, tag_of
+from ..datasets.headers import Headers
 from ..errors import GeometryError
-from ..headers import Headers
-from ..imageheader import IMAGES, PLANES, WANTED
-from ..planes import Plane, describe
-from ..stacks import Stack, groups, row
+from ..stacks.arranging import arrange
+from ..stacks.assemble import volume
+from ..stacks.imageheader import IMAGES, PLANES, WANTED
+from ..stacks.planes import Plane, describe
+from ..stacks.stacks import Stack, groups, row
 from .reader import Failed, Found, Thing, title
 
 _IMAGE_TYPE = tag_of("ImageType")

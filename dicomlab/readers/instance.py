@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import phi
-from ..elements import Elements, tag_of
+from ..datasets.elements import Elements, tag_of
+from ..datasets.headers import Headers
+from ..datasets.part10 import parse_file
+from ..datasets.uids import class_name
 from ..errors import BadData, BadFile
 from ..facts import Facts
-from ..headers import Headers
-from ..part10 import parse_file
-from ..stacks import line
-from ..uids import class_name
+from ..stacks.stacks import line
 from .reader import Thing, title
 
 if TYPE_CHECKING:

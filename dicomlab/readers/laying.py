@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..elements import Elements, tag_of
+from ..datasets.elements import Elements, tag_of
 from ..errors import GeometryError
-from ..functionalgroups import Groups
-from ..geometry import REGULAR, SAME_DIRECTION, STRAIGHT, Floats, Grid, distinct, normal, stack
+from ..geometry.geometry import REGULAR, SAME_DIRECTION, STRAIGHT, Floats, Grid, distinct, normal, stack
+from ..stacks.functionalgroups import Groups
 
 POSITION, ORIENTATION, MEASURES = (
     tag_of(keyword) for keyword in ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")

@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .. import csa, moments
-from ..arranging import volumes
-from ..assemble import attributes, padding
-from ..elements import Elements, tag_of
+from ..datasets import csa, moments
+from ..datasets.elements import Elements, tag_of
+from ..datasets.headers import Headers
+from ..datasets.part10 import parse_file
+from ..datasets.vendor import SIEMENS_TILES, UIH_FRAMES, UIH_TILES
 from ..errors import BadData, BadFile, DicomlabError, GeometryError
-from ..frames import read
-from ..geometry import STRAIGHT, Floats, Grid, normal, stack
-from ..headers import Headers
-from ..imageheader import PLANES, WANTED
-from ..lazyframes import lazy
-from ..part10 import parse_file
-from ..pixels import Array
-from ..planes import Plane, describe, frames
-from ..positions import coordinates_of
-from ..stacks import Stack, groups, line
-from ..vendor import SIEMENS_TILES, UIH_FRAMES, UIH_TILES
+from ..geometry.geometry import STRAIGHT, Floats, Grid, normal, stack
+from ..geometry.positions import coordinates_of
+from ..pixels.frames import read
+from ..pixels.lazyframes import lazy
+from ..pixels.pixels import Array
+from ..stacks.arranging import volumes
+from ..stacks.assemble import attributes, padding
+from ..stacks.imageheader import PLANES, WANTED
+from ..stacks.planes import Plane, describe, frames
+from ..stacks.stacks import Stack, groups, line
 from .images import frames_of, tiled
 from .reader import Failed, Found, Thing, title
 

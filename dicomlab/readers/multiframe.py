@@ -9,15 +9,15 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from .. import moments
 from ..amounts import counted
-from ..elements import Elements, tag_of
+from ..datasets import moments
+from ..datasets.elements import Elements, tag_of
+from ..datasets.headers import Headers
 from ..errors import BadData, BadFile
-from ..functionalgroups import Groups
-from ..headers import Headers
-from ..imageheader import IMAGES, WANTED
-from ..pixels import Rescale
-from ..stacks import line
+from ..pixels.pixels import Rescale
+from ..stacks.functionalgroups import Groups
+from ..stacks.imageheader import IMAGES, WANTED
+from ..stacks.stacks import line
 from .arrays import attributes, labelled, per_frame, read_frames
 from .enhanced import Enhanced
 from .images import frames_of

@@ -9,12 +9,12 @@ import numpy as np
 import xarray as xr
 
 from ..amounts import counted
-from ..elements import Elements, tag_of
+from ..datasets.elements import Elements, tag_of
+from ..datasets.headers import Headers
 from ..errors import BadData, BadFile, GeometryError
-from ..geometry import normal
-from ..headers import Headers
-from ..imageheader import WANTED
-from ..stacks import line
+from ..geometry.geometry import normal
+from ..stacks.imageheader import WANTED
+from ..stacks.stacks import line
 from .images import frames_of
 from .layout import Column, Integers, Layout, lay_out, ranked
 from .multiframe import frames_array, rescale_of, units_of

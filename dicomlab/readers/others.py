@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..elements import Elements
-from ..headers import Headers
-from ..uids import class_name
+from ..datasets.elements import Elements
+from ..datasets.headers import Headers
+from ..datasets.uids import class_name
 from .instance import WANTED, Instance, thing
 from .reader import Found
 

@@ -10,14 +10,14 @@ import numpy as np
 import xarray as xr
 
 from ..amounts import counted
-from ..elements import Elements, tag_of
+from ..datasets.elements import Elements, tag_of
+from ..datasets.uids import BIG_ENDIAN, IN_PLACE
 from ..errors import BadData, BadFile, GeometryError
-from ..frames import stored_values
-from ..functionalgroups import PER_FRAME, SHARED, Groups
-from ..imageheader import WANTED
-from ..pixels import Array, check_size, read_into
-from ..stacks import line
-from ..uids import BIG_ENDIAN, IN_PLACE
+from ..pixels.frames import stored_values
+from ..pixels.pixels import Array, check_size, read_into
+from ..stacks.functionalgroups import PER_FRAME, SHARED, Groups
+from ..stacks.imageheader import WANTED
+from ..stacks.stacks import line
 from .laying import MEASURES, ORIENTATION, POSITION, Laid, lay
 from .reader import Thing, title
 from .single import File, Single, attributes, labelled, now

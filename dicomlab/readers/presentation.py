@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..elements import Elements
+from ..datasets.elements import Elements
+from ..datasets.headers import Headers
 from ..errors import InvalidRequest
-from ..headers import Headers
 from .codes import several
 from .instance import WANTED, Instance, blamed, thing, whole
 from .reader import Found

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..elements import Elements
+from ..datasets.elements import Elements
+from ..datasets.headers import Headers
+from ..datasets.uids import class_name
 from ..errors import DicomlabError, GeometryError
-from ..headers import Headers
-from ..uids import class_name
 
 
 @dataclass

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..elements import Elements, tag_of
+from ..datasets.elements import Elements, tag_of
 from ..errors import BadData, GeometryError, InvalidRequest, MissingCodec
-from ..frames import stored_values
-from ..functionalgroups import PER_FRAME, SHARED, Groups
-from ..geometry import STRAIGHT
-from ..imageheader import WANTED
-from ..pixels import PIXEL_LIMIT, Array, check_size
-from ..stacks import line
+from ..geometry.geometry import STRAIGHT
+from ..pixels.frames import stored_values
+from ..pixels.pixels import PIXEL_LIMIT, Array, check_size
+from ..stacks.functionalgroups import PER_FRAME, SHARED, Groups
+from ..stacks.imageheader import WANTED
+from ..stacks.stacks import line
 from .bits import BitFrames
 from .laying import MEASURES, ORIENTATION, POSITION, Laid, lay
 from .reader import Thing, title

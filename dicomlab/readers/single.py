@@ -8,15 +8,15 @@ from typing import Any
 
 import xarray as xr
 
-from ..elements import Elements
+from ..datasets.elements import Elements
+from ..datasets.headers import Headers
 from ..errors import BadData, BadFile, GeometryError, InvalidRequest
-from ..frames import Frame
-from ..geometry import Grid
-from ..headers import Headers
-from ..imageheader import SERIES, WANTED, format_of
-from ..pixels import Format, Rescale
-from ..positions import coordinates_of
-from ..stacks import line
+from ..geometry.geometry import Grid
+from ..geometry.positions import coordinates_of
+from ..pixels.frames import Frame
+from ..pixels.pixels import Format, Rescale
+from ..stacks.imageheader import SERIES, WANTED, format_of
+from ..stacks.stacks import line
 from .images import frames_of
 from .reader import Failed, Found, Thing, title
 

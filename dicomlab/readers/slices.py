@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from ..elements import Elements
+from ..datasets.elements import Elements
+from ..datasets.headers import Headers
 from ..errors import BadData
-from ..headers import Headers
-from ..imageheader import format_of
-from ..pixels import Format, Rescale, length_fits
-from ..realworld import RealWorld
+from ..pixels.pixels import Format, Rescale, length_fits
+from ..pixels.realworld import RealWorld
+from ..stacks.imageheader import format_of
 
 
 @dataclass(eq=False)

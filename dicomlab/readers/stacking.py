@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .. import geometry
 from ..amounts import counted
 from ..errors import GeometryError
-from ..positions import coordinates_of
-from ..stacks import direction_of, line
+from ..geometry import geometry
+from ..geometry.positions import coordinates_of
+from ..stacks.stacks import direction_of, line
 from .arrays import attributes, labelled, per_frame, read_frames
 from .layout import Column, Integers, Layout, lay_out
 from .reader import Failed, Found, Thing, title

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ..amounts import counted
-from ..elements import Elements
-from ..headers import Headers
+from ..datasets.elements import Elements
+from ..datasets.headers import Headers
 from ..markup import shown
 from .codes import code_of
 from .content import BY_REFERENCE, COLUMNS, content

@@ -11,13 +11,13 @@ import pandas as pd
 import xarray as xr
 
 from ..amounts import counted
-from ..contours import fill, grid_of
-from ..elements import Elements, tag_of
+from ..datasets.elements import Elements, tag_of
+from ..datasets.headers import Headers
 from ..errors import BadData, BadFile, InvalidRequest, did_you_mean
-from ..geometry import Floats
-from ..headers import Headers
-from ..pixels import check_size
-from ..resample import must_be_volume, same_frame
+from ..geometry.contours import fill, grid_of
+from ..geometry.geometry import Floats
+from ..geometry.resample import must_be_volume, same_frame
+from ..pixels.pixels import check_size
 from .instance import WANTED, Instance, blamed, thing, whole
 from .reader import Found
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ..elements import Elements
+from ..datasets.elements import Elements
+from ..datasets.headers import Headers
+from ..datasets.uids import BIG_ENDIAN
 from ..errors import BadData, UnknownName
-from ..headers import Headers
-from ..imageheader import SERIES
-from ..pixels import Array, check_size
-from ..uids import BIG_ENDIAN
+from ..pixels.pixels import Array, check_size
+from ..stacks.imageheader import SERIES
 from .codes import code_of, several
 from .instance import WANTED, Instance, blamed, thing, whole
 from .reader import Found

@@ -12,7 +12,7 @@ import pandas as pd
 from ..amounts import counted
 from ..errors import InvalidRequest
 from ..markup import tag
-from ..tables import addresses
+from ..tables.tables import addresses
 from .code import Code
 from .form import Form, words_of
 from .jobview import JobView

@@ -10,11 +10,11 @@ import xarray as xr
 
 from ..errors import GeometryError, InvalidRequest
 from ..facts import Facts
-from ..geometry import axis_letters
-from ..montage import as_volume, aspect, grey, slices_of
+from ..geometry.geometry import axis_letters
 from ..readers.waveform import Waveform
-from ..report import Volumes
-from ..windows import checked_window
+from ..volumes.montage import as_volume, aspect, grey, slices_of
+from ..volumes.report import Volumes
+from ..volumes.windows import checked_window
 from .paper import BACK, FAINT, FOOTER, INK, Picture
 from .traces import traces
 

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ..amounts import counted
-from ..encoding import vr_of
+from ..datasets.encoding import vr_of
 from ..errors import DicomlabError, InvalidRequest, did_you_mean
-from ..keys import WILD, Key, key_of, values_of, wanted
 from ..level import QueryLevel
+from ..queries.keys import WILD, Key, key_of, values_of, wanted
 from .code import Code
 from .unsaved import HERE, Unsaved
 

@@ -9,8 +9,8 @@ import ipywidgets
 import pandas as pd
 import xarray as xr
 
-from ..report import Volumes
-from ..series import load_all
+from ..volumes.report import Volumes
+from ..volumes.series import load_all
 from .form import words_of
 from .picker import Picker
 from .unsaved import Said

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from pydicom.datadict import tag_for_keyword
 
-from ..encoding import vr_of
+from ..datasets.encoding import vr_of
 from ..errors import InvalidRequest, did_you_mean
 from ..markup import page_text, plain, shown
 

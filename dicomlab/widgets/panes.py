@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from ..errors import GeometryError, InvalidRequest
-from ..geometry import AXES, Floats, axis_letters
-from ..montage import as_volume
+from ..geometry.geometry import AXES, Floats, axis_letters
+from ..volumes.montage import as_volume
 
 #: Of LPS: the plane that an axis along left, posterior, superior runs across.
 NAMES = ("sagittal", "coronal", "axial")

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from ..cache import Cache
+from ..cache.cache import Cache
 from .jobview import Job
 
 

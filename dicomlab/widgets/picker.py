@@ -17,11 +17,11 @@ from itables.widget import ITable
 
 from .. import phi
 from ..amounts import counted
-from ..cache import Cache
+from ..cache.cache import Cache
 from ..errors import DicomlabError, InvalidRequest
 from ..level import UNIQUE_KEYS, QueryLevel
 from ..markup import tag
-from ..tables import addresses
+from ..tables.tables import addresses
 from .code import Code
 from .pages import as_text, columns_shown, page
 from .pictures import Pictures

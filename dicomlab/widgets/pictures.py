@@ -13,9 +13,9 @@ import xarray as xr
 
 from .. import phi
 from ..errors import GeometryError
-from ..instances import instances
-from ..montage import aspect, grey
-from ..series import load_all
+from ..scanning.instances import instances
+from ..volumes.montage import aspect, grey
+from ..volumes.series import load_all
 
 HEIGHT = 40  # pixels on the page; the picture has twice as many
 LARGEST = 64_000_000  # bytes of a file that is still read for a picture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from ..windows import PRESETS
+from ..volumes.windows import PRESETS
 
 Window = tuple[str, float, float]  # name, centre, width
 

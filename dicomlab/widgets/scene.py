@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ..errors import GeometryError, InvalidRequest
-from ..geometry import AXES
+from ..geometry.geometry import AXES
 from ..markup import shown
 from .overlays import Mask, dose_over, masks_over, packed
 from .panes import Pane, panes, standing

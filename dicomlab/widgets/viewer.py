@@ -15,8 +15,8 @@ import traitlets
 import xarray as xr
 
 from ..errors import DicomlabError, GeometryError, InvalidRequest, did_you_mean
-from ..resample import must_be_volume, same_frame
-from ..windows import checked_window
+from ..geometry.resample import must_be_volume, same_frame
+from ..volumes.windows import checked_window
 from .figure import view as still
 from .paper import Picture
 from .scene import Scene

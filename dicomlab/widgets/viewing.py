@@ -10,7 +10,7 @@ import xarray as xr
 from ..errors import InvalidRequest, did_you_mean
 from ..facts import Facts
 from ..readers.waveform import Waveform
-from ..report import Volumes
+from ..volumes.report import Volumes
 from .figure import view as still
 from .paper import Picture
 from .viewer import MEMORY, Viewer
@@ -78,7 +78,7 @@ def view(
     Examples
     --------
     >>> from pydicom.data import get_testdata_file
-    >>> from dicomlab.series import load
+    >>> from dicomlab.volumes.series import load
     >>> viewer = view(load(get_testdata_file("rtdose.dcm")), plane="coronal")
     >>> viewer.index = 3
     >>> viewer

@@ -13,8 +13,8 @@ import pandas as pd
 
 from ..amounts import counted
 from ..errors import DicomlabError, InvalidRequest
-from ..tables import table
-from ..worklistkeys import COLUMNS
+from ..queries.worklistkeys import COLUMNS
+from ..tables.tables import table
 from .code import Code
 from .form import Form
 from .picker import Picker

@@ -10,10 +10,10 @@ import xarray as xr
 from pydicom.dataset import Dataset
 
 from ..errors import InvalidRequest
-from ..geometry import REGULAR, Floats
-from ..outgoing import outgoing
-from ..pixels import Array
-from ..transcoding import read_file
+from ..geometry.geometry import REGULAR, Floats
+from ..outgoing.outgoing import outgoing
+from ..pixels.pixels import Array
+from ..pixels.transcoding import read_file
 from .images import frame_of, must_be_array
 from .laid import Planes, planes_of
 from .modules import began, decimal, finish, new_uid, reference, source_images

@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from ..errors import InvalidRequest, did_you_mean
-from ..geometry import STEP
-from ..pixels import Array
+from ..geometry.geometry import STEP
+from ..pixels.pixels import Array
 from .laid import Planes, planes_of
 from .modules import began, decimal, element, finish, loose, new_uid, source_images
 from .required import complete

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import GeometryError, InvalidRequest
-from ..geometry import AXES, Floats, step_of
+from ..geometry.geometry import AXES, Floats, step_of
 
 _RIGHT = 1e-3  # of two unit vectors: rows and columns this far from a right angle are no image
 

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from ..errors import InvalidRequest, did_you_mean
-from ..fileset import meta_of
+from ..outgoing.fileset import meta_of
 from .source import PATIENT, STUDY, Source, text
 
 MAKER = "dicomlab"

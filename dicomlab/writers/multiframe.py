@@ -11,7 +11,7 @@ import xarray as xr
 from pydicom.dataset import Dataset
 
 from ..errors import InvalidRequest
-from ..pixels import Array
+from ..pixels.pixels import Array
 from .images import frame_of, must_be_array, staying, window_of
 from .laid import Planes, planes_of
 from .modules import MAKER, finish, new_uid, version

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 
+from ..datasets.uids import class_name
 from ..errors import InvalidRequest
-from ..uids import class_name
 
 _PATIENT = ((), ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"))
 _STUDY = (

@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset
 
 from ..amounts import counted
 from ..errors import BadData, BadFile, GeometryError, InvalidRequest
-from ..geometry import SAME_DIRECTION, SAME_PLACE, Floats, normal
-from ..outgoing import outgoing
+from ..geometry.geometry import SAME_DIRECTION, SAME_PLACE, Floats, normal
+from ..outgoing.outgoing import outgoing
 
 #: Of the Patient, Clinical Trial Subject, General Study, Patient Study and Clinical Trial Study modules: what a derived
 #: object has in common with its sources (PS3.3 C.7.1.1, C.7.1.3, C.7.2.1, C.7.2.2).

@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.valuerep import format_number_as_ds
 
 from ..errors import InvalidRequest
-from ..pixels import Array
+from ..pixels.pixels import Array
 
 LEVELS = 2**16
 

@@ -18,7 +18,7 @@ import dicomlab as dl
 from dicomlab.cohort.cluster import shared
 from dicomlab.demo import Manners
 from dicomlab.errors import ConnectError, InvalidRequest, ResultWarning
-from dicomlab.net.node import Node
+from dicomlab.net.association.node import Node
 
 dask = pytest.importorskip("dask", reason="pip install 'dicomlab[dask]'")
 distributed = pytest.importorskip("distributed", reason="pip install 'dicomlab[dask]'")

@@ -25,7 +25,7 @@ from dicomlab.cohort import cluster
 from dicomlab.cohort.lease import LEASES, offered
 from dicomlab.demo import Manners
 from dicomlab.errors import ConnectError
-from dicomlab.net.node import Node
+from dicomlab.net.association.node import Node
 
 dask = pytest.importorskip("dask", reason="pip install 'dicomlab[dask]'")
 distributed = pytest.importorskip("distributed", reason="pip install 'dicomlab[dask]'")

@@ -18,7 +18,7 @@ APPLY = """
 import json, re, sys
 from pathlib import Path
 import dicomlab as dl
-from dicomlab.cache import Cache
+from dicomlab.cache.cache import Cache
 
 def held():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024 / 1e6

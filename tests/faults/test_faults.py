@@ -17,9 +17,9 @@ from support import free_port
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.cache import Cache
-from dicomlab.net.node import Node, Quirks, Timeouts
-from dicomlab.uids import DEFLATED, IMPLICIT
+from dicomlab.cache.cache import Cache
+from dicomlab.datasets.uids import DEFLATED, IMPLICIT
+from dicomlab.net.association.node import Node, Quirks, Timeouts
 
 TIMEOUT = 3.0
 

@@ -25,18 +25,18 @@ from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, generate_uid
 
-from dicomlab import whole
-from dicomlab.dicomdir import referenced
-from dicomlab.elements import Elements, parse
-from dicomlab.encapsulated import frame
+from dicomlab.datasets import whole
+from dicomlab.datasets.elements import Elements, parse
+from dicomlab.datasets.part10 import parse_file
+from dicomlab.datasets.uids import DEFLATED, EXPLICIT, IMPLICIT, NATIVE
 from dicomlab.errors import BadData, DicomlabError
-from dicomlab.net import dimse, negotiation, transport
-from dicomlab.net.contexts import Context
-from dicomlab.net.deadline import Deadline
-from dicomlab.net.incoming import Incoming
-from dicomlab.net.pdu import MAXIMUM_LENGTH, PduType, Released, ReleaseRequested, Wire, p_data
-from dicomlab.part10 import parse_file
-from dicomlab.uids import DEFLATED, EXPLICIT, IMPLICIT, NATIVE
+from dicomlab.net.association import dimse, negotiation, transport
+from dicomlab.net.association.contexts import Context
+from dicomlab.net.association.deadline import Deadline
+from dicomlab.net.association.incoming import Incoming
+from dicomlab.net.association.pdu import MAXIMUM_LENGTH, PduType, Released, ReleaseRequested, Wire, p_data
+from dicomlab.pixels.encapsulated import frame
+from dicomlab.scanning.dicomdir import referenced
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"

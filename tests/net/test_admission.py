@@ -14,12 +14,12 @@ from support import our_threads
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.cache import Cache
+from dicomlab.cache.cache import Cache
 from dicomlab.demo import DemoServer, Holdings, Manners
-from dicomlab.net import opening
-from dicomlab.net.admission import admission
-from dicomlab.net.deadline import Deadline
-from dicomlab.net.node import Node
+from dicomlab.net.association import opening
+from dicomlab.net.association.admission import admission
+from dicomlab.net.association.deadline import Deadline
+from dicomlab.net.association.node import Node
 
 AT_ONCE, TAKEN = 16, 4
 SERIES = {

@@ -12,10 +12,10 @@ from support import Stopwatch
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import DemoServer, Holdings, Manners
-from dicomlab.net import contexts
-from dicomlab.net.association import associate
-from dicomlab.net.deadline import Deadline
-from dicomlab.net.node import Node, Timeouts
+from dicomlab.net.association import contexts
+from dicomlab.net.association.association import associate
+from dicomlab.net.association.deadline import Deadline
+from dicomlab.net.association.node import Node, Timeouts
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 

@@ -17,18 +17,18 @@ from wires import meanwhile
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.cache import Cache
+from dicomlab.cache.cache import Cache
+from dicomlab.datasets.uids import IMPLICIT
 from dicomlab.level import QueryLevel
-from dicomlab.net import dimse, negotiation
-from dicomlab.net.association import associate
-from dicomlab.net.contexts import Context
-from dicomlab.net.deadline import Cancelled, Deadline
-from dicomlab.net.node import Node, Timeouts
-from dicomlab.net.pdu import RELEASE_RP, RELEASE_RQ, PduType, p_data
-from dicomlab.net.receiver import Receiver
-from dicomlab.net.tally import Tally
-from dicomlab.net.transfer import GET, MOVE, Transfers, Unit
-from dicomlab.uids import IMPLICIT
+from dicomlab.net.association import dimse, negotiation
+from dicomlab.net.association.association import associate
+from dicomlab.net.association.contexts import Context
+from dicomlab.net.association.deadline import Cancelled, Deadline
+from dicomlab.net.association.node import Node, Timeouts
+from dicomlab.net.association.pdu import RELEASE_RP, RELEASE_RQ, PduType, p_data
+from dicomlab.net.retrieve.receiver import Receiver
+from dicomlab.net.retrieve.tally import Tally
+from dicomlab.net.retrieve.transfer import GET, MOVE, Transfers, Unit
 
 VERIFICATION, OTHER = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.2.2.1"
 

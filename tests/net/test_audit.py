@@ -19,8 +19,8 @@ from support import free_port
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import DemoServer, Holdings
-from dicomlab.net import dump
-from dicomlab.net.logfile import LogFile
+from dicomlab.net.association import dump
+from dicomlab.net.association.logfile import LogFile
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_a_file_that_is_moved_as_it_is_full_loses_no_line(tmp_path: Path, monkey
         rename(source, tmp_path / "moved.jsonl")  # by somebody else, after the log had looked
         rename(source, target)
 
-    monkeypatch.setattr("dicomlab.net.logfile.os.rename", late)
+    monkeypatch.setattr("dicomlab.net.association.logfile.os.rename", late)
     log.write("b" * 99 + "\n")
     log.close()
     assert path.read_text() == "b" * 99 + "\n" and (tmp_path / "moved.jsonl").read_text() == "a" * 99 + "\n"

@@ -20,8 +20,8 @@ import dicomlab as dl
 from dicomlab.demo.manners import Manners
 from dicomlab.demo.move import Requestor
 from dicomlab.errors import ConnectError, InvalidRequest, NoAcceptedContext, ResultWarning, StatusError
-from dicomlab.net import commitment
-from dicomlab.net.transactions import Transaction, Transactions, answer
+from dicomlab.net.store import commitment
+from dicomlab.net.store.transactions import Transaction, Transactions, answer
 
 PUSH, WELL_KNOWN = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 FILES = [get_testdata_file(name) for name in ("CT_small.dcm", "MR_small.dcm")]

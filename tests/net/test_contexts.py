@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomlab.net import contexts
+from dicomlab.net.association import contexts
 
 
 def test_pynetdicom_names_more_storage_classes_than_one_association_holds():

@@ -27,8 +27,8 @@ from taped import RESET, Tape, playing, taped
 import dicomlab as dl
 from benchmarks.canned import SUCCESS, Association, message, response, word
 from dicomlab import errors
-from dicomlab.cache import Cache
-from dicomlab.net.node import Node, Quirks, Timeouts
+from dicomlab.cache.cache import Cache
+from dicomlab.net.association.node import Node, Quirks, Timeouts
 
 STUDY = "1.2.9"
 CT = str(get_testdata_file("CT_small.dcm"))

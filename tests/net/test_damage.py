@@ -17,9 +17,9 @@ from slow_scp import SlowServer, serving
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab import index as indexes
-from dicomlab.cache import Cache
-from dicomlab.net.node import Node
+from dicomlab.cache import index as indexes
+from dicomlab.cache.cache import Cache
+from dicomlab.net.association.node import Node
 
 STUDY = "1.2.9"
 INSTANCES = 20

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dicomlab.errors import DimseTimeout
-from dicomlab.net.deadline import Cancelled, Deadline
+from dicomlab.net.association.deadline import Cancelled, Deadline
 
 
 def test_a_grace_time_ends_soon_after_the_total_deadline():  # R1.4: within the deadline + 1 s

@@ -22,8 +22,8 @@ import dicomlab as dl
 import dicomlab.net.connecting
 from dicomlab import errors
 from dicomlab.demo import DemoServer, Holdings, Manners, negotiation
-from dicomlab.net.node import Node
-from dicomlab.net.services import SERVICES
+from dicomlab.net.association.node import Node
+from dicomlab.net.diagnosis.services import SERVICES
 
 STEPS = ["host name", "TCP", "TLS", "association", "C-ECHO"]
 ALL = [*STEPS, *(service.name for service in SERVICES), "extended negotiation", "our port", "C-MOVE to us"]

@@ -14,8 +14,8 @@ from pynetdicom.dimse_primitives import C_CANCEL, C_FIND, C_GET, C_MOVE
 from pynetdicom.dsutils import encode as encode_data_set
 
 from dicomlab.errors import BadData
-from dicomlab.net import dimse
-from dicomlab.net.dimse import Command, CommandField
+from dicomlab.net.association import dimse
+from dicomlab.net.association.dimse import Command, CommandField
 
 STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 ELEMENTS = st.dictionaries(

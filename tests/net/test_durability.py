@@ -20,10 +20,10 @@ from workers import Worker
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.amounts import are
-from dicomlab.cache import Cache
-from dicomlab.cachefolder import inspect
-from dicomlab.net.node import Node
-from dicomlab.tables import Address
+from dicomlab.cache.cache import Cache
+from dicomlab.cache.cachefolder import inspect
+from dicomlab.net.association.node import Node
+from dicomlab.tables.tables import Address
 
 STUDY = "1.2.9"
 INSTANCES = 60

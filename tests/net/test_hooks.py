@@ -13,12 +13,12 @@ from support import free_port
 
 import dicomlab as dl
 from dicomlab import errors
+from dicomlab.datasets.uids import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
 from dicomlab.demo import DemoServer, Holdings, Manners
-from dicomlab.net.contexts import Context
-from dicomlab.net.hooks import EVENTS, Hooks
-from dicomlab.net.messages import dataset, encoded
-from dicomlab.net.negotiation import Proposal
-from dicomlab.uids import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT
+from dicomlab.net.association.contexts import Context
+from dicomlab.net.association.hooks import EVENTS, Hooks
+from dicomlab.net.association.messages import dataset, encoded
+from dicomlab.net.association.negotiation import Proposal
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from wires import meanwhile, wired
 
+from dicomlab.datasets.uids import EXPLICIT
 from dicomlab.errors import ProtocolError
-from dicomlab.net import dimse
-from dicomlab.net.incoming import IDENTIFIER_LIMIT, Incoming
-from dicomlab.net.pdu import p_data
-from dicomlab.uids import EXPLICIT
+from dicomlab.net.association import dimse
+from dicomlab.net.association.incoming import IDENTIFIER_LIMIT, Incoming
+from dicomlab.net.association.pdu import p_data
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 PART = 1 << 16

@@ -19,11 +19,11 @@ from slices import stack
 import dicomlab as dl
 from dicomlab.demo import DemoServer, Holdings, Manners, find
 from dicomlab.demo.server import SERVICES
-from dicomlab.net import inquiry
-from dicomlab.net.deadline import Deadline
-from dicomlab.net.holdings import Holdings as Due
-from dicomlab.net.node import Node
-from dicomlab.tables import Address, addresses
+from dicomlab.net.association.deadline import Deadline
+from dicomlab.net.association.node import Node
+from dicomlab.net.retrieve import inquiry
+from dicomlab.net.retrieve.holdings import Holdings as Due
+from dicomlab.tables.tables import Address, addresses
 
 
 def levels(server: DemoServer, before: int = 0) -> list[str]:

@@ -25,12 +25,12 @@ from support import ROOT, free_port
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.cache import Cache
-from dicomlab.draft import Draft
-from dicomlab.index import Index
-from dicomlab.net.deadline import Deadline
-from dicomlab.net.node import Node
-from dicomlab.net.transfer import STOP_GRACE
+from dicomlab.cache.cache import Cache
+from dicomlab.cache.draft import Draft
+from dicomlab.cache.index import Index
+from dicomlab.net.association.deadline import Deadline
+from dicomlab.net.association.node import Node
+from dicomlab.net.retrieve.transfer import STOP_GRACE
 
 STUDY = "1.2.9"
 MARK = 1.0  # seconds from Ctrl-C to the result (R1.19)
@@ -243,8 +243,8 @@ gc.disable()
 sys.path[:0] = [sys.argv[1], os.path.join(sys.argv[1], "tests")]
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.cache import Cache
-from dicomlab.net.node import Node
+from dicomlab.cache.cache import Cache
+from dicomlab.net.association.node import Node
 root, port, listen, folder, method = sys.argv[1:]
 warnings.simplefilter("ignore")
 node = Node("SLOW", "127.0.0.1", int(port), listen=int(listen))

@@ -22,13 +22,13 @@ from slow_scp import serving
 from support import ROOT, Stopwatch, free_port, until
 
 import dicomlab as dl
-import dicomlab.net.job
+import dicomlab.net.association.job
 from dicomlab import errors
-from dicomlab.cache import Cache
+from dicomlab.cache.cache import Cache
 from dicomlab.demo import DemoServer, Holdings, Manners
-from dicomlab.net.job import Job
-from dicomlab.net.jobs import Jobs
-from dicomlab.net.node import Node
+from dicomlab.net.association.job import Job
+from dicomlab.net.association.jobs import Jobs
+from dicomlab.net.association.node import Node
 from dicomlab.progress import Meter
 
 SLOW = Manners(pause=0.1)
@@ -240,7 +240,7 @@ def test_the_interrupt_button_while_a_job_is_waited_for_lets_it_go_on(slow: dl.P
 
 
 def test_an_interrupt_of_a_job_that_does_not_heed_it_comes_back_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dicomlab.net.job.STOPPING", 0.2)
+    monkeypatch.setattr("dicomlab.net.association.job.STOPPING", 0.2)
     release = threading.Event()
     job = job_of(lambda job: release.wait(10))
     monkeypatch.setattr(job, "wait", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -422,4 +422,4 @@ def test_jobs_know_themselves() -> None:
 
 
 def test_the_examples_run() -> None:
-    assert doctest.testmod(dicomlab.net.job).failed == 0
+    assert doctest.testmod(dicomlab.net.association.job).failed == 0

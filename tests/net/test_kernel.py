@@ -65,8 +65,8 @@ def test_the_loop_of_the_kernel_goes_on_while_a_job_is_awaited(pacs: dl.Peer) ->
 KERNEL = """
 import json, os, sys, time, warnings
 import dicomlab as dl
-from dicomlab.cache import Cache
-from dicomlab.net.node import Node
+from dicomlab.cache.cache import Cache
+from dicomlab.net.association.node import Node
 port, listen, folder, how = sys.argv[1:]
 warnings.simplefilter("ignore")
 node = Node("SLOW", "127.0.0.1", int(port), listen=int(listen))
@@ -180,8 +180,8 @@ LOW = """
 import os, sys
 import dicomlab as dl
 from dicomlab.errors import InvalidRequest
-from dicomlab.net import retrieve, transfer
-from dicomlab.net.doorway import Doorway, remedy
+from dicomlab.net.retrieve import retrieve, transfer
+from dicomlab.net.retrieve.doorway import Doorway, remedy
 if os.geteuid() == 0:
     os.setuid(65534)
 try:

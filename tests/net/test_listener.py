@@ -18,17 +18,18 @@ from support import Stopwatch, free_port, until
 from wires import meanwhile
 
 import dicomlab as dl
-from dicomlab.cache import Cache
+from dicomlab.cache.cache import Cache
+from dicomlab.datasets.uids import EXPLICIT
 from dicomlab.demo import DemoServer, Holdings
 from dicomlab.errors import CacheError, InvalidRequest
-from dicomlab.net import doorway, listener, negotiation, receiver
-from dicomlab.net.contexts import Context
-from dicomlab.net.deadline import Cancelled, Deadline
-from dicomlab.net.listener import Listener, Storage, check_route, local_address
-from dicomlab.net.node import Node
-from dicomlab.net.receiver import Receiver
-from dicomlab.tables import Address
-from dicomlab.uids import EXPLICIT
+from dicomlab.net.association import negotiation
+from dicomlab.net.association.contexts import Context
+from dicomlab.net.association.deadline import Cancelled, Deadline
+from dicomlab.net.association.node import Node
+from dicomlab.net.retrieve import doorway, listener, receiver
+from dicomlab.net.retrieve.listener import Listener, Storage, check_route, local_address
+from dicomlab.net.retrieve.receiver import Receiver
+from dicomlab.tables.tables import Address
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
@@ -116,7 +117,7 @@ def test_a_call_for_another_ae_title_is_rejected_as_not_recognised():  # R5.8: r
 
 
 def test_an_archive_may_store_from_another_ae_title_that_its_entry_names():  # R1.23
-    from dicomlab.net.node import Quirks
+    from dicomlab.net.association.node import Quirks
 
     with listening(quirks=Quirks(stores_from=("STORE3",))) as (door, _):
         assert store(door.address, calling="STORE3") == [0, 0]
@@ -254,8 +255,8 @@ def test_bytes_that_come_in_are_progress_of_the_whole_call():  # R1.5: one large
     with listening(call) as (door, received), socket.create_connection(door.address) as connection:
         connection.sendall(request())
         assert answer_to(connection)[0] == 2
-        from dicomlab.net import dimse
-        from dicomlab.net.pdu import p_data
+        from dicomlab.net.association import dimse
+        from dicomlab.net.association.pdu import p_data
 
         elements = {0x0002: CT.encode(), 0x0100: b"\x01\0", 0x0110: b"\x01\0", 0x0800: b"\x01\0", 0x1000: b"1.2"}
         connection.sendall(p_data(1, 3, dimse.encode(elements)))
@@ -381,7 +382,7 @@ def test_a_request_is_limited_before_memory_is_taken_for_it():  # R0.8, S8: at, 
 
 
 def test_lengths_beyond_the_limits_end_an_association_that_stands():  # R0.8: PDU, PDV, command set
-    from dicomlab.net.pdu import COMMAND_LIMIT, MAXIMUM_LENGTH, p_data
+    from dicomlab.net.association.pdu import COMMAND_LIMIT, MAXIMUM_LENGTH, p_data
 
     huge_pdu = struct.pack(">BxL", 4, MAXIMUM_LENGTH + 1)
     four_gib = struct.pack(">BxL", 4, 0xFFFFFFFF)

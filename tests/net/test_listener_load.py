@@ -18,9 +18,9 @@ from net.test_tls import ask
 from net.test_tls import doorway as tls_doorway
 from support import ROOT, stop
 
-from dicomlab.net import doorway
-from dicomlab.net.pdu import RELEASE_RQ
-from dicomlab.net.tls import TLS
+from dicomlab.net.association.pdu import RELEASE_RQ
+from dicomlab.net.association.tls import TLS
+from dicomlab.net.retrieve import doorway
 
 CROWD = """
 import socket, sys, time
@@ -143,7 +143,7 @@ FEW = """
 import resource, socket, sys, threading
 sys.path[:0] = sys.argv[1:3]
 from net.test_listener import listening, store
-from dicomlab.net import doorway
+from dicomlab.net.retrieve import doorway
 doorway.HALF_OPEN = 60.0
 with listening() as (door, received):
     assert store(door.address) == [0, 0]

@@ -30,8 +30,8 @@ from dicomlab.errors import (
     StatusError,
     UnknownName,
 )
-from dicomlab.net import mediacreation
-from dicomlab.net.mediarequest import MediaRequest, MediaRequests
+from dicomlab.net.media import mediacreation
+from dicomlab.net.media.mediarequest import MediaRequest, MediaRequests
 
 MEDIA = "1.2.840.10008.5.1.1.33"
 FILES = [get_testdata_file(name) for name in ("CT_small.dcm", "MR_small.dcm")]
@@ -295,7 +295,7 @@ def test_ctrl_c_stops_the_waiting_and_says_where_it_goes_on(server, monkeypatch)
 
     with dl.connect(server.address, allow="create_media") as pacs:
         made = pacs.create_media(pacs.find("SERIES", Modality="CT").head(1), wait=0)
-        monkeypatch.setattr("dicomlab.net.deadline.Deadline.wait", interrupted)
+        monkeypatch.setattr("dicomlab.net.association.deadline.Deadline.wait", interrupted)
         with pytest.raises(Interrupted, match=made.uid):
             made.wait(60)
 
@@ -303,7 +303,8 @@ def test_ctrl_c_stops_the_waiting_and_says_where_it_goes_on(server, monkeypatch)
 def test_the_pauses_between_two_questions_grow(server, monkeypatch):  # R10.2
     server.manners = Manners(media_states=("PENDING",) * 6 + ("DONE",))
     pauses: list[float] = []
-    monkeypatch.setattr("dicomlab.net.deadline.Deadline.wait", lambda self, seconds: bool(pauses.append(seconds)))
+    wait = "dicomlab.net.association.deadline.Deadline.wait"
+    monkeypatch.setattr(wait, lambda self, seconds: bool(pauses.append(seconds)))
     monkeypatch.setattr(mediacreation, "LONGEST", 1.0)
     with dl.connect(server.address, allow="create_media") as pacs:
         pacs.create_media(pacs.find("SERIES", Modality="CT").head(1))

@@ -8,11 +8,11 @@ import pytest
 
 import dicomlab as dl
 from dicomlab import errors
+from dicomlab.datasets.uids import EXPLICIT, IMPLICIT
 from dicomlab.demo import Holdings
-from dicomlab.net.contexts import Context
-from dicomlab.net.negotiated import Negotiated
-from dicomlab.net.negotiation import Accepted, Proposal
-from dicomlab.uids import EXPLICIT, IMPLICIT
+from dicomlab.net.association.contexts import Context
+from dicomlab.net.association.negotiated import Negotiated
+from dicomlab.net.association.negotiation import Accepted, Proposal
 
 VERIFICATION, CT = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.2"
 

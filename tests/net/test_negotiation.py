@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
-from dicomlab import filemeta
-from dicomlab.net import items, negotiation
-from dicomlab.net.contexts import STORABLE, Context
-from dicomlab.uids import EXPLICIT, IMPLICIT
+from dicomlab.datasets import filemeta
+from dicomlab.datasets.uids import EXPLICIT, IMPLICIT
+from dicomlab.net.association import items, negotiation
+from dicomlab.net.association.contexts import STORABLE, Context
 
 VERIFICATION = "1.2.840.10008.1.1"
 

@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset
 
 import dicomlab as dl
 from dicomlab.errors import InvalidRequest, ResultWarning
-from dicomlab.net.addressbook import Nodes, nodes, nodes_file
-from dicomlab.net.node import Node, Quirks, Timeouts
+from dicomlab.net.association.addressbook import Nodes, nodes, nodes_file
+from dicomlab.net.association.node import Node, Quirks, Timeouts
 
 TITLES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="\\"), max_size=16).filter(
     lambda title: title.strip(" ")

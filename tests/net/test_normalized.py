@@ -12,12 +12,12 @@ from normalizedfaults import FAULTS, Answer, Asked, Scripted, honest, meet
 from pydicom import Dataset
 
 import dicomlab as dl
-from dicomlab.elements import parse
+from dicomlab.datasets.elements import parse
 from dicomlab.errors import NoAcceptedContext, ProtocolError, StatusError
-from dicomlab.net.association import Association, associate
-from dicomlab.net.deadline import Deadline
-from dicomlab.net.incoming import Message
-from dicomlab.net.normalized import Normalized, Reply, proposed
+from dicomlab.net.association.association import Association, associate
+from dicomlab.net.association.deadline import Deadline
+from dicomlab.net.association.incoming import Message
+from dicomlab.net.association.normalized import Normalized, Reply, proposed
 
 MPPS, META, BOX = "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.5.1.1.9", "1.2.840.10008.5.1.1.2"
 INSTANCE = "1.2.3.4"

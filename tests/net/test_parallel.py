@@ -17,15 +17,16 @@ from support import free_port, our_threads
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.cache import Cache, Outcome, Receipt
-from dicomlab.cachefolder import CacheFolder
-from dicomlab.draft import Draft
-from dicomlab.net import outcome, parallel
-from dicomlab.net.deadline import Cancelled, Deadline
-from dicomlab.net.node import Node
-from dicomlab.net.outcome import Retrieval
-from dicomlab.net.parallel import Parallel
-from dicomlab.net.receiver import Receiver
+from dicomlab.cache.cache import Cache, Outcome, Receipt
+from dicomlab.cache.cachefolder import CacheFolder
+from dicomlab.cache.draft import Draft
+from dicomlab.net.association import parallel
+from dicomlab.net.association.deadline import Cancelled, Deadline
+from dicomlab.net.association.node import Node
+from dicomlab.net.association.parallel import Parallel
+from dicomlab.net.retrieve import outcome
+from dicomlab.net.retrieve.outcome import Retrieval
+from dicomlab.net.retrieve.receiver import Receiver
 
 STUDY = "1.2.9"
 WITHIN = 4 * 20  # instances that an archive which takes 0.05 s for each can send in a second on four associations

@@ -19,9 +19,9 @@ import dicomlab as dl
 from dicomlab.demo import DemoServer, Holdings
 from dicomlab.demo.manners import Manners
 from dicomlab.errors import ConnectError, InvalidRequest, NoAcceptedContext, ProtocolError, StatusError
-from dicomlab.net.node import Quirks
-from dicomlab.net.patients import PatientUpdater
-from dicomlab.net.updates import Action
+from dicomlab.net.association.node import Quirks
+from dicomlab.net.patients.patients import PatientUpdater
+from dicomlab.net.patients.updates import Action
 
 UPDATER, INSTANCE = "1.2.840.114257.15.1.3", "1.2.840.114257.15.1.3.100.1"
 ARCHIBALD, PETER = "77654033", "98890234"

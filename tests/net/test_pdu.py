@@ -15,8 +15,8 @@ from support import Stopwatch
 from wires import collect, meanwhile, wired
 
 from dicomlab.errors import AssociationAborted, ConnectionLost, DimseTimeout, ProtocolError
-from dicomlab.net.deadline import Cancelled
-from dicomlab.net.pdu import (
+from dicomlab.net.association.deadline import Cancelled
+from dicomlab.net.association.pdu import (
     MAXIMUM_LENGTH,
     RELEASE_RQ,
     PduType,

@@ -16,7 +16,7 @@ import pytest
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import Holdings
-from dicomlab.net.node import Node, Timeouts
+from dicomlab.net.association.node import Node, Timeouts
 
 CALLS: dict[str, Callable[[dl.Peer], Any]] = {
     "echo": lambda peer: peer.echo(),

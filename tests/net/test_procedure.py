@@ -19,11 +19,11 @@ from pydicom.dataset import Dataset
 import dicomlab as dl
 from dicomlab.demo import Manners
 from dicomlab.errors import InvalidRequest, NoAcceptedContext, ResultWarning, StatusError
-from dicomlab.net.association import associate
-from dicomlab.net.deadline import Deadline
-from dicomlab.net.normalized import Normalized, proposed
-from dicomlab.net.performed import MPPS, PerformedSteps
-from dicomlab.stepattributes import BILLING, DOSE, FIRST, LATER, PATIENT, SCHEDULED, reason_code
+from dicomlab.net.association.association import associate
+from dicomlab.net.association.deadline import Deadline
+from dicomlab.net.association.normalized import Normalized, proposed
+from dicomlab.net.procedure.performed import MPPS, PerformedSteps
+from dicomlab.steps.stepattributes import BILLING, DOSE, FIRST, LATER, PATIENT, SCHEDULED, reason_code
 
 RETRIEVE = "1.2.840.10008.3.1.2.3.4"
 BY_HAND = {"PatientID": "U1", "PatientName": "Unplanned^Ulf", "Modality": "CT"}

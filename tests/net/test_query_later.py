@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 import dicomlab as dl
+from dicomlab.datasets.elements import Elements
 from dicomlab.demo import Holdings
-from dicomlab.elements import Elements
 from dicomlab.errors import BadData
-from dicomlab.net.operation import Course
+from dicomlab.net.association.operation import Course
 
 
 def test_the_table_is_the_same_whether_matches_were_looked_at_or_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import DemoServer, Holdings, Manners
 from dicomlab.demo.manners import DCMQRSCP_KEYS
-from dicomlab.net.node import Node, Quirks
+from dicomlab.net.association.node import Node, Quirks
 
 QUESTIONS: list[tuple[str, dict[str, Any]]] = [
     ("SERIES", {"Modality": "MR"}),

@@ -9,11 +9,11 @@ import pytest
 
 import dicomlab as dl
 from dicomlab import errors
+from dicomlab.datasets.elements import Elements
 from dicomlab.demo import Holdings, Manners
-from dicomlab.elements import Elements
-from dicomlab.keys import key_of
-from dicomlab.net.inheritance import inherit
-from dicomlab.net.provenance import as_row
+from dicomlab.net.query.inheritance import inherit
+from dicomlab.net.query.provenance import as_row
+from dicomlab.queries.keys import key_of
 
 
 @pytest.mark.parametrize("level", ["STUDY", "SERIES"])

@@ -13,9 +13,9 @@ import pytest
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.net.deadline import Cancelled, Deadline
-from dicomlab.net.node import Node, Timeouts
-from dicomlab.net.reaching import reached, resolve
+from dicomlab.net.association.deadline import Cancelled, Deadline
+from dicomlab.net.association.node import Node, Timeouts
+from dicomlab.net.association.reaching import reached, resolve
 
 SOON = 4.0  # seconds; what waits for the name server itself waits for 30
 

@@ -19,10 +19,10 @@ from support import Stopwatch, free_port
 
 import dicomlab as dl
 from dicomlab import errors
+from dicomlab.datasets.uids import EXPLICIT
 from dicomlab.demo import DemoServer, Holdings, Manners
-from dicomlab.net.node import Quirks
-from dicomlab.tables import Address
-from dicomlab.uids import EXPLICIT
+from dicomlab.net.association.node import Quirks
+from dicomlab.tables.tables import Address
 
 PREFIX = "1.3.6.1.4.1.5962.1.1.0.0.0."
 ST = f"{PREFIX}1196533885.18148.0.1"
@@ -255,7 +255,7 @@ def test_a_read_only_cache_is_said_before_the_archive_is_asked(pacs: dl.Peer, tm
 
 
 def test_what_came_is_not_read_again_and_gives_the_same_table(pacs: dl.Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dicomlab.net import outcome
+    from dicomlab.net.retrieve import outcome
 
     files: list[Any] = []
     read = outcome.read
@@ -347,6 +347,6 @@ def test_an_estimate_says_what_is_free_and_what_the_disk_cannot_hold(pacs, monke
     assert estimate.attrs["free"] > 0
     if estimate.attrs["bytes_to_fetch"] is None:
         pytest.skip("the archive does not say how large its instances are")
-    monkeypatch.setattr("dicomlab.net.outcome.free", lambda folder: 1_000)
+    monkeypatch.setattr("dicomlab.net.retrieve.outcome.free", lambda folder: 1_000)
     with pytest.warns(errors.ResultWarning, match="the disk of the cache has 1,000 free"):
         assert pacs.retrieve(series, dry_run=True).attrs["free"] == 1_000

@@ -14,12 +14,12 @@ from slow_scp import serving
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.cache import Cache
+from dicomlab.cache.cache import Cache
+from dicomlab.datasets.uids import EXPLICIT
 from dicomlab.demo import Holdings, Manners
-from dicomlab.net import contexts
-from dicomlab.net.holdings import Held
-from dicomlab.net.holdings import Holdings as Due
-from dicomlab.uids import EXPLICIT
+from dicomlab.net.association import contexts
+from dicomlab.net.retrieve.holdings import Held
+from dicomlab.net.retrieve.holdings import Holdings as Due
 
 ST = "1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.1"
 

@@ -17,6 +17,7 @@ from pydicom.uid import RLELossless
 from stores import CT, Sender, serve_all, store_that
 
 import dicomlab as dl
+from dicomlab.datasets.uids import EXPLICIT, IMPLICIT
 from dicomlab.errors import (
     AssociationRejected,
     ConnectError,
@@ -26,7 +27,6 @@ from dicomlab.errors import (
     NoAcceptedContext,
     ResultWarning,
 )
-from dicomlab.uids import EXPLICIT, IMPLICIT
 
 FILES = [get_testdata_file(name) for name in ("CT_small.dcm", "MR_small_RLE.dcm", "reportsi.dcm", "JPEG2000.dcm")]
 
@@ -314,7 +314,7 @@ def test_each_class_and_syntax_has_a_context_of_its_own_the_original_first(pacs)
 
 
 def test_more_than_128_pairs_take_several_associations(pacs):  # R6.2
-    from dicomlab.net.contexts import storage_classes
+    from dicomlab.net.association.contexts import storage_classes
 
     (first,) = slices.stack([0])
     many = []
@@ -575,7 +575,7 @@ def test_many_small_instances_may_take_longer_than_the_time_without_progress(ser
 
 
 def test_what_our_side_takes_to_change_an_instance_is_no_silence_of_the_peer(series, monkeypatch):  # R1.5
-    from dicomlab.net import sender
+    from dicomlab.net.store import sender
 
     def slow(*arguments: object) -> bytes:
         threading.Event().wait(1.2)
@@ -663,7 +663,7 @@ def test_a_store_may_run_in_the_background(pacs, series):  # R5.23, R6.11
 
 
 def test_the_next_instance_is_read_while_the_answer_is_awaited(series, monkeypatch):  # P3
-    from dicomlab.sendable import Reader
+    from dicomlab.outgoing.sendable import Reader
 
     read = [threading.Event() for _ in series]
     whole = Reader.data_set
@@ -706,8 +706,8 @@ def test_what_was_read_ahead_is_sent_over_the_next_association(series):  # R6.6
 
 
 def test_memory_of_one_instance_is_used_for_all(series):
-    from dicomlab.outgoing import outgoing
-    from dicomlab.sendable import Reader
+    from dicomlab.outgoing.outgoing import outgoing
+    from dicomlab.outgoing.sendable import Reader
 
     reader = Reader()
     first = [bytes(reader.data_set(item)) for item in outgoing(series)]
@@ -716,7 +716,7 @@ def test_memory_of_one_instance_is_used_for_all(series):
 
 
 def test_the_headers_of_many_files_are_read_together(series, monkeypatch):  # P3: no scan for each of them
-    from dicomlab import outgoing
+    from dicomlab.outgoing import outgoing
 
     def scanned(places: object) -> None:
         raise AssertionError(f"a scan of {places}")

@@ -32,13 +32,13 @@ from dicomlab.errors import (
     ResultWarning,
     TLSVerificationError,
 )
-from dicomlab.net.addressbook import nodes
-from dicomlab.net.contexts import Context
-from dicomlab.net.doorway import Doorway
-from dicomlab.net.negotiation import request
-from dicomlab.net.pdu import Wire, p_data
-from dicomlab.net.sealed import Sealed
-from dicomlab.net.tls import TLS
+from dicomlab.net.association.addressbook import nodes
+from dicomlab.net.association.contexts import Context
+from dicomlab.net.association.negotiation import request
+from dicomlab.net.association.pdu import Wire, p_data
+from dicomlab.net.association.sealed import Sealed
+from dicomlab.net.association.tls import TLS
+from dicomlab.net.retrieve.doorway import Doorway
 
 STUDY = "1.3.6.1.4.1.5962.1.1.0.0.0.1196530851.28319.0.1"  # 4 instances
 
@@ -269,7 +269,7 @@ def test_a_certificate_of_the_archive_need_not_be_asked_for(made):  # R1.13
 
 
 def test_handshakes_that_stall_keep_nobody_out(made, client, monkeypatch):  # S8, R7: half-open
-    monkeypatch.setattr("dicomlab.net.doorway.HALF_OPEN", 1.0)
+    monkeypatch.setattr("dicomlab.net.retrieve.doorway.HALF_OPEN", 1.0)
     with doorway(TLS(made.ca, made.server, made.server_key)) as (door, heard, _):
         idle = [socket.create_connection(door.address) for _ in range(60)]
         for connection in idle[::2]:

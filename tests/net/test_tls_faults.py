@@ -17,8 +17,8 @@ from support import Stopwatch, free_port, require_peer
 import dicomlab as dl
 from dicomlab.demo import DemoServer, Holdings
 from dicomlab.errors import ConnectError, DicomlabError, IncompleteRetrieve
-from dicomlab.net import doorway
-from dicomlab.net.tls import TLS
+from dicomlab.net.association.tls import TLS
+from dicomlab.net.retrieve import doorway
 
 STUDY = "1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.1"  # 11 instances
 TIMEOUT = 1.5
@@ -354,7 +354,7 @@ def test_an_archive_with_a_bad_set_up_brings_nothing_and_the_error_says_why(made
 
 
 def test_a_name_in_a_certificate_is_that_of_who_connects_or_a_wildcard_above_it():  # RFC 6125
-    from dicomlab.net.sealed import _fits
+    from dicomlab.net.association.sealed import _fits
 
     assert _fits("PACS.hospital.org", "pacs.hospital.org") and _fits("*.hospital.org", "pacs.hospital.org")
     assert _fits("10.0.0.5", "10.0.0.5") and _fits("pacs.hospital.org.", "pacs.hospital.org")

@@ -20,14 +20,14 @@ from pynetdicom.sop_class import Verification
 from wires import meanwhile
 
 import dicomlab as dl
+from dicomlab.datasets.uids import IMPLICIT
 from dicomlab.demo import Holdings, Manners
 from dicomlab.errors import AssociationRejected, ConnectionLost, InvalidRequest, ProtocolError
-from dicomlab.net.addressbook import nodes
-from dicomlab.net.negotiation import acceptance, requested
-from dicomlab.net.tls import TLS
-from dicomlab.net.useridentity import TOKEN_LIMIT, UserIdentity
-from dicomlab.net.verification import VERIFICATION
-from dicomlab.uids import IMPLICIT
+from dicomlab.net.association.addressbook import nodes
+from dicomlab.net.association.negotiation import acceptance, requested
+from dicomlab.net.association.tls import TLS
+from dicomlab.net.association.useridentity import TOKEN_LIMIT, UserIdentity
+from dicomlab.net.association.verification import VERIFICATION
 
 PASSCODE = "Sesame42"
 

@@ -11,9 +11,9 @@ import pytest
 import dicomlab as dl
 from dicomlab import errors
 from dicomlab.demo import Holdings, Manners
-from dicomlab.net.addressbook import nodes
-from dicomlab.net.node import Node
-from dicomlab.net.whereabouts import whereabouts
+from dicomlab.net.association.addressbook import nodes
+from dicomlab.net.association.node import Node
+from dicomlab.net.query.whereabouts import whereabouts
 
 ST = "1.3.6.1.4.1.5962.1.1.0.0.0.1196533885.18148.0.1"
 NODE = Node("ARCHIVE", "127.0.0.1", 104)

@@ -17,11 +17,12 @@ from canned import Answers, archive, match
 from pydicom.dataset import Dataset
 
 import dicomlab as dl
-from dicomlab import errors, worklistkeys
+from dicomlab import errors
 from dicomlab.demo import Holdings, Manners
 from dicomlab.demo.schedule import schedule
 from dicomlab.net import asking, calling, performing, recording, sending
 from dicomlab.net import peer as whole
+from dicomlab.queries import worklistkeys
 
 PARTS = [worklistkeys, asking, calling, performing, recording, sending, whole]
 TODAY = dt.date(2024, 4, 1)

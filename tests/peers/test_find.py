@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 import dicomlab as dl
-from dicomlab.cache import Cache
-from dicomlab.net.node import Node, Quirks
+from dicomlab.cache.cache import Cache
+from dicomlab.net.association.node import Node, Quirks
 
 
 @pytest.fixture(params=["qr", "orthanc"])

@@ -11,7 +11,7 @@ import pytest
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.cache import Cache
+from dicomlab.cache.cache import Cache
 
 PREFIX = "1.3.6.1.4.1.5962.1.1.0.0.0."
 ST = f"{PREFIX}1196533885.18148.0.1"

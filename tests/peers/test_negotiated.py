@@ -8,10 +8,10 @@ import pytest
 
 import dicomlab as dl
 from dicomlab import errors
-from dicomlab.net import contexts
-from dicomlab.net.association import associate
-from dicomlab.net.deadline import Deadline
-from dicomlab.net.node import Node
+from dicomlab.net.association import contexts
+from dicomlab.net.association.association import associate
+from dicomlab.net.association.deadline import Deadline
+from dicomlab.net.association.node import Node
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 

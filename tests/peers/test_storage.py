@@ -15,8 +15,8 @@ from pydicom.data import get_testdata_file
 from real_peers import RealPeer
 
 import dicomlab as dl
+from dicomlab.datasets.uids import BIG_ENDIAN, EXPLICIT, IMPLICIT
 from dicomlab.errors import AssociationRejected, NoAcceptedContext
-from dicomlab.uids import BIG_ENDIAN, EXPLICIT, IMPLICIT
 
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
 NAMES = ("CT_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "image_dfl.dcm", "reportsi.dcm", "693_J2KI.dcm")

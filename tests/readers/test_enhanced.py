@@ -13,10 +13,10 @@ from enhanced import at, instance
 from support import shared
 
 from dicomlab import load, load_all
-from dicomlab.elements import tag_of
+from dicomlab.datasets.elements import tag_of
+from dicomlab.datasets.part10 import parse_file
 from dicomlab.errors import BadFile, GeometryError, ResultWarning
-from dicomlab.functionalgroups import PER_FRAME, Groups, _quickly
-from dicomlab.part10 import parse_file
+from dicomlab.stacks.functionalgroups import PER_FRAME, Groups, _quickly
 
 RWV = tag_of("RealWorldValueMappingSequence")
 

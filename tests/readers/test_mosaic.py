@@ -16,7 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from support import shared
 
-from dicomlab import csa, load, load_all, vendor
+from dicomlab import load, load_all
+from dicomlab.datasets import csa, vendor
 from dicomlab.errors import BadData, BadFile, DicomlabError, ResultWarning
 
 OBLIQUE = (0.8, 0.6, 0.0, 0.0, 0.0, -1.0)

@@ -8,7 +8,7 @@ import slices
 import xarray as xr
 
 from dicomlab import load, load_all, readers
-from dicomlab.elements import tag_of
+from dicomlab.datasets.elements import tag_of
 from dicomlab.errors import GeometryError, InvalidRequest, ResultWarning
 from dicomlab.readers.reader import Failed, Found, Thing, title
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import slices
 import xarray as xr
+from grids import AXIAL, OBLIQUE, SAGITTAL, grid
 from matplotlib.path import Path as Polygon
 from pydicom.dataset import Dataset
 from support import shared
-from test_resample import AXIAL, OBLIQUE, SAGITTAL, grid
 
 import dicomlab.readers.structures
 from dicomlab import load, load_all

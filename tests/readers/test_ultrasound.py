@@ -6,7 +6,7 @@ import enhanced
 import numpy as np
 import pytest
 import slices
-from test_figure import words
+from support import words
 
 from dicomlab import load, load_all
 from dicomlab.errors import GeometryError, ResultWarning

@@ -10,7 +10,7 @@ import pytest
 import dicomlab as dl
 import dicomlab.widgets.form
 from dicomlab.errors import InvalidRequest
-from dicomlab.keys import key_of
+from dicomlab.queries.keys import key_of
 from dicomlab.widgets.form import USUAL, Field, Form
 from dicomlab.widgets.unsaved import Said
 

@@ -21,7 +21,7 @@ from support import ROOT
 import dicomlab as dl
 import dicomlab.widgets.pages
 import dicomlab.widgets.picker
-from dicomlab.cache import Cache
+from dicomlab.cache.cache import Cache
 from dicomlab.errors import InvalidRequest
 from dicomlab.markup import page_text, plain
 from dicomlab.widgets.pages import text_of

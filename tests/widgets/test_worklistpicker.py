@@ -46,7 +46,7 @@ def said(picker: Any) -> str:
 
 
 def test_the_form_has_a_field_for_each_key_of_both_query_forms_and_begins_with_today(today: Any) -> None:  # R4.4
-    from dicomlab.worklistkeys import FORMS
+    from dicomlab.queries.worklistkeys import FORMS
 
     assert set(today.form.fields) == FORMS["patient"] | FORMS["broad"]
     assert today.form.keywords == {"ScheduledProcedureStepStartDate": f"{dt.date.today():%Y%m%d}"}

@@ -1,0 +1,1 @@
+"""Data sets as bytes: elements, whole headers, and files of PS3.10."""

@@ -1,0 +1,1 @@
+"""Where voxels lie in the patient."""

@@ -1,0 +1,1 @@
+"""Media creation (PS3.4 annex S)."""

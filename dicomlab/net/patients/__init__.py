@@ -1,0 +1,1 @@
+"""The patient updater of LEAD Technologies' servers."""

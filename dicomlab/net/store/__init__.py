@@ -1,0 +1,1 @@
+"""Store and storage commitment (PS3.4 annexes B and J)."""

@@ -1,0 +1,1 @@
+"""What is to be sent or written: instances, wherever they are."""

@@ -1,0 +1,1 @@
+"""Frames to stored and modality values, and between transfer syntaxes."""

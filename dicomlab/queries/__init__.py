@@ -1,0 +1,1 @@
+"""What is asked of a peer or a folder: keys, and the identifiers made of them."""

@@ -1,0 +1,1 @@
+"""Images as a printer or a screen takes them."""

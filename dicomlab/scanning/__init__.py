@@ -1,0 +1,1 @@
+"""What lies in folders, DICOMDIRs and zip archives, as a table of instances."""

@@ -1,0 +1,1 @@
+"""Planes to labelled stacks."""

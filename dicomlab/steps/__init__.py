@@ -1,0 +1,1 @@
+"""Attributes of modality performed procedure steps."""

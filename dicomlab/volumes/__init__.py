@@ -1,0 +1,1 @@
+"""What `load` gives, and what can be done with it."""

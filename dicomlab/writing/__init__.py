@@ -1,0 +1,1 @@
+"""Instances written: derived ones, originals, changed ones, file-sets."""
