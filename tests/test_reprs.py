@@ -63,7 +63,17 @@ def test_a_peer_and_a_node_say_who_they_are_and_what_is_not_set_up():
         pacs.echo()
         said = cells(pacs._repr_html_())
         assert "DICOMLAB" in said["C-MOVE"] and "store" in said["we may"] and "not known" not in said["implementation"]
+        assert "closed" not in repr(pacs)
     assert cells(pacs._repr_html_())["now"] == "closed"
+    assert repr(pacs).endswith(", closed)")
+
+
+def test_a_log_says_that_it_is_closed(tmp_path):
+    with dl.connect("ARCHIVE@localhost:11112") as peer:
+        for begun in (peer.log_to, peer.dump_to):
+            with begun(tmp_path / f"{begun.__name__}.log") as log:
+                assert ", 0 entries>" in repr(log)
+            assert repr(log).endswith(", 0 entries, closed>")
 
 
 def test_the_named_nodes_are_a_table():

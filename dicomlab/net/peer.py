@@ -28,7 +28,8 @@ class Peer(Asking, Sending, Performing, Recording):
         sealed = ", TLS" if tls else ""
         if self.node.listen and bool(tls) != bool(inbound):
             back += " with TLS" if inbound else " without TLS"
-        return f"Peer {self.node.identity} as {self.node.calling} ({rights}{sealed}{back})"
+        ended = ", closed" if self._closed else ""
+        return f"Peer {self.node.identity} as {self.node.calling} ({rights}{sealed}{back}{ended})"
 
     def __reduce__(self) -> NoReturn:
         raise InvalidRequest(

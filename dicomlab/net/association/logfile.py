@@ -168,7 +168,8 @@ class Log(ABC):
         kind = type(self).__name__
         where = f"{phi.path(str(self.path))!r}, {self.size:,} bytes" if self._file else f"to {self._tell!r}"
         lost = f", {self.failed:,} NOT WRITTEN: {phi.said(str(self.error))}" if self.failed else ""
-        return f"<{kind} {where}, {counted(self.entries, 'entry', 'entries')}{lost}>"
+        ended = "" if self._added else ", closed"
+        return f"<{kind} {where}, {counted(self.entries, 'entry', 'entries')}{lost}{ended}>"
 
     @abstractmethod
     def _association(self, event: AssociationEvent) -> None:
