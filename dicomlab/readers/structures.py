@@ -61,7 +61,7 @@ class Structures(Instance):
     Examples
     --------
     >>> from pydicom.data import get_testdata_file
-    >>> from dicomlab.series import load
+    >>> from dicomlab.volumes.series import load
     >>> found = load(get_testdata_file("rtstruct.dcm"))
     >>> found.rois[["ROINumber", "ROIName", "contours", "types"]].values.tolist()[:2]
     [[1, 'patient', 3, ('CLOSED_PLANAR',)], [2, 'Isocenter 1', 1, ('POINT',)]]
