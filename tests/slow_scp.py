@@ -76,7 +76,7 @@ class SlowServer(Server):
         super().__init__()
         self.RequestHandlerClass = Slow
         self.seconds, self.instances, self.move_port, self.limit = seconds, instances, move_port, limit
-        self.cut = cut  # instances after which every association but the first is aborted
+        self.cut = cut  # instances after which one association of several, the first that comes so far, is aborted
         self.find = find  # C-FIND is answered; else it fails with 0xC001
         self.listed = instances if listed is None else listed  # instances that C-FIND names, of those it counts
         self.stated = instances if stated is None else stated  # NumberOfSeriesRelatedInstances
@@ -94,7 +94,6 @@ class SlowServer(Server):
 
 class Slow(Association):
     server: SlowServer
-    first: bool
 
     def handle(self) -> None:
         server = self.server
@@ -103,7 +102,6 @@ class Slow(Association):
             server.rejected += busy
             server.standing += not busy
             server.most = max(server.most, server.standing)
-            self.first = server.standing == 1
         if busy:
             self.pdu()
             self.request.sendall(BUSY)
@@ -149,8 +147,7 @@ class Slow(Association):
         server.models.append((context.abstract.decode().rstrip("\0"), level))
         with self.sink(command) as (sink, way):
             for done, number in enumerate(sent):
-                if server.cut and done == server.cut and not self.first:
-                    server.aborted += 1
+                if done == server.cut and self.cut_off():
                     self.request.sendall(bytes((7, 0, 0, 0, 0, 4, 0, 0, 2, 0)))
                     self.request.shutdown(socket.SHUT_RDWR)
                     return
@@ -167,6 +164,14 @@ class Slow(Association):
         status = 0xB000 if server.halves else SUCCESS
         said = response(command, status) | {element: word(min(count, 0xFFFF)) for element, count in counts.items()}
         self.finish(message(context, said))
+
+    def cut_off(self) -> bool:
+        """Whether this is the association that is aborted; one that asks alone for what is left is not."""
+        server = self.server
+        with server.lock:
+            cut = bool(server.cut) and not server.aborted
+            server.aborted += cut
+        return cut
 
     def give(self, sink: Association, parts: bytes, number: int) -> None:
         """Send one instance, and wait for the C-STORE response."""
