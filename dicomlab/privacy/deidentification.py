@@ -54,7 +54,8 @@ def deidentify(
     instances
         An instances table, rows of one, paths or data sets.
     to
-        A folder; its files are named by their new SOP Instance UID.
+        A folder; its files are named by their new SOP Instance UID, and who may read them is as your system has it for
+        new ones (umask).
     profile
         "Basic Application Confidentiality Profile"; others are not built.
     progress

@@ -91,7 +91,8 @@ def pseudonymise(
     instances
         An instances table, rows of one, paths or data sets.
     to
-        A folder; its files are named by their new SOP Instance UID.
+        A folder; its files are named by their new SOP Instance UID, and who may read them is as your system has it for
+        new ones (umask).
     map
         The path of a file (JSON, readable by you alone, made where there is none), or a dictionary. Not in `to`.
     private

@@ -44,7 +44,8 @@ def modify(instances: Any, to: str | os.PathLike[str], *, reason: str = "CORRECT
     instances
         An instances table, rows of one, paths or data sets.
     to
-        A folder; its files are named by their SOP Instance UID.
+        A folder; its files are named by their SOP Instance UID, and who may read them is as your system has it for new
+        ones (umask).
     reason
         "CORRECT" (they were wrong) or "COERCE" (to be as another system has them).
     attributes

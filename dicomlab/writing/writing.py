@@ -68,7 +68,8 @@ def write(
         sets) are written back unaltered, bit for bit; then there is no `like`.
     to
         A folder; a file named DICOMDIR, whose file-set it is added to; a zip archive that is not there yet, in which
-        there is a DICOMDIR too; or a peer, to which it is sent at once. What is there stays as it is.
+        there is a DICOMDIR too; or a peer, to which it is sent at once. What is there stays as it is. Who may read the
+        files is as your system has it for new ones (umask).
     like
         The instances it was made from: an instances table, rows of one, paths, or a loaded volume. Of several series
         that one is the source whose images the array names or lies on.
