@@ -299,6 +299,36 @@ def test_a_user_that_cannot_be_is_refused_without_showing_the_passcode(user, wor
     assert PASSCODE not in str(caught.value)
 
 
+GIVEN = {
+    "passcode": lambda given: UserIdentity("anne", passcode=given),
+    "second": lambda given: UserIdentity("anne", given),
+    "token": lambda given: UserIdentity(kind="jwt", token=given),
+    "password": lambda given: TLS(password=given),
+    "user": lambda given: dl.connect("A@localhost:1", user={"name": "anne", "passcode": given}),
+    "misspelt": lambda given: dl.connect("A@localhost:1", user={"name": "anne", "passcod": given}),
+    "pair": lambda given: dl.connect("A@localhost:1", user=("anne", given)),
+    "tls": lambda given: dl.connect("A@localhost:1", tls={"password": given}),
+    "text": lambda given: dl.connect("A@localhost:1", tls=given),
+    "inbound": lambda given: dl.connect("A@localhost:1", listen=11112, listen_tls={"password": given}),
+    "node": lambda given: dl.Node("A", "localhost", 1, user={"name": "anne", "passcode": given}),
+    "tls of a node": lambda given: dl.Node("A", "localhost", 1, tls={"password": given}),
+}
+
+
+@pytest.mark.parametrize("kind", [str, str.encode])
+@pytest.mark.parametrize("way", GIVEN)
+def test_a_secret_that_is_given_as_it_is_is_refused_and_not_said_again(way, kind, caplog, capfd):  # S5
+    """It stands in the line of the caller; in no word of ours."""
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(InvalidRequest) as caught:
+        GIVEN[way](kind(PASSCODE))
+    error = caught.value
+    shown = [str(error), repr(error), error.advice, repr(vars(error)), repr(pickle.dumps(error)), *capfd.readouterr()]
+    shown += [item.getMessage() for item in caplog.records]
+    shown += traceback.format_exception(error)
+    assert not [text for text in shown if PASSCODE in text]
+
+
 def test_users_of_nodes_are_read_as_they_were_saved_without_a_passcode():  # R1.3
     book = nodes()
     book.add("a", dl.Node("A", "host", 1, user=UserIdentity("anne", passcode_variable="THE_PASSCODE", confirm=True)))
