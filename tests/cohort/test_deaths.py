@@ -47,7 +47,7 @@ def test_workers_that_are_killed_with_an_association_leave_their_places_to_the_o
 ) -> None:
     """Both places are those of dead workers then, and the third has one as soon as Dask misses them."""
     series = peer.find("SERIES", PatientName="COHORT*")
-    archive.server.manners = Manners(pause=0.2)
+    archive.server.manners = Manners(pause=1.0)  # long enough to be found, also on a busy machine
     (tmp_path / "cache").mkdir(exist_ok=True)
     with (
         distributed.LocalCluster(**LOCAL) as local,
@@ -69,6 +69,7 @@ def test_workers_that_are_killed_with_an_association_leave_their_places_to_the_o
                 return len(holders) == 2
 
             until(both)
+            archive.server.manners = Manners()  # of what the others will ask
             for child in holders:
                 child.kill()
             for child in holders:
