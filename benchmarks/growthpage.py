@@ -127,8 +127,8 @@ Measured {told["when"]}, {told["system"]}, {told["cpus"]} CPUs with a load of {t
 
 {_table(held)}
 
-The table itself is 0.7 kB a row with headers like these, the headers it is made of 0.5 kB, and what is known of an
-instance that is due, or has come, as much. What was let go of counts where Python has not given it back to the system.
+The table itself is 0.7 kB a row with headers like these, the headers it is made of 0.2 kB, and what is known of an
+instance that is due, or has come, 0.4 kB. What was let go of counts where Python has not given it back to the system.
 A table of more rows than memory holds is made folder by folder, or series by series.
 
 The retrieval of {sizes[-1]:,}, by its tenths:

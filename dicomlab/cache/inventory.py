@@ -98,6 +98,10 @@ class Inventory:
                     rows[name] = row
         return list(rows.values())
 
+    def file(self, node: str, uid: str) -> str:
+        """Where an instance is, by its SOP Instance UID, if it is here."""
+        return self._folder.place(name_of(node, uid))
+
     def known(self, node: str, addresses: Iterable[Address]) -> set[str]:
         """SOP Instance UIDs that are here, whole, for these addresses."""
         return {entry.SOPInstanceUID for entry in self.instances(node, addresses)}

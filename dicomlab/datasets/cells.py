@@ -158,7 +158,7 @@ def strings(cells: Cells) -> Any:
 
 
 def utf8_strings(cells: Cells) -> Any:
-    """A "string" array of values in UTF-8, or None: where one is not, or text is not kept in Arrow's memory here.
+    """A "string" array of values in UTF-8, or None: where one is not, or some overlap, or text is not Arrow's here.
 
     The values and the gaps between them are one Arrow array over the bytes as they lie; every second one is taken, as
     often as rows one below the other have it.
@@ -168,22 +168,31 @@ def utf8_strings(cells: Cells) -> Any:
     if pd.StringDtype().storage != "pyarrow" or not len(cells):
         return None
     import pyarrow as pa
+    from pyarrow import compute
 
+    pool = pa.system_memory_pool()  # so that what one column leaves is room for the next, as other arrays have it
     missing = cells.lengths <= 0
     starts, ends = cells.starts[~missing], cells.ends[~missing]
     new = np.ones(len(starts), bool)  # and not the value of the row before
     new[1:] = (starts[1:] != starts[:-1]) | (ends[1:] != ends[:-1])
-    which = np.zeros(len(cells), np.int64)
-    which[~missing] = 2 * (np.cumsum(new) - 1)
+    number = np.cumsum(new) - 1
     starts, ends = starts[new], ends[new]
-    if (starts[1:] < ends[:-1]).any():
-        return None  # not in the order of the rows
+    if (starts[1:] < ends[:-1]).any():  # not in the order of the rows
+        whole = ends
+        starts, first, place = np.unique(starts, return_index=True, return_inverse=True)
+        ends = ends[first]
+        if (ends[place] != whole).any() or (starts[1:] < ends[:-1]).any():
+            return None
+        number = place[number]
+    which = np.zeros(len(cells), np.int64)
+    which[~missing] = 2 * number
     offsets = np.column_stack((starts, ends)).ravel()
     length = max(len(offsets) - 1, 0)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(cells.joined.data)]
     both = pa.Array.from_buffers(pa.large_binary(), length, buffers)
     try:
-        taken = both.take(pa.array(which, mask=missing)).cast(pa.large_string())
+        rows = pa.array(which, mask=missing, memory_pool=pool)
+        taken = compute.take(both, rows, memory_pool=pool).cast(pa.large_string(), memory_pool=pool)
     except pa.ArrowInvalid:
         return None
     letters = np.frombuffer(taken.buffers()[2] or b"", np.uint8)

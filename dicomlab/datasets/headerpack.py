@@ -11,15 +11,16 @@ from typing import Final
 import numpy as np
 
 from ..errors import BadFile
-from .headertable import Headers, offsets
+from .extents import Extents
+from .headertable import Headers
 
-_MARK: Final = b"dicomlab headers 1\n"
-_BY_TAG: Final = {"starts": "<u4", "lengths": "<i4", "vrs": "<u2"}  # arrays (tags, rows), as they are kept
+_MARK: Final = b"dicomlab headers 2\n"
+_EXTENTS: Final = {"varies": "?", "group": "<u4", "steady": "<i4", "varying": "<i4"}  # arrays, as they are kept
 _BY_ROW: Final = {
     "implicit": "?", "data_set": "<i8", "ends": "<i8", "sizes": "<i8",
     "pixel_at": "<i8", "pixel_length": "<i8", "pixel_tag": "<i8", "pixel_vr": "<u2",
 }  # fmt: skip
-_LARGEST: Final = 0xFFFFFFFF  # bytes of values that `starts` can count
+_LARGEST: Final = 0x7FFFFFFF  # bytes of values that `Extents` can count to, as they are kept
 _SIZE: Final = struct.Struct("<Q")
 
 
@@ -28,10 +29,11 @@ def pack(headers: Headers) -> list[bytes | memoryview]:
     if len(headers.data) > _LARGEST:
         return []
     errors = {row: (one.why, one.tag, one.offset, one.advice) for row, one in headers.errors.items()}
-    head = json.dumps({"tags": headers.tags, "errors": errors}).encode("ascii")
+    groups = headers.extents.steady.shape[2]
+    head = json.dumps({"tags": headers.tags, "groups": groups, "errors": errors}).encode("ascii")
     paths = b"\0".join(os.fsencode(path) for path in headers.paths)
-    kinds = (_BY_TAG | _BY_ROW).items()
-    arrays = (np.ascontiguousarray(getattr(headers, name), kind) for name, kind in kinds)
+    kinds = ((headers.extents, _EXTENTS), (headers, _BY_ROW))
+    arrays = (np.ascontiguousarray(getattr(one, name), kind) for one, names in kinds for name, kind in names.items())
     parts: list[bytes | memoryview] = [head, paths]
     parts += [array.reshape(-1).view(np.uint8).data for array in arrays]
     parts += [headers.data]
@@ -52,10 +54,13 @@ def unpack(data: memoryview, wanted: frozenset[int]) -> Headers:
         paths = [os.fsdecode(path) for path in bytes(parts[1]).split(b"\0")] if len(parts[1]) else []
         made = Headers([], wanted, [int(tag) for tag in about["tags"]])
         made.paths = paths
-        for part, (name, kind) in zip(parts[2:-1], (_BY_TAG | _BY_ROW).items(), strict=True):
-            shape = (len(made.tags), len(paths)) if name in _BY_TAG else (len(paths),)
-            array = np.frombuffer(part, kind).reshape(shape)
-            setattr(made, name, array.astype(getattr(made, name).dtype, copy=False))
+        rows, kinds = len(paths), _EXTENTS | _BY_ROW
+        arrays = [np.frombuffer(part, kind) for part, kind in zip(parts[2:-1], kinds.values(), strict=True)]
+        varies, group, steady, varying = arrays[: len(_EXTENTS)]
+        shapes = [(3, int(which.sum()), count) for which, count in ((~varies, about["groups"]), (varies, rows))]
+        made.extents = Extents(varies, group.reshape(rows), steady.reshape(shapes[0]), varying.reshape(shapes[1]))
+        for array, name in zip(arrays[len(_EXTENTS) :], _BY_ROW, strict=True):
+            setattr(made, name, array.reshape(rows).astype(getattr(made, name).dtype, copy=False))
         made.data = bytes(parts[-1])
         for row, (why, tag, offset, advice) in about["errors"].items():
             made.errors[int(row)] = BadFile(paths[int(row)], why, tag=tag, offset=offset, advice=advice)
@@ -88,35 +93,23 @@ def joined(parts: Sequence[Headers]) -> Headers:
         return first
     made = Headers([path for part in parts for path in part.paths], first.wanted, first.tags)
     made.data = b"".join(part.data for part in parts)
-    shifts = np.cumsum([0, *(len(part.data) for part in parts[:-1])])
-    starts = [part.starts + shift for part, shift in zip(parts, shifts, strict=True)]
-    made.starts = offsets(np.concatenate(starts, axis=1), len(made.data))
-    for name in ("lengths", "vrs"):
-        setattr(made, name, np.concatenate([getattr(part, name) for part in parts], axis=1))
+    before = np.cumsum([0, *(len(part.data) for part in parts[:-1])])
+    every = np.ones(len(first.tags), np.int64)
+    made.extents = Extents.joined(
+        [part.extents.moved(shift * every) for part, shift in zip(parts, before, strict=True)]
+    )
     for name in _BY_ROW:
         setattr(made, name, np.concatenate([getattr(part, name) for part in parts]))
-    before = 0
+    row = 0
     for part in parts:
         for known, new in ((part.errors, made.errors), (part.made, made.made), (part.metas, made.metas)):
-            new |= {row + before: value for row, value in known.items()}  # type: ignore[assignment, operator]
-        before += len(part)
+            new |= {row + at: value for at, value in known.items()}  # type: ignore[assignment, operator]
+        row += len(part)
     return made.described()
 
 
 def without_rest(headers: Headers) -> Headers:
     """The same with the values of these rows only: rows that were taken away leave theirs behind."""
     made = headers.take(range(len(headers)))
-    values, parts, filled = np.frombuffer(headers.data, np.uint8), [], 0
-    made.starts = headers.starts.astype(np.int64)
-    for slot, lengths in enumerate(np.maximum(headers.lengths, 0).astype(np.int64)):
-        starts = headers.starts[slot].astype(np.int64)
-        new = np.ones(len(starts), bool)  # and not what lies where the one before it does
-        new[1:] = (starts[1:] != starts[:-1]) | (lengths[1:] != lengths[:-1])
-        starts, lengths = starts[new], lengths[new]
-        ends = np.cumsum(lengths)
-        first, total = ends - lengths, int(lengths.sum())
-        parts.append(values[np.repeat(starts - first, lengths) + np.arange(total)].tobytes())
-        made.starts[slot] = first[np.cumsum(new) - 1] + filled
-        filled += total
-    made.starts, made.data = offsets(made.starts, filled), b"".join(parts)
+    made.extents, made.data = made.extents.gathered(headers.data)
     return made

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ..errors import BadFile
 from .encoding import vr_of
-from .headertable import CLASS, INSTANCE, META, PIXEL_VR, SYNTAX, Headers, offsets
+from .extents import Extents
+from .headertable import CLASS, INSTANCE, META, PIXEL_VR, SYNTAX, Headers
 from .lockstep import Integers, Mask, Places, walk_all
 from .part10 import parse_file
 from .uids import BIG_ENDIAN, DEFLATED, IMPLICIT
@@ -76,19 +77,27 @@ class _Reader:
         tags = len(self.made.tags)
         self.parts: list[list[bytes]] = [[] for _ in range(tags)]  # of the buffer of values: each attribute by itself
         self.filled = np.zeros(tags, np.int64)  # bytes of these
+        self.extents: list[Extents] = []  # of the batches; starts in the parts of each attribute
+        self.table = np.empty((3, tags, min(BATCH, len(paths))), np.int64)  # of one batch, as `Extents.of` takes it
+        self.first = 0  # row that this batch begins with
         self.room = np.empty(0, np.uint8)  # for the heads of a batch; new memory for each costs more than it seems
         self.unknown = [slot for slot, tag in enumerate(self.made.tags) if vr_of(tag) == "UN"]
 
     def found(self) -> Headers:
         made = self.made
         made.data = b"".join(part for parts in self.parts for part in parts)
-        made.starts[made.lengths < 0] = 0
-        made.starts = offsets(made.starts, len(made.data))
-        made.starts += (np.cumsum(self.filled) - self.filled).astype(made.starts.dtype)[:, None]
+        if self.extents:
+            made.extents = Extents.joined(self.extents).moved(np.cumsum(self.filled) - self.filled)
         return made
 
     def batch(self, rows: NDArray[np.intp], told: Callable[[int], object] | None) -> None:
         """Read some files."""
+        self.first = int(rows[0])
+        self.table[:, :, : len(rows)] = np.array([0, -1, 0])[:, None, None]
+        self._read(rows, told)
+        self.extents.append(Extents.of(self.table[:, :, : len(rows)]))
+
+    def _read(self, rows: NDArray[np.intp], told: Callable[[int], object] | None) -> None:
         if len(rows) < FEW:
             for row in rows.tolist():
                 self._exactly(row)
@@ -189,7 +198,7 @@ class _Reader:
         self._store(window, places, sure | places.more)
         self.sure[rows] = sure
         if implicit and self.unknown:  # a sequence of undefined length, or bytes: `encoding.walk` tells
-            self.sure[rows] &= (made.lengths[self.unknown][:, rows] < 0).all(axis=0)
+            self.sure[rows] &= (self.table[1, self.unknown][:, rows - self.first] < 0).all(axis=0)
         shift = window.offsets - window.starts
         made.ends[rows] = places.stops + shift
         image = sure & (places.pixel_tags >= 0)
@@ -199,32 +208,28 @@ class _Reader:
 
     def _store(self, window: _Window, places: Places, which: Mask) -> None:
         """Take the values of these data sets out of their windows."""
-        made, rows = self.made, window.rows
+        rows = window.rows
         for tag, starts, lengths, vrs in zip(places.tags, places.starts, places.lengths, places.vrs, strict=True):
             present = np.flatnonzero((lengths >= 0) & which)
             if not len(present):
                 continue
             starts, lengths = starts[present], lengths[present]
             data, apart = _gathered(window.data, starts, lengths)
-            slot = made.slots[tag]
-            where = slot, rows[present]
-            begin = self._add(slot, data)
-            made.starts[where] = apart + begin
-            made.lengths[where], made.vrs[where] = lengths, vrs[present]
+            slot = self.made.slots[tag]
+            self.table[:, slot, rows[present] - self.first] = apart + self._add(slot, data), lengths, vrs[present]
 
     def _add(self, slot: int, data: bytes) -> int:
         """Keep values of one attribute; where they begin."""
         begin = int(self.filled[slot])
         self.parts[slot].append(data)
         self.filled[slot] += len(data)
-        self.made.starts = offsets(self.made.starts, int(self.filled.max()))
         return begin
 
     def _exactly(self, row: int) -> None:
         """Read one file as `parse_file` does."""
-        made = self.made
+        made, here = self.made, row - self.first
         made.sizes[row] = made.pixel_at[row] = made.pixel_length[row] = -1
-        made.lengths[:, row] = -1
+        self.table[:, :, here] = np.array([0, -1, 0])[:, None]
         try:
             meta, elements = parse_file(made.paths[row], wanted=made.wanted)
         except BadFile as error:
@@ -238,9 +243,8 @@ class _Reader:
             values[tag] = ("UI", text.encode("latin-1"))
         for tag, (vr, value) in values.items():
             slot = made.slots[tag]
-            begin = self._add(slot, value)
-            made.starts[slot, row], made.lengths[slot, row] = begin, len(value)
-            made.vrs[slot, row] = 0 if elements.implicit else int.from_bytes(vr.encode("latin-1"), "little")
+            code = 0 if elements.implicit else int.from_bytes(vr.encode("latin-1"), "little")
+            self.table[:, slot, here] = self._add(slot, value), len(value), code
         if elements.pixels is not None:
             vr, made.pixel_at[row], made.pixel_length[row] = elements.pixels
             made.pixel_tag[row] = next((tag for tag, known in PIXEL_VR.items() if known == vr), 0x7FE00010)

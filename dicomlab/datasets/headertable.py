@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final, overload
+from typing import Final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import BadFile
 from .elements import Elements
 from .encoding import vr_of
+from .extents import Extents
 from .lockstep import Integers, Mask
 from .part10 import FileMeta
 
@@ -44,15 +45,13 @@ class Headers(Sequence[Elements]):
     """
 
     def __init__(self, paths: list[str], wanted: frozenset[int], tags: Sequence[int]) -> None:
-        rows, shape = len(paths), (len(tags), len(paths))
+        rows = len(paths)
         self.paths = paths
         self.wanted = wanted
         self.errors: dict[int, BadFile] = {}
         self.tags = tuple(tags)
         self.data = b""  # all values
-        self.starts: NDArray[np.integer[Any]] = np.zeros(shape, np.uint32)  # of the values in `data`, see `offsets`
-        self.lengths: Integers = np.full(shape, -1, np.int32)
-        self.vrs: NDArray[np.uint16] = np.zeros(shape, np.uint16)
+        self.extents = Extents.absent(len(tags), rows)  # of the values in `data`, attributes in the order of `tags`
         self.implicit: Mask = np.zeros(rows, bool)
         self.data_set, self.ends, self.sizes, self.pixel_at, self.pixel_length, self.pixel_tag = (
             np.full(rows, -1, np.int64) for _ in range(6)
@@ -113,13 +112,11 @@ class Headers(Sequence[Elements]):
         """Starts, lengths and VRs of one row; of many rows at a time where they are asked for one after the other."""
         part, inside = divmod(row, _ROWS)
         in_turn, self._next = row == self._next, row + 1
-        tables = (self.starts, self.lengths, self.vrs)
         if self._listed is None or self._listed[0] != part:
             if not in_turn:
-                return [one[:, row].tolist() for one in tables]
-            rows = slice(part * _ROWS, (part + 1) * _ROWS)
-            self._listed = part, [one[:, rows].T.tolist() for one in tables]
-        return [one[inside] for one in self._listed[1]]
+                return self.extents.row(row)
+            self._listed = part, self.extents.rows(slice(part * _ROWS, (part + 1) * _ROWS))
+        return self._listed[1][inside]
 
     def described(self) -> Headers:
         """These, with the transfer syntax among the elements of each as (0002,0010).
@@ -127,19 +124,17 @@ class Headers(Sequence[Elements]):
         The SOP class and instance are those of the file meta where a data set has none.
         """
         self._described, self._listed = True, None
-        parts, filled = [self.data], len(self.data)
-        self.starts = offsets(self.starts, filled + 64 * len(self))
         for tag, of_meta in ((0x00080016, CLASS), (0x00080018, INSTANCE)):
-            slot, other = self.slots.get(tag), self.slots[of_meta]
-            if slot is None:
+            if tag not in self.slots:
                 continue
-            for row in np.flatnonzero((self.lengths[slot] < 0) & (self.lengths[other] > 0)).tolist():
-                uid = self._text(of_meta, row).encode("latin-1")
-                if uid:
-                    self.starts[slot, row], self.lengths[slot, row] = filled, len(uid)
-                    parts.append(uid)
-                    filled += len(uid)
-        self.data = b"".join(parts) if len(parts) > 1 else self.data
+            slot, other = self.slots[tag], self.slots[of_meta]
+            lacking = np.flatnonzero((self.extents.column(slot)[1] < 0) & (self.extents.column(other)[1] > 0))
+            found = {row: uid for row in lacking.tolist() if (uid := self._text(of_meta, row).encode("latin-1"))}
+            if found:
+                lengths = list(map(len, found.values()))
+                starts = (np.cumsum([len(self.data), *lengths])[:-1]).tolist()
+                self.extents = self.extents.put(slot, list(found), starts, lengths)
+                self.data = b"".join([self.data, *found.values()])
         for row, elements in self.made.items():
             self.meta(row).tell(elements)
         return self
@@ -161,15 +156,13 @@ class Headers(Sequence[Elements]):
 
         The VRs are two letters as a little-endian number, 0 where implicit.
         """
-        slot = self.slots[tag]
-        return self.data, self.starts[slot].astype(np.int64), self.lengths[slot].astype(np.int64), self.vrs[slot]
+        starts, lengths, vrs = self.extents.column(self.slots[tag])
+        return self.data, starts.astype(np.int64), lengths.astype(np.int64), vrs.astype(np.uint16)
 
     def value(self, tag: int, row: int) -> tuple[bytes, str]:
         """One value as it is encoded (b"" where it is absent), and its VR ("" where that is not encoded)."""
-        slot = self.slots[tag]
-        start, length = int(self.starts[slot, row]), max(int(self.lengths[slot, row]), 0)
-        vr = int(self.vrs[slot, row])
-        return self.data[start : start + length], _letters(vr) if vr else ""
+        start, length, vr = self.extents.cell(self.slots[tag], row)
+        return self.data[start : start + max(length, 0)], _letters(vr) if vr else ""
 
     def text(self, tag: int, row: int) -> str:
         """The first value of an attribute as text, as `Elements.text` gives it."""
@@ -197,19 +190,13 @@ class Headers(Sequence[Elements]):
         made._listed = None
         listed = order.tolist()
         made.paths = [self.paths[row] for row in listed]
-        for name in ("starts", "lengths", "vrs"):
-            setattr(made, name, getattr(self, name)[:, order])
+        made.extents = self.extents.take(order)
         for name in ("implicit", "data_set", "ends", "sizes", "pixel_at", "pixel_length", "pixel_tag", "pixel_vr"):
             setattr(made, name, getattr(self, name)[order])
         for name in ("errors", "made", "metas"):
             known = getattr(self, name)
             setattr(made, name, {new: known[old] for new, old in enumerate(listed) if old in known} if known else {})
         return made
-
-
-def offsets(starts: NDArray[np.integer[Any]], highest: int) -> NDArray[np.integer[Any]]:
-    """Offsets in half the memory, unless they are to count to more than that can."""
-    return starts.astype(np.uint32 if highest <= 0xFFFFFFFF else np.int64, copy=False)
 
 
 @lru_cache(maxsize=256)

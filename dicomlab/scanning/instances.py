@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from pydicom.datadict import tag_for_keyword
@@ -74,6 +74,7 @@ WANTED: frozenset[int] = frozenset(
     int(tag) for tag in (tag_for_keyword(keyword) for keyword in (*COLUMNS, *_ALSO)) if tag and tag >= 0x00080000
 )
 
+PART: Final = 1 << 13  # rows of a table that are made at a time
 _US = int.from_bytes(b"US", "little")
 _NAMED_TWICE = (("instance", "SOPInstanceUID", INSTANCE), ("SOP class", "SOPClassUID", CLASS))  # and in the file meta
 
@@ -167,7 +168,9 @@ def _differ(headers: Headers, one: int, other: int) -> Mask:
     return differ
 
 
-def instances(paths: Sequence[Place], records: Sequence[Elements] | None = None) -> pd.DataFrame:
+def instances(
+    paths: Sequence[Place], records: Sequence[Elements] | None = None, *, quiet: bool = False
+) -> pd.DataFrame:
     """The instances table of these files, in their order.
 
     Parameters
@@ -176,6 +179,8 @@ def instances(paths: Sequence[Place], records: Sequence[Elements] | None = None)
         One file for each row.
     records
         Their headers, where they are known already (a list, or `Headers`); read with `describe` otherwise.
+    quiet
+        As `tables.table` takes it.
 
     Returns
     -------
@@ -194,10 +199,32 @@ def instances(paths: Sequence[Place], records: Sequence[Elements] | None = None)
     paths = [os.fspath(path) for path in paths]
     if records is None:
         records = [describe(path) for path in paths]
-    frame = table(records, COLUMNS)
+    frame = table(records, COLUMNS, quiet=quiet)
     try:
         column = pd.Series(paths, index=frame.index, dtype="string")
     except UnicodeEncodeError:  # a name that is not UTF-8
         column = pd.Series(paths, index=frame.index, dtype="object")
     frame.insert(0, "path", column)
     return phi.frame(frame)
+
+
+def in_parts(count: int, part: Callable[[slice], tuple[Sequence[Place], Sequence[Elements]]]) -> pd.DataFrame:
+    """The instances table of very many, made of some rows after others, so that what it is made of is soon let go.
+
+    Parameters
+    ----------
+    count
+        Number of rows.
+    part
+        Gives the files and headers of some rows, as `instances` takes them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `instances` gives it; nothing is warned of.
+    """
+    from ..tables.tables import below
+
+    slices = [slice(first, first + PART) for first in range(0, count or 1, PART)]
+    parts = [instances(*part(rows), quiet=True) for rows in slices]
+    return phi.noted(below(parts)) if len(parts) > 1 else parts[0]  # type: ignore[no-any-return]

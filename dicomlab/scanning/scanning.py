@@ -18,7 +18,7 @@ from ..datasets.headers import Headers, read
 from ..errors import ResultWarning
 from ..options import options
 from ..progress import Silent, reporter
-from .instances import WANTED, check_whole, contradictions, instances
+from .instances import WANTED, check_whole, contradictions, in_parts
 from .ordering import in_order, twice
 from .places import Files, Place, each
 from .scanmemory import Memory, look
@@ -110,41 +110,27 @@ class Found:
 
     def frame(self) -> pd.DataFrame:
         """The instances table; see `scan`."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResultWarning)  # said below, once for all
-            frame = instances(self.headers.paths, self.headers)
-        paths, order, problems, looked, skipped = (
-            self.headers.paths, self.order, [*self.problems], self.looked, self.skipped
+        headers, order, problems, looked, skipped = (
+            self.headers, self.order, [*self.problems], self.looked, self.skipped
         )  # fmt: skip
-        del self  # a scan needs the headers no more, and they are as large as the table
-        odd = frame.attrs.get("problems") or []
-        frame = _sorted(frame, order)
-        places = np.empty(len(order), np.intp)
-        places[order] = np.arange(len(order))
-        columns = {name: number for number, name in enumerate(frame.columns)}
-        odd = sorted(odd, key=lambda one: (columns[one["column"]], places[one["row"]]))
-        for one in odd:
+
+        def part(rows: slice) -> tuple[list[str], Headers]:
+            records = headers.take(order[rows])
+            return records.paths, records
+
+        frame = in_parts(len(order), part)  # what is wrong is said below, once for all
+        for one in frame.attrs.get("problems") or []:
             why = f"{one['column']} {one['text']!r} cannot be read"
-            problems.append({"severity": "note", "path": phi.path(paths[one["row"]]), "why": why})
+            problems.append({"severity": "note", "path": phi.path(headers.paths[order[one["row"]]]), "why": why})
         frame.attrs = {"skipped": skipped, "problems": problems}
         said = []
-        if not len(order) and looked is not None:
+        if not len(frame) and looked is not None:
             files = "1 file" if looked == 1 else f"{looked:,} files"
             said.append(f"No DICOM instance was found; {files} looked at. Name the folder, file or DICOMDIR of some.")
         said += _counted(problems)
         if said:
             warnings.warn(" ".join(said), ResultWarning, stacklevel=3)
-        return phi.noted(frame)
-
-
-def _sorted(frame: pd.DataFrame, order: NDArray[np.intp]) -> pd.DataFrame:
-    """The rows in another order; each column is let go when it was taken over."""
-    import pandas as pd
-
-    if (order == np.arange(len(order))).all():
         return frame
-    index = pd.RangeIndex(len(order))
-    return pd.DataFrame({name: frame.pop(name).array.take(order) for name in list(frame.columns)}, index=index)
 
 
 def gather(

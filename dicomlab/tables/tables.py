@@ -17,6 +17,7 @@ from ..datasets.elements import Elements
 from ..errors import InvalidRequest
 from ..level import UNIQUE_KEYS, QueryLevel
 from ..remarks import remark
+from .columns import united
 from .records import Records
 
 IDENTIFYING = tuple(UNIQUE_KEYS.values())
@@ -38,7 +39,11 @@ _UID = re.compile(r"(0|[1-9]\d*)(\.\d+)*$")  # leading zeros within are met in p
 
 
 def table(
-    records: Sequence[Elements] | Records, keywords: Sequence[str], *, extra: Mapping[str, Sequence[Any]] | None = None
+    records: Sequence[Elements] | Records,
+    keywords: Sequence[str],
+    *,
+    extra: Mapping[str, Sequence[Any]] | None = None,
+    quiet: bool = False,
 ) -> pd.DataFrame:
     """One row for each data set, one typed column for each attribute.
 
@@ -50,6 +55,8 @@ def table(
         PS3.6 keywords, or paths into sequences; each is the name of its column.
     extra
         Further columns, put behind.
+    quiet
+        Warn of nothing; who asks for that looks at ``attrs["problems"]``.
 
     Returns
     -------
@@ -87,9 +94,41 @@ def table(
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(records)))
     if problems:
         frame.attrs["problems"] = problems
+    if not quiet:
+        tell(frame, stacklevel=3)
+    return frame
+
+
+def tell(frame: pd.DataFrame, *, stacklevel: int) -> None:
+    """Warn of the problems of a table, if there are any."""
+    problems = frame.attrs.get("problems")
+    if problems:
         where = ", ".join(dict.fromkeys(problem["column"] for problem in problems))
         they = counted(len(problems), "value could not be read as it", "values could not be read as they")
-        remark(f'{they} should ({where}); see attrs["problems"]', stacklevel=2)
+        remark(f'{they} should ({where}); see attrs["problems"]', stacklevel=stacklevel)
+
+
+def below(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """The table of all rows of several tables of the same columns, as if it had been made at once.
+
+    Parameters
+    ----------
+    parts
+        One or more tables. They are empty afterwards: each column is let go when it was taken over, so that very many
+        rows are not in memory twice.
+    """
+    first, *others = parts
+    if not others:
+        return first
+    problems, rows = [], 0
+    for part in parts:
+        problems += [{**one, "row": one["row"] + rows} for one in part.attrs.get("problems", ())]
+        rows += len(part)
+    names = list(first.columns)
+    columns = {name: united([part.pop(name) for part in parts]) for name in names}
+    frame = pd.DataFrame(columns, index=pd.RangeIndex(rows), copy=False)
+    if problems:
+        frame.attrs["problems"] = sorted(problems, key=lambda one: names.index(one["column"]))
     return frame
 
 

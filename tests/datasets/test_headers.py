@@ -19,7 +19,6 @@ from support import shared
 from dicomlab.datasets import headers
 from dicomlab.datasets.elements import tag_of
 from dicomlab.datasets.headerpack import without_rest
-from dicomlab.datasets.headertable import offsets
 from dicomlab.datasets.part10 import parse_file
 from dicomlab.errors import BadFile
 from dicomlab.scanning.instances import WANTED
@@ -143,11 +142,6 @@ def test_what_files_side_by_side_have_in_common_is_in_memory_once(tmp_path):
     shuffled = found.take(random.Random(2).sample(range(60), 60))
     again = without_rest(shuffled)
     assert [one.raw for one in again] == [one.raw for one in shuffled]
-
-
-def test_offsets_take_half_the_memory_until_they_count_further_than_that():
-    small = np.ones((2, 2), np.uint32)
-    assert offsets(small, 0xFFFFFFFF) is small and offsets(small, 1 << 32).dtype == np.int64
 
 
 def test_what_tells_the_progress_may_end_the_reading():

@@ -272,6 +272,24 @@ def test_what_came_is_not_read_again_and_gives_the_same_table(pacs: dl.Peer, mon
     pd.testing.assert_frame_equal(first, mixed)
 
 
+def test_the_table_of_very_many_is_made_in_parts(pacs: dl.Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dicomlab.net.retrieve import outcome, receiver
+    from dicomlab.scanning import instances
+
+    whole = pacs.retrieve(ST, progress=False)
+    sizes: list[int] = []
+    read = outcome.read
+    monkeypatch.setattr(outcome, "read", lambda paths, wanted: sizes.append(len(paths)) or read(paths, wanted))
+    monkeypatch.setattr(instances, "PART", 4)
+    monkeypatch.setattr(receiver, "HEADERS", 3)
+    pd.testing.assert_frame_equal(pacs.retrieve(ST, progress=False, refresh=True), whole)
+    assert sizes == [4, 4, 3]  # what came is read again, with the headers of few at a time
+    monkeypatch.setattr(instances, "PART", 100)
+    monkeypatch.setattr(receiver, "HEADERS", 100)
+    pd.testing.assert_frame_equal(pacs.retrieve(ST, progress=False, refresh=True), whole)
+    assert sizes == [4, 4, 3, 0]
+
+
 def test_what_another_process_fetched_meanwhile_is_not_missing() -> None:  # R5.11: truth is what is on disk
     with dl.demo_pacs(Holdings.t31(), manners=Manners(pace=0.1), timeout=10) as slow:
 

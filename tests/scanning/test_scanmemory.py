@@ -231,7 +231,7 @@ def test_a_damaged_memory_is_forgotten(place, harm):
         path.mkdir()
     else:
         change = {"cut": data[:-99], "changed": data[:700] + b"\1" + data[701:], "empty": b""}
-        path.write_bytes(change.get(harm, data.replace(b"headers 1", b"headers 0")))
+        path.write_bytes(change.get(harm, data.replace(b"headers 2", b"headers 1")))
     frame, names = scanned(place)
     assert len(names) == 32 and alike(frame, place)
     if harm != "a folder":

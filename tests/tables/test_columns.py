@@ -214,6 +214,18 @@ def test_values_that_lie_in_another_order_than_the_rows_are_taken_too() -> None:
     joined = Joined(b"onetwothree")
     cells = Cells(joined, *(pd.array(one, dtype="int64").to_numpy() for one in ([6, 0, 3], [5, 3, 3])))
     assert strings(cells).tolist() == ["three", "one", "two"]
+    joined = Joined(b"onetwothree")
+    starts, lengths = [6, 0, 0, 6, 3, 0, 0], [5, 3, -1, 5, 3, 3, 3]
+    cells = Cells(joined, *(pd.array(one, dtype="int64").to_numpy() for one in (starts, lengths)))
+    assert strings(cells).tolist() == ["three", "one", pd.NA, "three", "two", "one", "one"]
+
+
+@pytest.mark.parametrize("starts, lengths", [([0, 0], [3, 6]), ([0, 0, 0], [6, 3, 6]), ([3, 0], [3, 4])])
+def test_values_that_overlap_are_taken_too(starts: list[int], lengths: list[int]) -> None:
+    cells = Cells(Joined(b"onetwo"), *(pd.array(one, dtype="int64").to_numpy() for one in (starts, lengths)))
+    assert strings(cells).tolist() == [
+        "onetwo"[start : start + length] for start, length in zip(starts, lengths, strict=True)
+    ]
 
 
 def test_rows_may_have_one_value_in_common_with_rows_between_that_have_none() -> None:

@@ -16,7 +16,7 @@ from dicomlab.datasets.elements import Elements, parse
 from dicomlab.errors import InvalidRequest, ResultWarning
 from dicomlab.level import QueryLevel
 from dicomlab.queries.identifier import encode
-from dicomlab.tables.tables import Address, addresses, table
+from dicomlab.tables.tables import Address, addresses, below, table, tell
 
 
 def record(charset: str | None = None, **values: Any) -> Elements:
@@ -66,6 +66,34 @@ def test_each_vr_has_its_dtype_also_with_no_rows() -> None:  # R3.19a
     assert row.AcquisitionDateTime == pd.Timestamp(2024, 1, 31, 14, 30)
     assert (row.SeriesNumber, row.SliceThickness, row.Rows) == (3, 2.5, 512)
     assert (row.PatientName, row.PatientID, row.StudyInstanceUID) == ("DOE^JOHN", "00123", "1.2")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_table_that_is_made_in_parts_is_the_one_that_is_made_at_once(size: int) -> None:  # R3.19a
+    """Also where some rows have several values, so that a column is of objects, or what cannot be read."""
+    words = [*DTYPES, "ImageType", "AcquisitionNumber", "EchoTime", "StudyComments"]
+    full = raw(
+        StudyDate=b"20240131", StudyTime=b"143000", AcquisitionDateTime=b"20240131143000", SeriesNumber=b"3",
+        SliceThickness=b"2.5", Rows=b"\0\2", PatientName=b"DOE^JOHN", PatientID=b"1", StudyInstanceUID=b"1.2",
+        ImageType=b"ORIGINAL", AcquisitionNumber=b"7", EchoTime=b"1.5",
+    )  # fmt: skip
+    several = raw(
+        StudyDate=b"20240131\\20240201", StudyTime=b"1200\\1300", AcquisitionDateTime=b"2024\\2025",
+        SeriesNumber=b"3\\4", SliceThickness=b"2\\3", Rows=b"\0\2\0\3", PatientID=b"1\\2", ImageType=b"A\\B",
+    )  # fmt: skip
+    odd = raw(StudyDate=b"yesterday", SeriesNumber=b"x", EchoTime=b"long")
+    for records in ([full, raw(), odd, full, raw(), odd], [raw(), full, odd, several, full, odd, raw()]):
+        parts = [table(records[at : at + size], words, quiet=True) for at in range(0, len(records), size)]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            whole, made = table(records, words), below(parts)
+            tell(made, stacklevel=1)
+        pd.testing.assert_frame_equal(made, whole)
+        for word in words:
+            assert list(map(repr, made[word])) == list(map(repr, whole[word]))  # 3 is not 3.0, NA not NaN
+        assert made.attrs == whole.attrs and len(made.attrs["problems"]) == 6
+        assert len(caught) == 2 and str(caught[0].message) == str(caught[1].message)
+    assert size > 6 or not any(len(part.columns) for part in parts)  # and of what they were made of nothing is left
 
 
 def test_a_date_and_a_time_are_a_moment_and_a_time_is_shown_by_its_clock() -> None:  # R3.19a

@@ -210,10 +210,11 @@ class _Inquiry:
             _compare(holdings, study, series, stated, {image.text("SOPInstanceUID") for image in images})
         else:
             images = self._named(QueryLevel.IMAGE, above, sorted(wanted), self._keys, holdings)
+        kinds: dict[str, str] = {}  # what many say is in memory once
         for image in images:
-            uid = image.text("SOPInstanceUID")
+            uid, kind = image.text("SOPInstanceUID"), image.text("SOPClassUID")
             if uid and not wanted.isdisjoint(("", uid)):
-                held = Held(uid, study, series, image.text("SOPClassUID"), _size(image))
+                held = Held(uid, study, series, kinds.setdefault(kind, kind), _size(image))
                 holdings.instances.setdefault(uid, held)
 
     def _named(

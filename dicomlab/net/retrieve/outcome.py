@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import phi
 from ...amounts import are, counted
-from ...cache.cache import Cache, Receipt
+from ...cache.cache import Cache
 from ...cache.inventory import Entry
 from ...datasets.elements import Elements
 from ...datasets.headers import read
@@ -26,9 +26,9 @@ from ...errors import (
     NoAcceptedContext,
     StatusError,
 )
-from ...scanning.instances import WANTED, check_whole, instances
+from ...scanning.instances import WANTED, check_whole, in_parts
 from ...status import Category
-from ...tables.tables import Address
+from ...tables.tables import Address, tell
 from ..association.deadline import Cancelled, Deadline
 from ..association.node import Node
 from .holdings import Held, Holdings
@@ -56,7 +56,7 @@ class Retrieval:
     refresh: bool = False
     named: str = ""  # RetrieveAETitle where the rows name another node than the one that answered
     holdings: Holdings = field(default_factory=Holdings)
-    here: dict[str, str] = field(default_factory=dict)  # the files of what is asked, by SOP Instance UID
+    here: dict[str, None] = field(default_factory=dict)  # SOP Instance UIDs of what is asked and here, in their order
     tally: Tally = field(default_factory=Tally)
     receiver: Receiver | None = None
     method: str = ""
@@ -66,7 +66,7 @@ class Retrieval:
 
     def look(self) -> None:
         """See what is here."""
-        self.here = {entry.SOPInstanceUID: entry.file for entry in self._entries(self.addresses)}
+        self.here = dict.fromkeys(entry.SOPInstanceUID for entry in self._entries(self.addresses))
 
     def _entries(self, addresses: Sequence[Address]) -> list[Entry]:
         lost: list[str] = []
@@ -113,20 +113,31 @@ class Retrieval:
         return [held for uid, held in self.holdings.instances.items() if uid not in here]
 
     @property
-    def kept(self) -> dict[str, Receipt]:
-        """What is here now because of this retrieval, by SOP Instance UID."""
+    def kept(self) -> dict[str, Elements | None]:
+        """What is here now because of this retrieval: see `Receiver.kept`."""
         return self.receiver.kept if self.receiver else {}
 
     def lacking(self) -> list[str]:
         """SOP Instance UIDs that are due and did not come; what came is added to what is here."""
         kept = dict(self.kept)  # after a second Ctrl-C an association may still be ending, and keep one more
-        self.here |= {uid: receipt.file for uid, receipt in kept.items() if receipt.file is not None}
+        self.here |= dict.fromkeys(kept)
         return [uid for uid in self.holdings.instances if uid not in (self.kept if self.refresh else self.here)]
 
-    def headers(self, order: Sequence[str]) -> Sequence[Elements]:
+    def table(self, order: Sequence[str]) -> pd.DataFrame:
+        """The instances table of these that are here; headers are in memory for a part of it at a time."""
+
+        def part(rows: slice) -> tuple[list[str], Sequence[Elements]]:
+            files = [self.cache.file(self.node.identity, uid) for uid in order[rows]]
+            return files, self._headers(order[rows], files)
+
+        frame = in_parts(len(order), part)
+        tell(frame, stacklevel=11)
+        return frame
+
+    def _headers(self, order: Sequence[str], files: Sequence[str]) -> Sequence[Elements]:
         """The headers of instances that are here; of what just came, as they were read then."""
         known = {uid: found for uid in order if (found := self._came(uid)) is not None}
-        read_now = read([self.here[uid] for uid in order if uid not in known], WANTED).described()
+        read_now = read([file for uid, file in zip(order, files, strict=True) if uid not in known], WANTED).described()
         check_whole(read_now)
         for error in read_now.errors.values():
             raise error
@@ -136,7 +147,7 @@ class Retrieval:
         return [known[uid] if uid in known else next(others) for uid in order]
 
     def _came(self, uid: str) -> Elements | None:
-        elements = self.kept[uid].elements if uid in self.kept else None
+        elements = self.kept.get(uid)
         return elements if elements is not None and elements.raw.keys() >= _NAMED else None
 
 
@@ -208,7 +219,7 @@ def result(run: Retrieval, errors: str) -> pd.DataFrame:
     due, kept = run.holdings.instances, run.kept
     order = [uid for uid in due if uid in run.here]
     order += [uid for uid in run.here if uid not in due and (uid in kept or not run.holdings.known)]
-    frame = instances([run.here[uid] for uid in order], run.headers(order))
+    frame = run.table(order)
     remarks = _remarks(run, missing)
     frame.attrs.update(
         {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ...cache.arrival import Arrival
-from ...cache.cache import Cache, Outcome, Receipt
+from ...cache.cache import Cache, Outcome
 from ...cache.cachefolder import PART
 from ...cache.index import Stopped, never
 from ...datasets.elements import Elements
@@ -17,6 +17,7 @@ from ...tables.tables import Address
 from ..association.dimse import Command
 from ..association.incoming import Message
 from ..association.node import Node
+from .holdings import Held
 
 _STATUS = {
     Outcome.STORED: 0x0000,
@@ -49,6 +50,8 @@ class Receiver:
         What was asked for; anything else is set aside (R5.16).
     on_instance
         Called after each instance that is kept, with its size in bytes.
+    due
+        What is due by SOP Instance UID, as far as it is known: of very many each UID is in memory once.
     """
 
     def __init__(
@@ -58,9 +61,11 @@ class Receiver:
         addresses: Sequence[Address],
         on_instance: Callable[[int], None],
         *,
+        due: Mapping[str, Held] = {},
         replace: bool = False,
         stopped: Stopped = never,
     ) -> None:
+        self._due = due
         self._cache, self._node, self._on_instance, self._replace = cache, node, on_instance, replace
         self._stopped = stopped
         self._wanted = {
@@ -68,7 +73,8 @@ class Receiver:
             for level in QueryLevel
         }
         self._lock = threading.Lock()
-        self.kept: dict[str, Receipt] = {}  # SOP Instance UID -> what is here now because of this retrieval
+        #: SOP Instance UIDs of what is here now because of this retrieval; with the header of each while they are few.
+        self.kept: dict[str, Elements | None] = {}
         self.refused: list[Refused] = []
         self.remarks: list[str] = []
         self.full: OSError | CacheError | None = None
@@ -107,11 +113,13 @@ class Receiver:
         uid = receipt.SOPInstanceUID or command.sop_instance
         with self._lock:
             if receipt.outcome in (Outcome.STORED, Outcome.DUPLICATE):
+                if uid in self._due:
+                    uid = self._due[uid].SOPInstanceUID
                 if uid in self.kept:
                     self._remark(f"{uid} came twice, with the same bytes")
-                self.kept[uid] = receipt if len(self.kept) < HEADERS else replace(receipt, elements=None)
+                self.kept[uid] = receipt.elements if len(self.kept) < HEADERS else None
                 if len(self.kept) == HEADERS:
-                    self.kept = {uid: replace(kept, elements=None) for uid, kept in self.kept.items()}
+                    self.kept = dict.fromkeys(self.kept)
                 self.bytes += receipt.size
                 if receipt.why:
                     self._remark(f"{uid}: {receipt.why}")

@@ -128,7 +128,13 @@ def _fetch(run: Retrieval, requests: Sequence[Unit], missing: list[Held], method
             arrived.set()
 
     receiver = run.receiver = Receiver(
-        run.cache, run.node, run.addresses, on_instance, replace=run.refresh, stopped=run.deadline.is_stopped
+        run.cache,
+        run.node,
+        run.addresses,
+        on_instance,
+        due=run.holdings.instances,
+        replace=run.refresh,
+        stopped=run.deadline.is_stopped,
     )
 
     def enough() -> bool:
