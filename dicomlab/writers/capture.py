@@ -10,9 +10,10 @@ import xarray as xr
 from pydicom.dataset import Dataset
 
 from ..errors import InvalidRequest
-from .images import Values, frame_of, must_be_array
-from .laid import Planes, planes_of
+from .alongside import frame_of
+from .laid import Planes, must_be_array, planes_of
 from .modules import began, decimal, finish, new_uid, source_images
+from .planevalues import Values
 from .required import complete
 from .source import Source
 from .writer import Made, Order

@@ -14,8 +14,8 @@ from ..geometry.geometry import REGULAR, Floats
 from ..outgoing.outgoing import outgoing
 from ..pixels.pixels import Array
 from ..pixels.transcoding import read_file
-from .images import frame_of, must_be_array
-from .laid import Planes, planes_of
+from .alongside import frame_of
+from .laid import Planes, must_be_array, planes_of
 from .modules import began, decimal, finish, new_uid, reference, source_images
 from .required import complete
 from .source import Source, text

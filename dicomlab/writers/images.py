@@ -1,10 +1,9 @@
-"""Images of one frame a file: CT, MR and PET images, and secondary captures (PS3.3 A.3, A.4, A.21, A.8)."""
+"""Images of one frame a file: CT, MR and PET images (PS3.3 A.3, A.4, A.21)."""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,12 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from ..errors import InvalidRequest, did_you_mean
-from ..geometry.geometry import STEP
-from ..pixels.pixels import Array
-from .laid import Planes, planes_of
-from .modules import began, decimal, element, finish, loose, new_uid, source_images
+from .alongside import PLACE, frame_of, staying
+from .laid import Planes, must_be_array, planes_of
+from .modules import began, decimal, element, finish, new_uid, source_images
+from .planevalues import Values
 from .required import complete
 from .source import Source, plain, text
-from .stored import Rule, rule_for
 from .writer import Made, Order
 
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -55,8 +53,6 @@ _UNITS = (
 )  # fmt: skip
 #: Words that are heard for terms.
 _MEANT = {"hu": "HU", "hounsfield": "HU", "hounsfield unit": "HU", "hounsfield units": "HU", "[hnsf'u]": "HU"}
-_PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-_MAXIMUM_PLANES = 100_000
 
 
 def _units_of(array: xr.DataArray) -> str:
@@ -152,40 +148,6 @@ MR = Images("MR", "4", "MR", _MR, frozenset(("4", "4.1", "4.4")))
 PET = Images("PET", "128", "PT", _PET, frozenset(("128", "130", "128.1")))
 
 
-def must_be_array(what: Any, kind: str) -> None:
-    """Refuse what has no coordinates.
-
-    Raises
-    ------
-    InvalidRequest
-        It is no xarray.DataArray.
-    """
-    if not isinstance(what, xr.DataArray):
-        raise InvalidRequest(
-            f"{type(what).__name__} cannot be written as {kind}: it does not say where it lies",
-            advice="Give an xarray.DataArray, as load gives it: volume.copy(data=values) puts values in its place.",
-        )
-
-
-def frame_of(planes: Planes, source: Source) -> str:
-    """The FrameOfReferenceUID that the array and its source share; a new one where neither has any.
-
-    Raises
-    ------
-    InvalidRequest
-        The array lies in another than the source.
-    """
-    known = source.frames_of_reference - {""}
-    if planes.frame in known:
-        return planes.frame
-    if planes.frame or known:
-        raise InvalidRequest(
-            "the array lies in another frame of reference than the instances of like=",
-            advice="Give the instances it was made from, or put it on their grid first: array.dicom.like(volume).",
-        )
-    return new_uid()
-
-
 def _third(source: Source, kind: str) -> str:
     """Value 3 of ImageType, which CT and MR images must have."""
     values = source.first.get("ImageType") or []
@@ -193,62 +155,6 @@ def _third(source: Source, kind: str) -> str:
     if kind == "CT":
         return third if third in ("AXIAL", "LOCALIZER") else "AXIAL"
     return "OTHER" if third in ("", "VOLUME", "SAMPLED", "DISTORTED", "MIXED") else third  # those of enhanced images
-
-
-class Values:
-    """The values of the planes as they are stored."""
-
-    def __init__(self, planes: Planes, order: Order, *, through_zero: bool = False, bytes_stay: bool = False) -> None:
-        array = planes.array
-        shape = (-1, *array.shape[len(planes.front) + 1 :])
-        self.planes: Array = np.ascontiguousarray(array.values).reshape(shape)
-        if len(self.planes) > _MAXIMUM_PLANES:
-            raise InvalidRequest(f"{len(self.planes):,} planes are more than a series may have")
-        rule = rule_for(list(self.planes), through_zero=through_zero, bytes_stay=bytes_stay)
-        self.rules: list[Rule] = [rule] * len(self.planes)
-        if through_zero and not rule.exact:  # a slope of its own for each plane keeps more
-            self.rules = [rule_for([plane], through_zero=True, only=rule.dtype) for plane in self.planes]
-        self.error = 0.0
-        self._window = window_of(order)
-
-    @property
-    def step(self) -> float:
-        """The largest step between stored values."""
-        return max(rule.step for rule in self.rules)
-
-    def into(self, dataset: Dataset, index: int, *, rescale: bool, units: str | None) -> None:
-        """Pixels of one plane, what they mean, and how to look at them."""
-        rule = self.rules[index]
-        stored, error = rule.stored(self.planes[index])
-        self.error = max(self.error, error)
-        dataset.Rows, dataset.Columns = stored.shape[:2]
-        dataset.SamplesPerPixel = 1 if stored.ndim == 2 else 3
-        dataset.PhotometricInterpretation = "MONOCHROME2" if stored.ndim == 2 else "RGB"
-        if stored.ndim == 3:
-            dataset.PlanarConfiguration = 0
-        bits = 8 * stored.dtype.itemsize
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits, bits, bits - 1
-        dataset.PixelRepresentation = int(stored.dtype.kind == "i")
-        data = stored.astype(stored.dtype.newbyteorder("<"), copy=False).tobytes()
-        dataset.add_new(0x7FE00010, "OB" if bits == 8 else "OW", data + b"\0" * (len(data) % 2))
-        if stored.ndim == 3:
-            return
-        if rescale or (rule.slope, rule.intercept) != (1.0, 0.0) or units:
-            dataset.RescaleSlope, dataset.RescaleIntercept = decimal(rule.slope), decimal(rule.intercept)
-            dataset.add(loose("RescaleType", (units or "US")[:64]))
-        dataset.WindowCenter, dataset.WindowWidth = decimal(self._window[0]), decimal(self._window[1])
-
-
-def window_of(order: Order) -> tuple[float, float]:
-    """Centre and width: those of the images while their units are still those of the array, else by its values."""
-    array = order.what
-    kept = {} if order.units is None else {"Modality": array.attrs.get("Modality"), "units": order.units}
-    if order.units is not None and order.units == array.attrs.get("units"):
-        kept |= {name: array.attrs[name] for name in ("WindowCenter", "WindowWidth") if name in array.attrs}
-    bare = array.copy(deep=False)
-    bare.attrs = kept
-    centre, width = bare.dicom.window
-    return centre, max(width, 1e-6)
 
 
 def _instances(kind: Images, order: Order, planes: Planes, common: Dataset, values: Values) -> Made:
@@ -272,7 +178,7 @@ def _instances(kind: Images, order: Order, planes: Planes, common: Dataset, valu
             dataset.ImageOrientationPatient = [decimal(value) for value in planes.orientation]
             dataset.PixelSpacing = [decimal(value) for value in planes.spacing]
         else:
-            for keyword in _PLACE:
+            for keyword in PLACE:
                 dataset.add(plain(stays[plane][keyword]))
         _thickness(dataset, kind, planes, found)
         values.into(dataset, index, rescale=kind.kind in ("CT", "PET"), units=order.units)
@@ -297,50 +203,6 @@ def _instances(kind: Images, order: Order, planes: Planes, common: Dataset, valu
     elif order.units is None and kind.kind == "CT":
         remarks.append('the units of the values are not known and are written as unspecified (give units="HU")')
     return Made(made, values.step, values.error, remarks)
-
-
-def staying(planes: Planes, source: Source) -> list[Any]:
-    """For each plane the source image that lies there pixel by pixel; None for all, where one has none.
-
-    Its own decimal strings are written then, so that what is derived has equal coordinates: those of an array are
-    rounded to `geometry.STEP`.
-    """
-    images: dict[bytes, list[Dataset]] = {}
-    for one in source.images:
-        if all(keyword in one.dataset for keyword in _PLACE):
-            images.setdefault(_rounded(one.position), []).append(one.dataset)
-    found = []
-    rows, columns = planes.array.shape[len(planes.front) + 1 : len(planes.front) + 3]
-    for position in planes.positions:
-        near = [one for key in _nearby(position) for one in images.get(key, ())]
-        corners = _corners(position, planes.orientation, planes.spacing, rows, columns)
-        for image in near:
-            place, turn, between = (image[keyword].value for keyword in _PLACE)
-            theirs = _corners(place, turn, between, rows, columns)
-            alike = (image.get("Rows"), image.get("Columns")) == (rows, columns)
-            if alike and np.abs(theirs - corners).max() <= 2 * STEP:
-                found.append(image)
-                break
-        else:
-            return [None] * len(planes.positions)
-    return found
-
-
-def _rounded(position: Any) -> bytes:
-    return np.round(np.asarray(position, np.float64)).astype(np.int64).tobytes()
-
-
-def _nearby(position: Any) -> set[bytes]:
-    """The whole millimetres that a position within two steps of it may be rounded to."""
-    ends = np.round(np.stack([np.asarray(position) - 2 * STEP, np.asarray(position) + 2 * STEP])).astype(np.int64)
-    return {np.array(one, np.int64).tobytes() for one in product(*ends.T.tolist())}
-
-
-def _corners(position: Any, orientation: Any, spacing: Any, rows: int, columns: int) -> Any:
-    """Positions of the first voxel, and the last of the first row and of the first column."""
-    first, six = np.array(position, np.float64), np.array(orientation, np.float64)
-    between = np.array(spacing, np.float64)
-    return first + np.array([six[:3] * 0, six[:3] * between[1] * (columns - 1), six[3:] * between[0] * (rows - 1)])
 
 
 def _uids(planes: Planes) -> list[str]:

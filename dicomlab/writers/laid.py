@@ -37,6 +37,21 @@ class Planes:
         return "channel" in self.array.dims
 
 
+def must_be_array(what: Any, kind: str) -> None:
+    """Refuse what has no coordinates.
+
+    Raises
+    ------
+    InvalidRequest
+        It is no xarray.DataArray.
+    """
+    if not isinstance(what, xr.DataArray):
+        raise InvalidRequest(
+            f"{type(what).__name__} cannot be written as {kind}: it does not say where it lies",
+            advice="Give an xarray.DataArray, as load gives it: volume.copy(data=values) puts values in its place.",
+        )
+
+
 def planes_of(volume: xr.DataArray) -> Planes:
     """The planes of a volume along the first of its spatial dimensions.
 

@@ -12,9 +12,10 @@ from pydicom.dataset import Dataset
 
 from ..errors import InvalidRequest
 from ..pixels.pixels import Array
-from .images import frame_of, must_be_array, staying, window_of
-from .laid import Planes, planes_of
+from .alongside import frame_of, staying
+from .laid import Planes, must_be_array, planes_of
 from .modules import MAKER, finish, new_uid, version
+from .planevalues import window_of
 from .source import Source, text
 from .withhighdicom import adopted, blamed, code_of, highdicom, prepared
 from .writer import Made, Order
