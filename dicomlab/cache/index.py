@@ -150,6 +150,27 @@ class Index:
             rows[at] = Row(name, one(node, node), instance, *alike, *rest)
         return rows
 
+    def size(self) -> int:
+        """Bytes of all instances."""
+        with self._using() as run:
+            return int(run("SELECT coalesce(sum(size), 0) FROM entry")[0][0])
+
+    def sizes(self) -> dict[tuple[str, str], tuple[int, float]]:
+        """Of each series (node and UID) its bytes, and when something of it was received last."""
+        with self._using() as run:
+            rows = run(
+                "SELECT node, SeriesInstanceUID, sum(size), max(received) FROM entry "
+                "GROUP BY node, SeriesInstanceUID ORDER BY min(name)"
+            )
+        return {(node, uid): (size, received) for node, uid, size, received in rows}
+
+    def of_series(self, series: Iterable[tuple[str, str]]) -> list[Row]:
+        """The rows of these series (node and UID)."""
+        found: list[Row] = []
+        for batch in _some(series):
+            found += self.select(f"(node, SeriesInstanceUID) IN ({_pairs(len(batch))})", _flat(batch))
+        return found
+
     def answer(self, node: str, series: str) -> tuple[int, int] | None:
         """Instances that a node stated of a series and that came when all were asked for, as `note_answer` noted."""
         with self._using() as run:
@@ -163,21 +184,17 @@ class Index:
 
     def used(self, series: Iterable[tuple[str, str]]) -> dict[tuple[str, str], float]:
         """When a call found these series (node and UID) here last, in seconds of the epoch, as `note_used` noted."""
-        many, found = list(series), dict[tuple[str, str], float]()
-        for first in range(0, len(many), 200):
-            batch = many[first : first + 200]
-            which = f"(node, SeriesInstanceUID) IN (VALUES {','.join(['(?, ?)'] * len(batch))})"
-            values = [value for one in batch for value in one]
+        found: dict[tuple[str, str], float] = {}
+        for batch in _some(series):
+            which = f"(node, SeriesInstanceUID) IN ({_pairs(len(batch))})"
             with self._using() as run:
-                rows = run(f"SELECT node, SeriesInstanceUID, at FROM used WHERE {which}", values)
+                rows = run(f"SELECT node, SeriesInstanceUID, at FROM used WHERE {which}", _flat(batch))
             found |= {(node, uid): at for node, uid, at in rows}
         return found
 
     def note_used(self, series: Iterable[tuple[str, str]], at: float, stopped: Stopped = never) -> None:
         """Note that; it is lost with the index, and the time of receiving counts then."""
-        many = list(series)
-        for first in range(0, len(many), 200):
-            batch = many[first : first + 200]
+        for batch in _some(series):
             with self._using(stopped) as run:
                 values = [value for one in batch for value in (*one, at)]
                 run(f"INSERT OR REPLACE INTO used VALUES {','.join(['(?, ?, ?)'] * len(batch))}", values)
@@ -348,3 +365,18 @@ def _batches(names: Iterable[str], size: int = 500) -> Iterator[list[str]]:
     names = list(names)
     for at in range(0, len(names), size):
         yield names[at : at + size]
+
+
+def _some(series: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """As many series at a time as one statement takes."""
+    many = list(series)
+    for first in range(0, len(many), 200):
+        yield many[first : first + 200]
+
+
+def _pairs(count: int) -> str:
+    return f"VALUES {','.join(['(?, ?)'] * count)}"
+
+
+def _flat(series: Iterable[tuple[str, str]]) -> list[str]:
+    return [value for one in series for value in one]

@@ -44,7 +44,7 @@ class Upkeep(Inventory):
     @property
     def size(self) -> int:
         """Bytes of all instances."""
-        return sum(row.size for row in self._index.select())
+        return self._index.size()
 
     def contents(self, level: str = "SERIES", *, node: str | None = None) -> pd.DataFrame:
         """What is here, as a table.
@@ -224,27 +224,28 @@ class Upkeep(Inventory):
         age = self.max_age if max_age is None else days_of(max_age)
         if size is None and age is None:
             raise InvalidRequest("there is no limit", advice='Say max_size="50 GB", or max_age=30 (days).')
-        rows = self._index.select()
-        used = self._used(rows)
-        parts: dict[tuple[str, str], list[Row]] = {}
-        for row in rows:
-            parts.setdefault((row.node, row.SeriesInstanceUID), []).append(row)
-        total = sum(row.size for row in rows)
-        oldest = None if age is None else time.time() - age * 86400
-        stays = self._kept()
-        chosen: list[Row] = []
-        for one in sorted(parts, key=lambda one: used[one]):
-            if not ((oldest is not None and used[one] < oldest) or (size is not None and total > size)):
-                continue
-            if not stays(one, used[one]):
-                chosen += parts[one]
-                total -= sum(row.size for row in parts[one])
+        total, chosen = self._index.size(), list[tuple[str, str]]()
+        if age is not None or (size is not None and total > size):
+            sizes = self._index.sizes()
+            known = self._index.used(sizes)
+            used = {one: max(received, known.get(one, 0.0)) for one, (_, received) in sizes.items()}
+            oldest = None if age is None else time.time() - age * 86400
+            stays = self._kept()
+            for one in sorted(sizes, key=lambda one: used[one]):
+                if not ((oldest is not None and used[one] < oldest) or (size is not None and total > size)):
+                    continue
+                if not stays(one, used[one]):
+                    chosen.append(one)
+                    total -= sizes[one][0]
         if size is not None and total > size:
             remark(
                 f"the cache {self.root} is {total - size:,} bytes over its limit: what is left is pinned or in use",
                 stacklevel=3,
             )
-        return self._table(chosen, QueryLevel.IMAGE, self._removed(chosen, dry_run))
+        place = {one: number for number, one in enumerate(chosen)}
+        rows = self._index.of_series(chosen)
+        rows.sort(key=lambda row: (place[row.node, row.SeriesInstanceUID], row.name))
+        return self._table(rows, QueryLevel.IMAGE, self._removed(rows, dry_run))
 
     def verify(self, what: Any = None, *, node: str | None = None, progress: Any = None) -> list[str]:
         """Read every file, or those of `what`, and compare its digest; damaged ones go to quarantine.

@@ -23,6 +23,7 @@ from dicomlab import amounts
 from dicomlab.amounts import bytes_of, days_of
 from dicomlab.cache import copying, upkeep
 from dicomlab.cache.cache import Cache
+from dicomlab.cache.index import Row
 from dicomlab.demo import DemoServer, Holdings
 from dicomlab.errors import CacheError, InvalidRequest, ResultWarning
 
@@ -178,6 +179,38 @@ def test_what_was_not_used_for_longest_goes_first(cache: Cache) -> None:  # R14.
     assert studies(cache) == ["1.1", "1.3"] and cache.size == 2 * each
     assert len(cache.trim(max_age=dt.timedelta(days=4))) == 2 and studies(cache) == ["1.3"]
     assert len(cache.trim(max_age=4)) == 0
+
+
+def test_a_look_at_the_limits_reads_no_instance_and_a_trim_those_that_go(tmp_path: Path) -> None:  # R14.8, L1
+    read: list[int] = []
+    for instances in (2, 20):
+        folder = tmp_path / str(instances)
+        with Cache(folder / "cache", index=folder / "index.sqlite", max_size="1 GB") as cache:
+            fill(cache, series=4, instances=instances)
+            use(cache, 5, 40, 3, 20)
+            rows: list[object] = []
+            cache._index._open().row_factory = lambda cursor, row, rows=rows: rows.append(row) or row
+            with cache.in_use():
+                pass
+            assert len(rows) == 1  # the sum
+            assert not len(cache.trim(max_age=50)) and len(rows) == 1 + 1 + 4 + 4  # each series, and when it was used
+            del rows[:]
+            gone = cache.trim(max_size=cache.size // 2)
+            assert studies(cache) == ["1.1", "1.3"] and len(gone) == 2 * instances
+            assert list(dict.fromkeys(gone.StudyInstanceUID)) == ["1.2", "1.4"]  # that of longest ago first
+            read.append(sum(len(row) == len(Row._fields) for row in rows) - 2 * instances)
+    assert read == [2 * 2, 2 * 20]  # those that stay were read by `studies`
+
+
+def test_series_that_were_used_at_the_same_time_go_in_the_order_of_their_files(cache: Cache) -> None:  # R14.8
+    fill(cache, series=6)
+    use(cache, *[7] * 6)
+    with cache._index._using() as run:
+        run("UPDATE used SET at = 1000")
+        run("UPDATE entry SET received = 1")
+    names = {row.name: row.StudyInstanceUID for row in cache._index.select()}
+    expected = list(dict.fromkeys(names[name] for name in sorted(names)))
+    assert set(cache.trim(max_size=cache.size // 2, dry_run=True).StudyInstanceUID) == set(expected[:3])
 
 
 def test_what_is_asked_for_counts_as_used(cache: Cache) -> None:  # R14.8
