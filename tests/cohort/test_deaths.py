@@ -144,7 +144,8 @@ def test_a_worker_that_is_given_up_ends_its_association_when_it_wakes(
         (port,) = (port for port in archive.ports if talks(sleeper.pid, port))
         archive.server.manners = Manners()  # of what the other one will ask
         until(lambda: len(local.scheduler.workers) == 1, 60)
-        assert set(job.result().status) == {"done"} and port in archive.ports
+        assert job.wait(60) and port in archive.ports
+        assert set(job.result().status) == {"done"}
         sleeper.send_signal(signal.SIGCONT)
         until(lambda: port not in archive.ports, 45)  # and not after the pauses of the archive
 

@@ -40,7 +40,7 @@ def test_a_cluster_that_stays_without_workers_ends_the_call_with_what_is_done(
         began = time.monotonic()
         job = dl.apply(slow, series, peer=peer, client=client, background=True, progress=leaving(local))
         until(lambda: ALONE in str(job), 60)
-        assert "of 12 series" in str(job.progress)
+        assert "of 12 series" in str(job.progress) and job.wait(60)
         said = r"no worker for .* s; \d+ done, \d+ not run of 12 series.*is kept"
         with pytest.raises(ConnectError, match=said) as told:
             job.result()
@@ -61,6 +61,7 @@ def test_workers_that_come_back_in_time_go_on(local: Any, peer: dl.Peer, series:
         job = dl.apply(slow, series, peer=peer, client=client, background=True, progress=leaving(local))
         until(lambda: ALONE in str(job), 60)
         local.scale(2)
+        assert job.wait(90)
         assert set(job.result().status) == {"done"}
     assert ALONE not in str(job)
 
