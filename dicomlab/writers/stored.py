@@ -86,7 +86,7 @@ def rule_for(
             limits = np.iinfo(name)
             if limits.min <= low and high <= limits.max:
                 return Rule(np.dtype(name))
-        if high - low < LEVELS and not through_zero and abs(low) < 2**53:
+        if high - low < LEVELS and not through_zero and abs(low) < 2**53 and _decimal(low) == low:
             return Rule(np.dtype(np.uint16), 1.0, low)
     if through_zero:
         most = max(abs(low), abs(high))
@@ -104,7 +104,7 @@ def _decimal(value: float) -> float:
 
 def _up(slope: float, whole: bool) -> float:
     """A slope no smaller, that a decimal string holds; whole where the values are."""
-    return float(np.ceil(slope)) if whole else rounded_up(slope)
+    return max(float(np.ceil(slope)), 1.0) if whole else rounded_up(slope)  # 0 where there is but one value
 
 
 def rounded_up(slope: float) -> float:
