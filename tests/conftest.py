@@ -10,6 +10,11 @@ from pathlib import Path
 import certificates
 import pytest
 import running
+from hypothesis import Phase, settings
+
+# To explain a failure hypothesis before 6.120 traces each line of each example: six times the CPU.
+settings.register_profile("dicomlab", phases=[phase for phase in Phase if phase is not Phase.explain])
+settings.load_profile("dicomlab")
 
 
 @pytest.fixture(autouse=True)
