@@ -47,7 +47,8 @@ class Steps:
     """Seconds and memory of one job, from its beginning on."""
 
     count: int  # instances
-    steps: list[tuple[int, float, float, int]] = field(default_factory=list)  # done, CPU s, wall s, kB held
+    #: Done, CPU s, wall s, kB held, and how much of the CPU s was the system's.
+    steps: list[tuple[int, float, float, int, float]] = field(default_factory=list)
     cpu: float = 0.0  # seconds, of all of it
     wall: float = 0.0
     before: int = 0  # kB held before it
@@ -59,11 +60,12 @@ class Steps:
         """Give what is told how many are done."""
         forget()
         self.before, step = memory("VmRSS"), max(1, self.count // 100)
-        cpu, wall = time.process_time(), time.perf_counter()
+        cpu, wall, system = time.process_time(), time.perf_counter(), os.times().system
 
         def told(done: int, total: int | None = None) -> None:
             if done % step == 0:
-                self.steps.append((done, time.process_time() - cpu, time.perf_counter() - wall, memory("VmRSS")))
+                seconds = time.process_time() - cpu, time.perf_counter() - wall
+                self.steps.append((done, *seconds, memory("VmRSS"), os.times().system - system))
 
         yield told
         self.cpu, self.wall = time.process_time() - cpu, time.perf_counter() - wall

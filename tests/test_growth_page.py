@@ -17,7 +17,8 @@ sys.path.insert(0, str(ROOT))
 
 def steps(count: int, each: float, megabytes: float = 10.0) -> dict[str, Any]:
     """A job of `each` microseconds for an instance."""
-    done = [(count * part // 100, count * part / 100 * each / 1e6, 1.0, 1000) for part in range(1, 101)]
+    seconds = [count * part / 100 * each / 1e6 for part in range(1, 101)]
+    done = [(count * (part + 1) // 100, cpu, 1.0, 1000, cpu / 4) for part, cpu in enumerate(seconds)]
     most = int(megabytes * 1e6 / 1024) + 1000
     return {
         "count": count,
@@ -53,9 +54,15 @@ def test_a_retrieval_that_slows_down_on_its_way_is_short_of_the_mark() -> None:
     from benchmarks import growthpage
 
     late = steps(100_000, 100)
-    late["steps"] = [(done, cpu + max(0, done - 80_000) * 30e-6, wall, held) for done, cpu, wall, held in late["steps"]]
+    late["steps"] = [(done, cpu + max(0, done - 80_000) * 30e-6, *rest) for done, cpu, *rest in late["steps"]]
     assert [round(each) for each in growthpage.tenths(late)] == [100] * 8 + [130] * 2
     assert "30% from the median at most (SHORT)" in growthpage.verdicts(told(retrieve=[late] * 4)).splitlines()[0]
+
+
+def test_the_share_of_the_system_is_told_by_tenths() -> None:
+    from benchmarks import growthpage
+
+    assert [round(value) for value in growthpage.systems(steps(1000, 100))] == [25] * 10
 
 
 def test_the_page_and_its_pictures_are_made(tmp_path: Path) -> None:
