@@ -133,7 +133,7 @@ def test_pan_and_zoom_keep_the_place_under_the_pointer(viewed):
 
 
 def test_windows_are_chosen_from_a_list_or_by_name_in_the_kernel(viewed):
-    viewed.root.get_by_label("Window", exact=True).select_option(label="3  bone")
+    viewed.root.get_by_label("Window", exact=True).select_option(label="3 bone")
     viewed.notebook.until("list(viewer.window)", [400, 1800])
     assert viewed.pixel(12, 15, 25) == pytest.approx(grey(1000, 400, 1800), abs=1)  # 212.5
     viewed.notebook.run("viewer.window = 'lung'; viewer.index = 2; viewer.plane = 'sagittal'; viewer.index = 7")
