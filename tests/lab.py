@@ -52,7 +52,8 @@ _ADD = """async source => {
 }"""
 _COUNT = """index => {
     const cell = window.jupyterapp.shell.currentWidget.content.widgets[index];
-    return cell.model.executionState === "idle" && cell.model.executionCount !== null;
+    const state = cell.model.executionState ?? "idle";  // JupyterLab 4.2 has none, and no count before the end
+    return state === "idle" && cell.model.executionCount !== null;
 }"""
 
 
