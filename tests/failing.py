@@ -19,7 +19,7 @@ CALLS = (
     "open", "write", "writev", "lseek", "fstat", "close", "link", "rename", "replace", "unlink",
     "mkdir", "rmdir", "chmod", "truncate", "ftruncate", "fsync",
 )  # fmt: skip
-OURS = {f"dicomlab.{room}" for room in ("cache", "cachefolder", "draft", "index", "arrival")}
+OURS = {f"dicomlab.cache.{module}" for module in ("cache", "cachefolder", "draft", "index", "arrival")}
 CODES = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT)
 
 

@@ -21,7 +21,6 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE, C_STORE, N_EVENT_REPORT
 
-from ..amounts import counted
 from . import find, get, move, negotiation, normalized, printer, storage, verification, wire
 from .acceptor import Acceptor, stop
 from .films import PrintedFilm
@@ -175,7 +174,9 @@ class DemoServer:
 
     def __repr__(self) -> str:
         state = "running" if self.running else "stopped"
-        return f"<DemoServer {self.address}, {counted(len(self.holdings), 'instance')}, {self.manners.name}, {state}>"
+        held = len(self.holdings)
+        instances = "instance" if held == 1 else "instances"
+        return f"<DemoServer {self.address}, {held} {instances}, {self.manners.name}, {state}>"
 
     def keep(self, instance: Instance) -> None:
         """Add a received instance to the holdings, and to `folder` where one is set."""

@@ -110,7 +110,7 @@ def test_it_shares_no_code_with_what_it_tests():  # R16.2
     for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if path.name != "__main__.py" and isinstance(node, ast.ImportFrom):
-                makes = ("net.peer", "net.connecting", "net.node")
+                makes = ("net.peer", "net.connecting", "net.association.node")
                 assert node.level < 2 or node.module in makes, f"{path.name} imports {node.module}"
                 assert not (node.module or "").startswith("pynetdicom.apps")
 
