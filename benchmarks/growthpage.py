@@ -110,8 +110,11 @@ def page(told: Told, name: str) -> str:
         held.append((NAMES[job], *rooms, f"{max(0.0, left(jobs[job][-1])):.0f}", room_said(room, told)))
     part = [("tenth of the retrieval", *(f"{number}." for number in range(1, 11)))]
     part.append(("microseconds of CPU each", *(f"{value:.0f}" for value in tenths(last))))
+    apart = ""
     if len(last["steps"][0]) > SYSTEM:  # a file of before had it not
         part.append(("of these the system's", *(f"{value:.0f}" for value in systems(last))))
+        own = [whole - its for whole, its in zip(tenths(last), systems(last), strict=True)]
+        apart = f"Without the system's share a tenth took {min(own):.0f} to {max(own):.0f} here."
     part.append(("MB held at its end", *(f"{_held(last, tenth):.0f}" for tenth in range(1, 11))))
     loads = [("slices of a series", *(f"{one['count']:,}" for one in jobs["load"]))]
     loads.append(("microseconds of CPU each", *(f"{each(one):.0f}" for one in jobs["load"])))
@@ -149,6 +152,7 @@ All of it took {last["wall"]:.0f} s, {sizes[-1] / last["wall"]:,.0f} instances a
 on the same machine. What a tenth takes does not hang on how many came before it: with the cache of instances in memory
 (/dev/shm) each tenth of 100,000 took 250 to 330 microseconds of the process and 100 to 130 of the system, in no order,
 while other work went on; on the disk 30 to 50 more of the system. Where tenths differ by more, the machine does.
+{apart}
 
 A series as a volume, by its length ({jobs["load"][-1]["cpu"]:.2f} s of CPU for the longest):
 

@@ -41,7 +41,7 @@ def pack(headers: Headers) -> list[bytes | memoryview]:
 
 
 def unpack(data: memoryview, wanted: frozenset[int]) -> Headers:
-    """The headers that `pack` made bytes of; they lie where these do, which are not to change.
+    """The headers that `pack` made bytes of; nothing of theirs lies in these, so that they may go.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def unpack(data: memoryview, wanted: frozenset[int]) -> Headers:
         made = Headers([], wanted, [int(tag) for tag in about["tags"]])
         made.paths = paths
         rows, kinds = len(paths), _EXTENTS | _BY_ROW
-        arrays = [np.frombuffer(part, kind) for part, kind in zip(parts[2:-1], kinds.values(), strict=True)]
+        arrays = [np.frombuffer(part, kind).copy() for part, kind in zip(parts[2:-1], kinds.values(), strict=True)]
         varies, group, steady, varying = arrays[: len(_EXTENTS)]
         shapes = [(3, int(which.sum()), count) for which, count in ((~varies, about["groups"]), (varies, rows))]
         made.extents = Extents(varies, group.reshape(rows), steady.reshape(shapes[0]), varying.reshape(shapes[1]))

@@ -85,7 +85,7 @@ class Memory:
             if xxhash.xxh3_64(data[:size]).digest() != data[size:]:
                 raise ValueError("damaged")
             at = 8 + rows * 32
-            looks = np.frombuffer(data[8:at], "<i8").reshape(rows, 4)
+            looks = np.frombuffer(data[8:at], "<i8").reshape(rows, 4).copy()
             foreign = set(np.flatnonzero(np.frombuffer(data[at : at + rows], bool)).tolist())
             headers = unpack(data[at + rows : size], self.wanted)
             if len(headers) != rows:
@@ -161,7 +161,7 @@ class Memory:
 
 
 def _whole(path: Path) -> memoryview:
-    """The bytes of a file, which may be written to."""
+    """The bytes of a file."""
     with open(path, "rb", buffering=0) as file:
         data = memoryview(bytearray(os.fstat(file.fileno()).st_size))
         return data[: file.readinto(data)]

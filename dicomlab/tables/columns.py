@@ -225,10 +225,7 @@ def united(parts: Sequence[pd.Series]) -> Any:
     """The columns of one attribute of some rows after others as one array: of objects where one of them is."""
     if any(part.dtype == object for part in parts):
         return np.concatenate([part.astype(object).where(part.notna(), pd.NA).to_numpy() for part in parts])
-    column = pd.concat(parts, ignore_index=True).array
-    if isinstance(column, pd.arrays.ArrowStringArray):
-        return column
-    return column
+    return pd.concat(parts, ignore_index=True).array
 
 
 # -- packed numbers, tags, bytes and sequences ---------------------------------------------------------------
