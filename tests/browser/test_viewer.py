@@ -173,15 +173,26 @@ def test_it_can_be_used_and_understood_without_a_mouse(viewed):
 
 
 def test_the_theme_is_that_of_the_lab(viewed):
+    from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
     back = "root => getComputedStyle(root).backgroundColor"
     light = viewed.root.evaluate(back)
     viewed.notebook.dark()
     dark = viewed.root.evaluate(back)
     viewed.notebook.dark(False)
-    viewed.page.wait_for_function(  # while the style sheets changed, it had no size
-        "() => { const {canvas, root} = document.querySelector('.dlv').dicomlab.active;"
-        " return canvas.width > 100 && Math.abs(canvas.width - root.clientWidth) < 2; }"
-    )
+    try:
+        viewed.page.wait_for_function(  # while the style sheets changed, it had no size
+            "() => { const {canvas, root} = document.querySelector('.dlv').dicomlab.active;"
+            " return canvas.width > 100 && Math.abs(canvas.width - root.clientWidth) < 2; }"
+        )
+    except PlaywrightTimeout:
+        sizes = viewed.page.evaluate(
+            "() => { const {active, frame} = document.querySelector('.dlv').dicomlab, {canvas, root} = active;"
+            " const {x, y, width, height} = root.getBoundingClientRect(), {clientWidth, isConnected} = root;"
+            " const page = document.visibilityState;"
+            " return {canvas: canvas.width, clientWidth, isConnected, frame, page, x, y, width, height}; }"
+        )
+        raise AssertionError(f"the canvas is not as wide as its pane: {sizes}") from None
     brightness = [sum(int(part) for part in colour[4:-1].split(",")) for colour in (light, dark)]
     assert brightness[0] > 600 and brightness[1] < 200
 
