@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-import dicomlab.cache.index
+import dicomlab.cache.database
 
 CALLS = (
     "open", "write", "writev", "lseek", "fstat", "close", "link", "rename", "replace", "unlink",
     "mkdir", "rmdir", "chmod", "truncate", "ftruncate", "fsync",
 )  # fmt: skip
-OURS = {f"dicomlab.cache.{module}" for module in ("cache", "cachefolder", "draft", "index", "arrival")}
+OURS = {f"dicomlab.cache.{module}" for module in ("cache", "cachefolder", "database", "draft", "index", "arrival")}
 CODES = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EDQUOT)
 
 
@@ -54,7 +54,7 @@ class Failing:
                 outer._step("connect")
                 return sqlite3.connect(*arguments, **options, factory=Connection)
 
-        patch.setattr(dicomlab.cache.index, "sqlite3", Module())
+        patch.setattr(dicomlab.cache.database, "sqlite3", Module())
 
     def _now(self, what: str) -> bool:
         if next(self._counter) != self._number:

@@ -19,7 +19,8 @@ from ..disk.leftovers import host
 from ..errors import CacheError
 from .arrival import Arrival
 from .cachefolder import ASIDE, PART, QUARANTINE, CacheFolder, inspect, name_of, unread
-from .index import VERSION, Index, Row, Stopped, never
+from .database import Stopped, never
+from .index import VERSION, Index, Row
 from .upkeep import Upkeep
 
 if TYPE_CHECKING:

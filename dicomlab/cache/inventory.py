@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import CacheError
 from .cachefolder import CacheFolder, inspect, name_of, read_row
-from .index import Index, Row, Stopped, never
+from .database import Stopped, never
+from .index import Index, Row
 
 if TYPE_CHECKING:
     from ..tables.tables import Address

@@ -47,7 +47,7 @@ def fill(cache: Cache, series: int = 3, instances: int = 2, node: str = NODE) ->
 def use(cache: Cache, *days: float) -> None:
     """Let series 1.1.0, 1.2.0, ... have been used so many days ago, and received long ago."""
     now = dt.datetime.now(dt.UTC).timestamp()
-    with cache._index._using() as run:
+    with cache._index.using() as run:
         run("UPDATE entry SET received = ?", [now - 1000 * 86400])
     for number, ago in enumerate(days, 1):
         cache._index.note_used([(NODE, f"1.{number}.0")], now - ago * 86400)
@@ -118,7 +118,7 @@ def test_when_a_series_was_used_goes_with_its_last_instance(cache: Cache) -> Non
     instance = {"StudyInstanceUID": "1.1", "SeriesInstanceUID": "1.1.0", "SOPInstanceUID": "1.1.0.1"}
     assert cache.drop(instance, node=NODE) == 1 and cache.drop("1.2", node=NODE) == 2
     assert set(cache._index.used(series)) == {series[0], series[2]}
-    with cache._index._using() as run:
+    with cache._index.using() as run:
         assert run("SELECT count(*) FROM used") == [(2,)]
     cache.pin("1.3", node=NODE)
     assert cache.drop("1.3", node=NODE) == 0 and studies(cache) == ["1.1", "1.3"]
@@ -205,7 +205,7 @@ def test_a_look_at_the_limits_reads_no_instance_and_a_trim_those_that_go(tmp_pat
 def test_series_that_were_used_at_the_same_time_go_in_the_order_of_their_files(cache: Cache) -> None:  # R14.8
     fill(cache, series=6)
     use(cache, *[7] * 6)
-    with cache._index._using() as run:
+    with cache._index.using() as run:
         run("UPDATE used SET at = 1000")
         run("UPDATE entry SET received = 1")
     names = {row.name: row.StudyInstanceUID for row in cache._index.select()}

@@ -17,6 +17,7 @@ from slow_scp import SlowServer, serving
 
 import dicomlab as dl
 from dicomlab import errors
+from dicomlab.cache import database
 from dicomlab.cache import index as indexes
 from dicomlab.cache.cache import Cache
 from dicomlab.net.association.node import Node
@@ -193,7 +194,7 @@ def test_a_folder_with_files_where_the_index_should_be_is_told_and_left_alone(
 def test_an_index_that_another_process_holds_is_waited_for_a_limited_time(
     released: bool, server: SlowServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # F6
-    monkeypatch.setattr(indexes, "BUSY", 30.0 if released else 0.1)
+    monkeypatch.setattr(database, "BUSY", 30.0 if released else 0.1)
     with connected(server, tmp_path) as slow:
         slow.cache.known("", [])
         slow.cache.entries()

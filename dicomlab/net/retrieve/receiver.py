@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ...cache.arrival import Arrival
 from ...cache.cache import Cache, Outcome
 from ...cache.cachefolder import PART
-from ...cache.index import Stopped, never
+from ...cache.database import Stopped, never
 from ...datasets.elements import Elements
 from ...errors import CacheError
 from ...level import QueryLevel
