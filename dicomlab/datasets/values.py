@@ -31,7 +31,7 @@ def typed(vr: str, value: bytes, codecs: tuple[tuple[str, ...], bool]) -> Any:
         if vr in SINGLE:
             return text.rstrip("\0 ")
         if vr == "PN":  # empty component groups at the end are not written, PS3.5 6.2; a space in one is no padding
-            many = tuple(part.rstrip("=") for part in text.rstrip("\0 ").split("\\"))
+            many = tuple(part.rstrip("=").rstrip("\0 ") for part in text.rstrip("\0 ").split("\\"))
         else:
             many = tuple(part.rstrip("\0 ") for part in text.split("\\"))
     elif vr in ("DS", "IS"):

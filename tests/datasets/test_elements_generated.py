@@ -9,7 +9,7 @@ import warnings
 from io import BytesIO
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -181,7 +181,7 @@ def known(value: Any) -> Any:
         return [known(one) for one in value] or None
     if isinstance(value, tuple) and all(one in (None, "") for one in value):
         return (None,) * len(value)
-    return value
+    return None if isinstance(value, str) and not value else value
 
 
 @settings(max_examples=60, deadline=None)
@@ -220,6 +220,10 @@ def element(tag: int, vr: str, value: bytes, implicit: bool) -> bytes:
     st.sampled_from([b"", b"ISO_IR 100", b"ISO_IR 192", b"\\ISO 2022 IR 87"]),
     st.booleans(),
 )
+@example({"PN": b" \\"}, b"", b"", False)
+@example({"PN": b"A \\B"}, b" ", b"", True)
+@example({"PN": b"= \\"}, b"", b"", False)
+@example({"PN": b" ="}, b"", b"", False)
 def test_padding_and_empty_values_are_taken_as_pydicom_takes_them(
     values: dict[str, bytes], padding: bytes, charset: bytes, implicit: bool
 ) -> None:
